@@ -1,0 +1,13 @@
+//! Values that everything else is written in: names, MACs, and the words of LVS.
+//!
+//! Owns: types whose values are legal once they exist. Refuses: input and output of any kind.
+
+pub mod lvs;
+pub mod mac;
+pub mod name;
+pub mod verdict;
+
+pub use lvs::{Forwarding, Protocol, Role, SCHEDULERS, ServiceId};
+pub use mac::Mac;
+pub use name::{IfName, NodeName};
+pub use verdict::Verdict;

@@ -1,0 +1,177 @@
+//! What outside and inside tell each other: commands in, events out, each one a length and a JSON text.
+//!
+//! Owns: the messages and their framing over any byte stream. Refuses: how the stream comes to be (that is the
+//! substrate's) and what the messages cause. Building, running, reading and tearing down are commands of their own,
+//! so that a lab can stay up between them.
+//!
+//! A frame is four bytes, big-endian, the length of the JSON that follows; at most [`LIMIT_BYTES`].
+
+use std::io::{self, Read, Write};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::facts::NodeFacts;
+use crate::facts::run::{Acted, CaptureStats, Ran};
+use crate::plan::Plan;
+
+/// The version of these messages; both ends are one binary, so they differ only by mistake.
+pub const VERSION: u32 = 1;
+
+/// The largest message, in bytes.
+pub const LIMIT_BYTES: usize = 256 << 20;
+
+/// What outside asks for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Command {
+    /// Build the lab and start capturing. Answered by [`Event::Built`] or [`Event::Failed`].
+    Build {
+        /// What to build.
+        plan: Box<Plan>,
+        /// How.
+        options: BuildOptions,
+    },
+    /// Read all facts. Answered by [`Event::Facts`].
+    ReadFacts,
+    /// Run the plan's timeline, then its probes. Answered by [`Event::Ran`] or [`Event::Failed`].
+    Run,
+    /// Stop capturing. Answered by [`Event::Captured`].
+    StopCapture,
+    /// Take the lab down. Answered by [`Event::TornDown`].
+    TearDown,
+    /// Leave. Not answered.
+    Halt,
+}
+
+/// How a lab is built.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildOptions {
+    /// A folder that exists, seen from inside, for the raw capture `capture.raw.pcapng`.
+    pub output: String,
+    /// Where tools that the machine lacks were unpacked (`usr/sbin/arptables` below it), in order of search.
+    pub tool_roots: Vec<String>,
+    /// Whether IPVS tables are left out; only for timing the build on a kernel without IPVS.
+    pub skip_ipvs: bool,
+    /// Whether frames are captured.
+    pub capture: bool,
+}
+
+/// What inside answers and tells on its own.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Event {
+    /// The first message: inside runs.
+    Hello {
+        /// [`VERSION`].
+        version: u32,
+        /// `uname -r`.
+        kernel: String,
+    },
+    /// Something began; for the progress line.
+    Progress(String),
+    /// The lab stands.
+    Built(Timing),
+    /// The facts of all nodes, in the plan's order.
+    Facts(Vec<NodeFacts>),
+    /// An act of the timeline is done.
+    Acted(Acted),
+    /// The timeline and the probes are done.
+    Ran(Ran),
+    /// The capture is written out.
+    Captured(CaptureStats),
+    /// The lab is gone; what could not be taken down.
+    TornDown {
+        /// One line for each thing that remains; empty when all is gone.
+        left: Vec<String>,
+        /// How long it took.
+        timing: Timing,
+    },
+    /// A command failed.
+    Failed(Failure),
+}
+
+/// A measured duration.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Timing {
+    /// In milliseconds.
+    pub ms: f64,
+}
+
+/// Why a command failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Whether this machine lacks something, or the lab is at fault.
+    pub kind: FailureKind,
+    /// The chain of errors, outermost first.
+    pub chain: Vec<String>,
+}
+
+/// Whom a failure is to be laid to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureKind {
+    /// The machine or its kernel lacks something: exit code 4.
+    Lacking,
+    /// The lab could not be built or run: exit code 5.
+    Lab,
+}
+
+/// Writes one message.
+///
+/// # Errors
+/// Those of the stream; `InvalidData` for a message over [`LIMIT_BYTES`].
+pub fn send(stream: &mut impl Write, message: &impl Serialize) -> io::Result<()> {
+    let text = serde_json::to_vec(message)?;
+    let length = u32::try_from(text.len())
+        .ok()
+        .filter(|_| text.len() <= LIMIT_BYTES)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "message too large for the channel"))?;
+    let mut framed = Vec::with_capacity(text.len() + 4);
+    framed.extend_from_slice(&length.to_be_bytes());
+    framed.extend_from_slice(&text);
+    stream.write_all(&framed)?;
+    stream.flush()
+}
+
+/// Reads one message; `None` where the stream has ended.
+///
+/// # Errors
+/// Those of the stream; `InvalidData` for a length over [`LIMIT_BYTES`] or a text that is no such message.
+pub fn receive<M: DeserializeOwned>(stream: &mut impl Read) -> io::Result<Option<M>> {
+    let mut length = [0; 4];
+    match stream.read_exact(&mut length) {
+        Ok(()) => {}
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(e) => return Err(e),
+    }
+    let length = u32::from_be_bytes(length) as usize;
+    if length > LIMIT_BYTES {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a message of {length} bytes is announced")));
+    }
+    let mut text = vec![0; length];
+    stream.read_exact(&mut text)?;
+    Ok(Some(serde_json::from_slice(&text)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Command, receive, send};
+
+    #[test]
+    fn what_is_sent_is_received() {
+        let mut bytes = Vec::new();
+        send(&mut bytes, &Command::Run).unwrap();
+        send(&mut bytes, &Command::Halt).unwrap();
+        let mut stream = bytes.as_slice();
+        assert!(matches!(receive(&mut stream).unwrap(), Some(Command::Run)));
+        assert!(matches!(receive(&mut stream).unwrap(), Some(Command::Halt)));
+        assert!(receive::<Command>(&mut stream).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_length_out_of_bounds_is_refused_before_memory_is_taken() {
+        let bytes = [0xff; 8];
+        assert!(receive::<Command>(&mut bytes.as_slice()).is_err());
+    }
+}

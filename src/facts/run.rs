@@ -1,0 +1,131 @@
+//! What a run showed besides frames: requests and their answers, access logs, probes, capture counts.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::{Mac, NodeName, Protocol};
+
+/// What an act came to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Acted {
+    /// Its label.
+    pub label: String,
+    /// When it began, in nanoseconds since the epoch (the capture's clock).
+    pub at_ns: u64,
+    /// How long it took, in milliseconds.
+    pub ms: f64,
+    /// What came of it, in a few words (`2 of 2 answered`), where there is something to say.
+    pub outcome: String,
+}
+
+/// What running a plan gave.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ran {
+    /// Each load's requests.
+    pub loads: Vec<LoadResult>,
+    /// What each server logged: node, then requests in order.
+    pub access_logs: BTreeMap<NodeName, Vec<AccessLogEntry>>,
+    /// What each probe heard, in the plan's order.
+    pub probes: Vec<ProbeResult>,
+}
+
+/// One load's requests.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LoadResult {
+    /// The load's name.
+    pub name: String,
+    /// How long it took, in milliseconds.
+    pub ms: f64,
+    /// Every request, in the order of starting.
+    pub requests: Vec<RequestResult>,
+}
+
+/// One request and what came of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RequestResult {
+    /// Its number in the load, from 0; sent as `X-Drlab-Request: LOAD/NUMBER`.
+    pub number: u32,
+    /// The client node.
+    pub client: NodeName,
+    /// Its end of the connection, where one was made.
+    pub local: Option<SocketAddr>,
+    /// VIP and port.
+    pub target: SocketAddr,
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// The path asked for.
+    pub path: String,
+    /// When it began, in nanoseconds since the epoch.
+    pub start_ns: u64,
+    /// How long until the whole answer was there (or the error), in microseconds.
+    pub latency_us: u64,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What came of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// A whole answer.
+    Answered {
+        /// HTTP status; 200 for a datagram.
+        status: u16,
+        /// Who the body says it came from.
+        server: Option<String>,
+        /// Bytes of the body.
+        bytes: u64,
+        /// Whether length and content were what that server serves.
+        whole: bool,
+    },
+    /// None.
+    Failed {
+        /// `timeout`, `refused`, `reset`, `unreachable`, `closed`, `protocol`, `local`.
+        kind: String,
+        /// The error in words.
+        detail: String,
+    },
+}
+
+/// One line of a server's access log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessLogEntry {
+    /// When, in nanoseconds since the epoch.
+    pub at_ns: u64,
+    /// The client's end.
+    pub client: SocketAddr,
+    /// The server's own end: the VIP under direct routing.
+    pub local: SocketAddr,
+    /// `LOAD/NUMBER` as sent by the client.
+    pub request: Option<String>,
+    /// The path asked for.
+    pub path: String,
+    /// The status given.
+    pub status: u16,
+    /// Bytes of the body.
+    pub bytes: u64,
+}
+
+/// What a probe heard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProbeResult {
+    /// Who asked.
+    pub node: NodeName,
+    /// The VIP asked for.
+    pub target: IpAddr,
+    /// The MACs that said they have it, in order of arrival, repeats left out.
+    pub answers: Vec<Mac>,
+}
+
+/// What the capture came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaptureStats {
+    /// Frames written.
+    pub frames: u64,
+    /// Frames that the kernel dropped because a ring was full, by node.
+    pub dropped: BTreeMap<NodeName, u64>,
+    /// The vantages in the order of the raw capture's interface blocks, `node:interface`.
+    pub vantages: Vec<String>,
+}

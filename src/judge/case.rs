@@ -1,0 +1,102 @@
+//! What is known about the lab that is judged, whoever made it.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+
+use crate::base::{Forwarding, IfName, Mac, NodeName, Role, ServiceId};
+
+/// The lab as the judge knows it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Case {
+    /// The VIPs.
+    pub vips: Vec<IpAddr>,
+    /// The stations and their parts.
+    pub stations: Vec<Station>,
+    /// The Director's virtual services as they are wanted.
+    pub services: Vec<WantedService>,
+    /// What each node's configuration should read like: lines as [`crate::facts::NodeFacts::statements`] writes them.
+    /// A node without an entry is not compared.
+    pub wanted: BTreeMap<NodeName, Vec<String>>,
+    /// Whether the timeline changes what was configured, so that facts after it may differ from the plan.
+    pub changes: bool,
+    /// Answers per real server that the scenario states: smallest and largest number.
+    pub share: BTreeMap<NodeName, (u64, u64)>,
+}
+
+/// A node and its part.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Station {
+    /// Its name.
+    pub node: NodeName,
+    /// Its part.
+    pub role: Role,
+    /// Its interfaces into segments.
+    pub ports: Vec<StationPort>,
+}
+
+/// A station's interface into a segment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StationPort {
+    /// The interface.
+    pub interface: IfName,
+    /// The segment's name.
+    pub segment: NodeName,
+    /// Its MAC.
+    pub mac: Mac,
+    /// Its addresses as planned, VIPs included.
+    pub addresses: Vec<IpNet>,
+}
+
+/// A virtual service as it is wanted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WantedService {
+    /// The Director that holds it.
+    pub director: NodeName,
+    /// Which one.
+    pub id: ServiceId,
+    /// The scheduler's name.
+    pub scheduler: String,
+    /// Its flags.
+    pub flags: Vec<String>,
+    /// Persistence in seconds.
+    pub persistence_s: Option<u32>,
+    /// Its real servers.
+    pub destinations: Vec<WantedDestination>,
+}
+
+/// A real server as it is wanted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WantedDestination {
+    /// The node, where it is one of the stations.
+    pub node: Option<NodeName>,
+    /// RIP and port.
+    pub at: SocketAddr,
+    /// The forwarding method.
+    pub forwarding: Forwarding,
+    /// The weight.
+    pub weight: u32,
+}
+
+impl Case {
+    /// The station of that name.
+    pub fn station(&self, node: &NodeName) -> Option<&Station> {
+        self.stations.iter().find(|s| s.node == *node)
+    }
+
+    /// All stations with that part.
+    pub fn with_role(&self, role: Role) -> impl Iterator<Item = &Station> {
+        self.stations.iter().filter(move |s| s.role == role)
+    }
+
+    /// Whose MAC it is.
+    pub fn owner_of(&self, mac: Mac) -> Option<(&Station, &StationPort)> {
+        self.stations.iter().find_map(|s| s.ports.iter().find(|p| p.mac == mac).map(|p| (s, p)))
+    }
+
+    /// Whether the address is one of the VIPs.
+    pub fn is_vip(&self, address: IpAddr) -> bool {
+        self.vips.contains(&address)
+    }
+}

@@ -1,0 +1,290 @@
+//! What a timeline is made of: acts, loads, conditions.
+
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Destination, Service};
+use crate::base::{IfName, Mac, NodeName, Protocol, ServiceId};
+
+/// One step of the timeline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TimedAct {
+    /// What a reader sees of it.
+    pub label: String,
+    /// What is done.
+    pub act: Act,
+}
+
+/// Something that is done to the lab.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Act {
+    /// Clients send requests until the load is done.
+    Load(Load),
+    /// A sysctl is written.
+    SetSysctl {
+        /// Where.
+        node: NodeName,
+        /// With dots.
+        key: String,
+        /// As written.
+        value: String,
+    },
+    /// A real server's weight changes.
+    SetWeight {
+        /// The Director.
+        node: NodeName,
+        /// Which service.
+        service: ServiceId,
+        /// Which real server.
+        destination: SocketAddr,
+        /// Its new weight.
+        weight: u32,
+    },
+    /// A virtual service is added with its real servers.
+    AddService {
+        /// The Director.
+        node: NodeName,
+        /// The service.
+        service: Service,
+    },
+    /// A virtual service is deleted.
+    DeleteService {
+        /// The Director.
+        node: NodeName,
+        /// Which one.
+        service: ServiceId,
+    },
+    /// A real server is added to a service.
+    AddDestination {
+        /// The Director.
+        node: NodeName,
+        /// Which service.
+        service: ServiceId,
+        /// The real server.
+        destination: Destination,
+    },
+    /// A real server is removed from a service.
+    DeleteDestination {
+        /// The Director.
+        node: NodeName,
+        /// Which service.
+        service: ServiceId,
+        /// Which real server.
+        destination: SocketAddr,
+    },
+    /// An interface goes up or down.
+    SetLink {
+        /// Where.
+        node: NodeName,
+        /// Which interface.
+        interface: IfName,
+        /// Up or down.
+        up: bool,
+    },
+    /// An address is added.
+    AddAddress {
+        /// Where.
+        node: NodeName,
+        /// On which interface.
+        interface: IfName,
+        /// Which.
+        address: super::Address,
+    },
+    /// An address is removed.
+    DeleteAddress {
+        /// Where.
+        node: NodeName,
+        /// On which interface.
+        interface: IfName,
+        /// Which.
+        address: ipnet::IpNet,
+    },
+    /// A node's server stops listening and closes its connections.
+    StopServer {
+        /// Where.
+        node: NodeName,
+        /// The server's name.
+        server: String,
+    },
+    /// A stopped server listens again.
+    StartServer {
+        /// Where.
+        node: NodeName,
+        /// The server's name.
+        server: String,
+    },
+    /// Neighbour entries that are not permanent are deleted.
+    FlushNeighbours {
+        /// Where.
+        node: NodeName,
+        /// Only those of this interface.
+        interface: Option<IfName>,
+        /// Only this address.
+        address: Option<IpAddr>,
+    },
+    /// A neighbour entry is set.
+    SetNeighbour {
+        /// Where.
+        node: NodeName,
+        /// On which interface.
+        interface: IfName,
+        /// The neighbour.
+        address: IpAddr,
+        /// Its MAC.
+        mac: Mac,
+        /// Permanent, or stale as one that was learned.
+        permanent: bool,
+    },
+    /// A gratuitous ARP request (IPv4) or unsolicited neighbour advertisement (IPv6) is sent.
+    GratuitousArp {
+        /// Who sends.
+        node: NodeName,
+        /// By which interface.
+        interface: IfName,
+        /// For which address.
+        address: IpAddr,
+        /// With which MAC; the interface's own where not given.
+        mac: Option<Mac>,
+    },
+    /// Echo requests are sent and answered, or not.
+    Ping {
+        /// Who sends.
+        node: NodeName,
+        /// To whom.
+        target: IpAddr,
+        /// How many.
+        count: u16,
+        /// How long to wait for each answer, in milliseconds.
+        timeout_ms: u64,
+    },
+    /// Nothing goes on until a condition holds.
+    WaitUntil {
+        /// What has to hold.
+        condition: Condition,
+        /// For how long at most, in milliseconds.
+        deadline_ms: u64,
+    },
+}
+
+/// Something that can be waited for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Condition {
+    /// A neighbour entry has this MAC (or, without one, any).
+    Neighbour {
+        /// Where.
+        node: NodeName,
+        /// Whose.
+        address: IpAddr,
+        /// Which MAC.
+        mac: Option<Mac>,
+    },
+    /// There is no usable neighbour entry.
+    NoNeighbour {
+        /// Where.
+        node: NodeName,
+        /// Whose.
+        address: IpAddr,
+    },
+    /// A TCP port accepts a connection.
+    PortOpen {
+        /// From where.
+        node: NodeName,
+        /// Which port.
+        at: SocketAddr,
+    },
+    /// A sysctl has a value.
+    Sysctl {
+        /// Where.
+        node: NodeName,
+        /// With dots.
+        key: String,
+        /// As read.
+        value: String,
+    },
+    /// An interface has carrier and is up.
+    LinkUp {
+        /// Where.
+        node: NodeName,
+        /// Which.
+        interface: IfName,
+    },
+    /// IPVS holds at least this many connection entries.
+    Connections {
+        /// The Director.
+        node: NodeName,
+        /// How many.
+        at_least: u32,
+    },
+}
+
+/// How connections are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LoadMode {
+    /// Every request has a connection of its own, so that each one is scheduled.
+    PerRequest,
+    /// A client keeps its connection, cookies and redirects, as a browser does.
+    KeepAlive,
+}
+
+/// A load: who asks whom for what, how often and how fast.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Load {
+    /// Its name in reports, unique in the plan.
+    pub name: String,
+    /// The clients, taken in turn for each request.
+    pub clients: Vec<LoadClient>,
+    /// HTTP over TCP, or datagrams over UDP.
+    pub protocol: Protocol,
+    /// VIP and port.
+    pub target: SocketAddr,
+    /// How many requests in all; with `duration_ms` the smaller of the two ends it.
+    pub requests: u32,
+    /// How many are under way at once.
+    pub concurrency: u32,
+    /// At most so many are started per second.
+    pub rate_per_s: Option<f64>,
+    /// At most so long, in milliseconds.
+    pub duration_ms: Option<u64>,
+    /// How connections are used.
+    pub mode: LoadMode,
+    /// Paths, taken in turn.
+    pub paths: Vec<String>,
+    /// The `Host` header.
+    pub host: String,
+    /// How long one request may take, in milliseconds.
+    pub timeout_ms: u64,
+    /// What else happens while it runs.
+    pub during: Vec<During>,
+}
+
+/// A node that sends, and the address that it sends from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadClient {
+    /// The node.
+    pub node: NodeName,
+    /// Its source address; `None` lets the kernel choose.
+    pub source: Option<IpAddr>,
+}
+
+/// An act in the middle of a load.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct During {
+    /// When.
+    pub when: Trigger,
+    /// What.
+    pub act: TimedAct,
+}
+
+/// When an act in the middle of a load happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trigger {
+    /// Once so many requests have ended; no further one starts before the act is done.
+    AfterRequests(u32),
+    /// So many milliseconds after the load began.
+    AtMs(u64),
+}

@@ -1,0 +1,240 @@
+//! One run's report: a single value from which text, JSON and JUnit are rendered.
+//!
+//! Owns: the report's content and its renderers. Refuses: computing anything in a renderer.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::{Mac, NodeName, Role, Verdict};
+use crate::facts::NodeFacts;
+use crate::facts::run::Acted;
+use crate::judge::{CheckResult, Finding, FrameRef};
+
+/// The version of `report.json`.
+pub const SCHEMA: &str = "drlab-report/1";
+
+/// All that a run came to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// The scenario's name, as `basic/lvs-dr`.
+    pub scenario: String,
+    /// Its title.
+    pub title: String,
+    /// What the checks came to together.
+    pub verdict: RunVerdict,
+    /// Whether that is what the scenario expects.
+    pub expected: Expected,
+    /// Why it was not run, or why the lab failed: a chain, outermost first.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub failure: Vec<String>,
+    /// `host` or `uml`.
+    pub substrate: String,
+    /// The kernel that held the lab, as `uname -r` gives it.
+    pub kernel: String,
+    /// How long each part took, in milliseconds.
+    pub timing_ms: TimingMs,
+    /// All loads together.
+    pub load: LoadSummary,
+    /// The capture.
+    pub capture: CaptureSummary,
+    /// The topology, for pictures.
+    pub topology: Topology,
+    /// What the timeline did.
+    pub timeline: Vec<Acted>,
+    /// One request, hop by hop, and its answer.
+    pub journey: Vec<LadderRung>,
+    /// Who answered for each VIP.
+    pub census: Vec<CensusEntry>,
+    /// The checks.
+    pub checks: Vec<CheckResult>,
+    /// The root causes.
+    pub findings: Vec<Finding>,
+    /// What the kernel said of each node.
+    pub facts: Facts,
+}
+
+/// What a run came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunVerdict {
+    /// Every check held.
+    Held,
+    /// At least one broke.
+    Broken,
+    /// None broke, at least one is undecided.
+    Undecided,
+    /// The machine lacks something, or the lab could not be built.
+    NotRun,
+}
+
+/// Whether a run is as its scenario expects.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expected {
+    /// Whether it is.
+    pub met: bool,
+    /// Whether the scenario is one that must break.
+    pub broken: bool,
+    /// Each difference, in words.
+    pub differences: Vec<String>,
+}
+
+/// How long each part of a run took, in milliseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct TimingMs {
+    /// From the start of the kernel to inside's first word.
+    pub boot: f64,
+    /// Building the lab.
+    pub build: f64,
+    /// The timeline, loads and probes.
+    pub load: f64,
+    /// Reading the capture, checks, rules.
+    pub judge: f64,
+    /// Taking the lab down.
+    pub teardown: f64,
+    /// All of it, as the user waits.
+    pub total: f64,
+}
+
+/// All loads together.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LoadSummary {
+    /// Requests made.
+    pub requests: u64,
+    /// Answered with the whole right body.
+    pub ok: u64,
+    /// All others.
+    pub failed: u64,
+    /// Answers by the server that gave them.
+    pub per_server: BTreeMap<String, u64>,
+    /// Failures by kind.
+    pub errors: BTreeMap<String, u64>,
+    /// Latencies of the answered ones.
+    pub latency: Latency,
+}
+
+/// Latency percentiles, in microseconds; zero where nothing was answered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Latency {
+    /// Smallest.
+    pub min_us: u64,
+    /// Median.
+    pub p50_us: u64,
+    /// 90th percentile.
+    pub p90_us: u64,
+    /// 99th percentile.
+    pub p99_us: u64,
+    /// Largest.
+    pub max_us: u64,
+}
+
+/// What the capture came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaptureSummary {
+    /// Frames captured.
+    pub frames: u64,
+    /// Frames that the kernel had to drop.
+    pub dropped: u64,
+    /// `node:interface` of each vantage.
+    pub vantages: Vec<String>,
+}
+
+/// The lab's shape.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Topology {
+    /// The VIPs.
+    pub vips: Vec<String>,
+    /// The segments with their subnets and who is on them.
+    pub segments: Vec<TopologySegment>,
+    /// The services, as `TCP 172.16.0.66:80 rr`.
+    pub services: Vec<String>,
+}
+
+/// A segment in the picture.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopologySegment {
+    /// Its name.
+    pub name: String,
+    /// Its subnets.
+    pub subnets: Vec<String>,
+    /// Who is on it.
+    pub members: Vec<TopologyMember>,
+}
+
+/// A node's interface on a segment, in the picture.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopologyMember {
+    /// The node.
+    pub node: NodeName,
+    /// Its part.
+    pub role: Role,
+    /// The interface.
+    pub interface: String,
+    /// Its MAC.
+    pub mac: Mac,
+    /// Its addresses there, the VIP left out.
+    pub addresses: Vec<String>,
+    /// Where the node has the VIP, as `lo:0` or `eth0`.
+    pub vip_on: Vec<String>,
+}
+
+/// One hop of the ladder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LadderRung {
+    /// The frame.
+    #[serde(flatten)]
+    pub frame: FrameRef,
+    /// Microseconds since the ladder's first frame.
+    pub at_us: u64,
+    /// `out` or `in`.
+    pub direction: String,
+    /// Source and destination MAC with their owners, as `02:d1:… (director:eth0)`.
+    pub macs: (String, String),
+    /// The packet in a few words, as `SYN 203.0.113.2:40000 > 172.16.0.66:80`.
+    pub packet: String,
+    /// TTL or hop limit.
+    pub ttl: u8,
+    /// What differs from the rung before, as `source MAC`, `TTL 63→62`, with the byte offsets in the frame.
+    pub changed: Vec<String>,
+}
+
+/// Who answered for a VIP on a segment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CensusEntry {
+    /// The VIP.
+    pub vip: String,
+    /// The segment.
+    pub segment: String,
+    /// Who asked, and how often.
+    pub asked: BTreeMap<String, u64>,
+    /// Who answered, with which MAC, how often: `director (02:d1:…)`.
+    pub answered: BTreeMap<String, u64>,
+    /// Gratuitous announcements, by sender.
+    pub gratuitous: BTreeMap<String, u64>,
+    /// ARP requests with the VIP as sender, by sender.
+    pub leaked: BTreeMap<String, u64>,
+}
+
+/// Facts before and after.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Before the timeline.
+    pub before: Vec<NodeFacts>,
+    /// After it.
+    pub after: Vec<NodeFacts>,
+}
+
+impl RunVerdict {
+    /// What the checks came to together.
+    pub fn of(checks: &[CheckResult]) -> Self {
+        if checks.iter().any(|c| c.verdict == Verdict::Broken) {
+            Self::Broken
+        } else if checks.is_empty() || checks.iter().any(|c| c.verdict == Verdict::Undecided) {
+            Self::Undecided
+        } else {
+            Self::Held
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Bytes on the wire: frames taken apart, packets compared, captures written and read.
+//!
+//! Owns: decoding of Ethernet, ARP, IPv4, IPv6, TCP, UDP, ICMP and NDP as far as a check looks at it, and pcapng.
+//! Refuses: meaning. A frame that can't be taken apart is [`frame::Body::Malformed`] with the reason, never a panic.
+
+pub mod frame;
+pub mod pcapng;
