@@ -9,8 +9,7 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::base::{Forwarding, IfName, Mac, NodeName, Protocol, Role, Verdict};
-use crate::plan::LoadMode;
+use crate::base::{Forwarding, IfName, LoadMode, Mac, NodeName, Protocol, Role, Verdict};
 
 /// A whole scenario.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
