@@ -85,6 +85,9 @@ const SERIAL_LINE: &str = "/dev/ttyS0";
 /// How many files the first process and its children may have open; the kernel's own 1024 is little for a large lab.
 const OPEN_FILES: u64 = 65_536;
 
+/// From here on the kernel's errors go to the console; what it says about its own boot was held back.
+const ERRORS: &str = "4";
+
 /// Does the first steps.
 ///
 /// # Errors
@@ -104,6 +107,12 @@ pub fn boot(boot: &Boot) -> Result<Booted, BootError> {
             loopback_up()?;
             // A smaller limit only bounds the size of a lab.
             setrlimit(Resource::RLIMIT_NOFILE, OPEN_FILES, OPEN_FILES).unwrap_or_default();
+            let level = Path::new("/proc/sys/kernel/printk");
+            fs::write(level, ERRORS).map_err(|source| BootError::Io {
+                what: "write",
+                path: level.to_owned(),
+                source,
+            })?;
             let channel = open_serial_line().map_err(|source| BootError::Channel { source })?;
             Ok(Booted { channel, modules: known.modules })
         }
@@ -121,9 +130,11 @@ pub fn leave(boot: &Boot) {
 }
 
 fn read_boot_file(path: &Path) -> Result<BootFile, BootError> {
-    fs::read(path)
-        .and_then(|text| Ok(serde_json::from_slice(&text)?))
-        .map_err(|source| BootError::Io { what: "read", path: path.to_owned(), source })
+    fs::read(path).and_then(|text| Ok(serde_json::from_slice(&text)?)).map_err(|source| BootError::Io {
+        what: "read",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn mounted(kind: &'static str, at: &Path, flags: MsFlags, options: Option<&Path>) -> Result<(), BootError> {
@@ -209,10 +220,8 @@ fn loopback_up() -> Result<(), BootError> {
 
     let name = |error: Errno| BootError::Loopback { source: error };
     let asking = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).map_err(name)?;
-    let mut request = libc::ifreq {
-        ifr_name: [0; libc::IFNAMSIZ],
-        ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_flags: UP },
-    };
+    let mut request =
+        libc::ifreq { ifr_name: [0; libc::IFNAMSIZ], ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_flags: UP } };
     for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
         *to = from.cast_signed();
     }

@@ -158,14 +158,15 @@ impl RunFolder {
         let door = runs.join(".lock");
         let guard = lock_file(&door).and_then(|file| file.lock().map(|()| file)).map_err(io("lock", &door))?;
         sweep(&runs);
-        let path = (0..)
-            .map(|n| runs.join(format!("{}-{n}", std::process::id())))
-            .find_map(|path| match DirBuilder::new().mode(0o700).create(&path) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => None,
-                Err(error) => Some(Err(io("make the folder", &path)(error))),
-                Ok(()) => Some(Ok(path)),
-            })
-            .unwrap_or_else(|| unreachable!("the numbers don't end"))?;
+        let mut number = 0_u32;
+        let path = loop {
+            let path = runs.join(format!("{}-{number}", std::process::id()));
+            match DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => break path,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+                Err(error) => return Err(io("make the folder", &path)(error)),
+            }
+        };
         let lock = path.join("lock");
         let lock = lock_file(&lock).and_then(|file| file.lock().map(|()| file)).map_err(io("lock", &lock))?;
         drop(guard);
@@ -187,7 +188,8 @@ impl RunFolder {
             return Ok(self.path.clone());
         }
         let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-        let parent = runtime.filter(|path| access(path, AccessFlags::W_OK).is_ok() && is_plain(&path.join("drlab-4194304-99")));
+        let parent =
+            runtime.filter(|path| access(path, AccessFlags::W_OK).is_ok() && is_plain(&path.join("drlab-4194304-99")));
         self.beside(&parent.unwrap_or_else(|| PathBuf::from("/tmp")))
     }
 
@@ -200,17 +202,28 @@ impl RunFolder {
             let path = path.to_owned();
             move |source| CacheError::Io { what, path, source }
         };
-        let path = (0..)
-            .map(|n| parent.join(format!("drlab-{}-{n}", std::process::id())))
-            .find(|path| fs::symlink_metadata(path).is_err())
-            .unwrap_or_else(|| unreachable!("the numbers don't end"));
-        self.elsewhere.push(path.clone());
-        // Written down before it is made: who sweeps after us must find it.
-        let list: String = self.elsewhere.iter().map(|path| format!("{}\n", path.display())).collect();
         let note = self.path.join("elsewhere");
-        fs::write(&note, list).map_err(io("write", &note))?;
-        DirBuilder::new().mode(0o700).create(&path).map_err(io("make the folder", &path))?;
-        Ok(path)
+        let mut number = 0_u32;
+        loop {
+            let path = parent.join(format!("drlab-{}-{number}", std::process::id()));
+            number += 1;
+            if fs::symlink_metadata(&path).is_ok() {
+                continue;
+            }
+            // Written down before it is made: who sweeps after us must find it.
+            let mut list = fs::read_to_string(&note).unwrap_or_default();
+            list.push_str(&path.to_string_lossy());
+            list.push('\n');
+            fs::write(&note, list).map_err(io("write", &note))?;
+            match DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => {
+                    self.elsewhere.push(path.clone());
+                    return Ok(path);
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(io("make the folder", &path)(error)),
+            }
+        }
     }
 
     /// Removes the folders that are not below the cache; they are needed only until the guest has booted.
@@ -245,8 +258,8 @@ fn sweep(runs: &Path) {
             continue;
         }
         for path in fs::read_to_string(folder.join("elsewhere")).unwrap_or_default().lines().map(Path::new) {
-            let ours = fs::symlink_metadata(path)
-                .is_ok_and(|found| found.is_dir() && found.uid() == geteuid().as_raw());
+            let ours =
+                fs::symlink_metadata(path).is_ok_and(|found| found.is_dir() && found.uid() == geteuid().as_raw());
             let named = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("drlab-"));
             if ours && named {
                 discard(path);
