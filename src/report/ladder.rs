@@ -184,6 +184,7 @@ impl Rails {
         let start = self.place(from);
         let end = to.map_or(start + 5, |to| self.place(to));
         let (low, high) = (start.min(end), start.max(end));
+        line.resize(line.len().max(high), ' ');
         for cell in line.iter_mut().take(high).skip(low + 1) {
             *cell = '─';
         }

@@ -127,8 +127,7 @@ fn plates(style: &Style, segment: &TopologySegment) -> Vec<Plate> {
                 vec![
                     (Ink::Strong, format!("… and {more} more")),
                     (Ink::Plain, format!("{}s,", member.role)),
-                    (Ink::Plain, first.node.to_string()),
-                    (Ink::Plain, format!("to {}", last.node)),
+                    (Ink::Plain, format!("{} to {}", first.node, last.node)),
                 ],
             ));
         }

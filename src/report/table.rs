@@ -46,7 +46,7 @@ impl Table {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let widths: Vec<usize> = (0..columns).map(|column| self.width(column)).collect();
         let before_last = indent + widths.iter().take(columns.saturating_sub(1)).map(|w| w + 2).sum::<usize>();
-        let room = style.columns().saturating_sub(before_last).max(24);
+        let room = style.columns().saturating_sub(before_last).max(12);
         for mut row in self.rows {
             if let Some(last) = row.get_mut(columns.saturating_sub(1)) {
                 last.lines = last.lines.iter().flat_map(|line| wrap(line, room)).collect();

@@ -161,6 +161,8 @@ pub(crate) fn broken_as_expected(report: &Report) -> String {
 fn next_step(page: &mut Page<'_>, report: &Report) {
     if report.verdict == RunVerdict::NotRun {
         page.command(0, "next", "drlab doctor", "what this machine can do, and the one command that would change it");
+        let plan = format!("drlab plan {}", proof::quoted(&report.scenario));
+        page.command(0, "", &plan, "what would have been built");
         return;
     }
     let worst = [Verdict::Broken, Verdict::Undecided, Verdict::Held];
@@ -209,6 +211,15 @@ mod tests {
     #[test]
     fn a_run_that_did_not_happen() {
         insta::assert_snapshot!(text(&sample::not_run(), &Style::default()));
+    }
+
+    #[test]
+    fn at_eighty_columns_only_commands_are_wider() {
+        for report in [sample::held(), sample::broken()] {
+            let text = text(&report, &Style { width: 80, ..kept() });
+            let wide = text.lines().find(|line| line.chars().count() > 80 && !line.contains("tshark"));
+            assert_eq!(wide, None);
+        }
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(crate) fn timeline(page: &mut Page<'_>, acts: &[Acted]) {
 pub(crate) fn census(page: &mut Page<'_>, entries: &[CensusEntry]) {
     page.heading("ARP census: who has the VIP?", "");
     let mut table = Table::new(&[]);
-    table.head(&["VIP", "segment", "asked", "answered", "announced unasked"]);
+    table.head(&["VIP", "segment", "asked", "answered", "announced"]);
     for entry in entries {
         table.tall_row([
             (Ink::Vip, vec![entry.vip.clone()]),
