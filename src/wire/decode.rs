@@ -302,3 +302,6 @@ fn quoted(data: &[u8]) -> Option<Quoted> {
     let source: IpAddr = sliced.source_addr();
     Some(Quoted { source, destination: sliced.destination_addr(), protocol: payload.ip_number.0, ports })
 }
+
+#[cfg(test)]
+mod tests;
