@@ -291,7 +291,10 @@ fn a_trace_reads_back_as_it_was_written() {
     assert_eq!(read.trace.vantages, written.vantages);
     assert_eq!(numbers(&read.trace), numbers(&written));
     for (a, b) in read.trace.frames.iter().zip(&written.frames) {
-        assert_eq!((a.number, a.vantage, a.direction, a.at_ns, a.length, &a.data), (b.number, b.vantage, b.direction, b.at_ns, b.length, &b.data));
+        assert_eq!(
+            (a.number, a.vantage, a.direction, a.at_ns, a.length, &a.data),
+            (b.number, b.vantage, b.direction, b.at_ns, b.length, &b.data)
+        );
     }
 }
 

@@ -93,10 +93,7 @@ fn a_checksum_that_does_not_follow_is_beyond_direct_routing() {
     assert_eq!(difference(&before(), &stale).rewrite(), Rewrite::Beyond(vec![Field::Ttl]));
     let mut wrong = v4(DIRECTOR, RS1, 62);
     wrong[25] ^= 1;
-    assert_eq!(
-        difference(&before(), &wrong).rewrite(),
-        Rewrite::Beyond(vec![Field::Ttl, Field::HeaderChecksum])
-    );
+    assert_eq!(difference(&before(), &wrong).rewrite(), Rewrite::Beyond(vec![Field::Ttl, Field::HeaderChecksum]));
     let mut alone = v4(DIRECTOR, RS1, 63);
     alone[25] ^= 1;
     assert_eq!(difference(&before(), &alone).rewrite(), Rewrite::Beyond(vec![Field::HeaderChecksum]));
@@ -126,7 +123,10 @@ fn nat_is_named_by_its_addresses() {
     let mut after = v4(DIRECTOR, RS1, 62);
     after[30..34].copy_from_slice(&[172, 16, 0, 3]);
     let found = difference(&before(), &after);
-    assert_eq!(found.of(Field::DestinationAddress).unwrap().to_string(), "destination address 172.16.0.66 -> 172.16.0.3");
+    assert_eq!(
+        found.of(Field::DestinationAddress).unwrap().to_string(),
+        "destination address 172.16.0.66 -> 172.16.0.3"
+    );
     assert!(!found.rewrite().is_direct_routing());
 }
 

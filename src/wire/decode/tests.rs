@@ -23,7 +23,8 @@ macro_rules! written {
 
 fn tcp_syn() -> Vec<u8> {
     let builder = PacketBuilder::ethernet2(A, B).ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64).tcp(40000, 80, 1, 64240);
-    let options = [etherparse::TcpOptionElement::MaximumSegmentSize(1460), etherparse::TcpOptionElement::WindowScale(7)];
+    let options =
+        [etherparse::TcpOptionElement::MaximumSegmentSize(1460), etherparse::TcpOptionElement::WindowScale(7)];
     written!(builder.syn().options(&options).unwrap(), &[])
 }
 
@@ -65,10 +66,7 @@ fn icmp_error() -> Vec<u8> {
 
 fn icmpv6_error() -> Vec<u8> {
     let builder = PacketBuilder::ethernet2(A, B).ipv6(A6, B6, 64);
-    written!(
-        builder.icmpv6(Icmpv6Type::TimeExceeded(icmpv6::TimeExceededCode::HopLimitExceeded)),
-        &tagged()[22..]
-    )
+    written!(builder.icmpv6(Icmpv6Type::TimeExceeded(icmpv6::TimeExceededCode::HopLimitExceeded)), &tagged()[22..])
 }
 
 fn neighbour(kind: u8, flags: u8, options: &[u8]) -> Vec<u8> {
@@ -245,10 +243,8 @@ fn the_ethertype_and_the_ip_version_must_agree() {
 
 #[test]
 fn a_tcp_header_longer_than_its_packet_is_malformed() {
-    let mut frame = written!(
-        PacketBuilder::ethernet2(A, B).ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64).tcp(1, 2, 3, 4),
-        &[]
-    );
+    let mut frame =
+        written!(PacketBuilder::ethernet2(A, B).ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64).tcp(1, 2, 3, 4), &[]);
     frame[46] = 0xf0;
     assert!(matches!(ip(&frame).transport, Transport::Malformed(_)));
 }
