@@ -1,8 +1,10 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use proptest::prelude::*;
+
 use super::frames::*;
-use super::{Direction, Ends, RawFrame, Trace, TraceError};
+use super::{Direction, Ends, RawFrame, Trace, TraceError, Vantage};
 use crate::base::{NodeName, Protocol};
 use crate::wire::compare::{Rewrite, difference};
 
@@ -218,6 +220,7 @@ fn frames_of_one_nanosecond_keep_their_order() {
     ]);
     let order: Vec<_> = trace.frames.iter().map(|f| f.vantage).collect();
     assert_eq!(order, [AT_DIRECTOR, AT_ROUTER, AT_RS1]);
+    assert_eq!(trace.journeys[0].crossings(&trace)[0].into, [0, 2]);
 }
 
 #[test]
@@ -258,6 +261,28 @@ fn a_tunnelled_packet_stays_on_its_journey() {
     let trace = trace(frames);
     assert_eq!(numbers(&trace), [[1, 2, 3, 4]]);
     assert_eq!(trace.connections().iter().len(), 1);
+}
+
+#[test]
+fn a_packet_over_loopback_crosses_to_the_same_node_only() {
+    let (none, data) = ([0; 6], syn(ROUTER, DIRECTOR, 63, 1));
+    let local = [&none[..], &none[..], &data[12..]].concat();
+    let mut vantages = vantages();
+    for node in ["director", "rs1"] {
+        vantages.push(Vantage { node: node.parse().unwrap(), interface: "lo".parse().unwrap() });
+    }
+    let (director_lo, rs1_lo) = (vantages.len() - 2, vantages.len() - 1);
+    let frames = [
+        went(AT_DIRECTOR, Direction::In, 0, &data),
+        went(director_lo, Direction::Out, 1, &local),
+        went(director_lo, Direction::In, 2, &local),
+        went(rs1_lo, Direction::In, 3, &local),
+    ];
+    let trace = Trace::build(vantages, frames);
+    assert_eq!(numbers(&trace), [[1, 2, 3, 4]]);
+    let crossings = trace.journeys[0].crossings(&trace);
+    assert_eq!(crossings.len(), 1);
+    assert_eq!((crossings[0].out, &crossings[0].into), (1, &vec![2]));
 }
 
 #[test]
@@ -332,4 +357,58 @@ fn a_vantage_described_twice_is_one() {
     let read = Trace::read(writer.finish().unwrap().as_slice()).unwrap();
     assert_eq!(read.trace.vantages.len(), 1);
     assert_eq!(read.dropped, [Some(5)]);
+}
+
+proptest! {
+    #[test]
+    fn requests_that_overtake_one_another_are_each_one_journey(starts in proptest::collection::vec(0..200_u64, 1..20)) {
+        let count = starts.len();
+        let trace = trace((0..).zip(starts).flat_map(|(sequence, at_us)| request(at_us, sequence)));
+        prop_assert_eq!(trace.journeys.len(), count);
+        prop_assert!(trace.journeys.iter().all(|j| j.hops.len() == 6 && j.crossings(&trace).len() == 3));
+    }
+
+    #[test]
+    fn equal_packets_on_one_path_never_mix(gaps in proptest::collection::vec(1..40_u64, 1..20)) {
+        let mut at_us = 0;
+        let trace = trace(gaps.iter().flat_map(|gap| {
+            at_us += gap;
+            request(at_us, 1)
+        }));
+        prop_assert_eq!(trace.journeys.len(), gaps.len());
+        prop_assert!(trace.journeys.iter().all(|j| j.hops.len() == 6 && j.crossings(&trace).len() == 3));
+    }
+
+    #[test]
+    fn whatever_was_captured_every_ip_frame_is_in_one_journey(
+        frames in proptest::collection::vec(
+            (0..8_usize, 0..3_u8, any::<u64>(), 0..4_u8, 60..64_u8, 0..60_usize, any::<bool>()),
+            0..60,
+        ),
+    ) {
+        let frames = frames.into_iter().map(|(vantage, direction, at_ns, which, ttl, cut, near)| {
+            let mut data = match which {
+                0 => syn(ROUTER, DIRECTOR, ttl, 1),
+                1 => syn(DIRECTOR, RS1, ttl, 1),
+                2 => datagram(ROUTER, DIRECTOR, ttl),
+                _ => arp_request(),
+            };
+            data.truncate(data.len().saturating_sub(cut / 2));
+            let direction = [Direction::In, Direction::Out, Direction::Unknown][usize::from(direction)];
+            RawFrame { vantage, direction, at_ns: if near { at_ns % 1000 } else { at_ns }, length: 60, data }
+        });
+        let trace = trace(frames);
+        let mut seen = vec![0; trace.frames.len()];
+        for journey in &trace.journeys {
+            prop_assert!(journey.hops.windows(2).all(|w| w[0] < w[1]));
+            for &hop in &journey.hops {
+                seen[hop] += 1;
+                prop_assert_eq!(trace.journey_of(&trace.frames[hop]), Some(journey));
+            }
+            journey.crossings(&trace);
+        }
+        for (frame, seen) in trace.frames.iter().zip(seen) {
+            prop_assert_eq!(seen, i32::from(frame.ip().is_some()));
+        }
+    }
 }

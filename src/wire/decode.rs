@@ -39,7 +39,7 @@ pub fn decode(data: &[u8]) -> Decoded {
     Decoded { source: Mac(ethernet.source()), destination: Mac(ethernet.destination()), vlans, body }
 }
 
-/// Goes past VLAN tags: their ids, the EtherType after them and what it announces.
+/// Goes past VLAN tags: their ids, the `EtherType` after them and what it announces.
 pub(super) fn after_tags(
     mut ether_type: EtherType,
     mut payload: &[u8],
