@@ -6,6 +6,8 @@
 //!
 //! A frame is four bytes, big-endian, the length of the JSON that follows; at most [`LIMIT_BYTES`].
 
+pub mod boot;
+
 use std::io::{self, Read, Write};
 
 use serde::de::DeserializeOwned;

@@ -1,1 +1,5 @@
-//! (to come)
+//! All that happens under the lab's kernel: namespaces, links, addresses, tables, and reading them back.
+//!
+//! Owns: every call that changes or asks a kernel on a lab's behalf. Refuses: judging what comes of it.
+
+pub mod boot;
