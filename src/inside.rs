@@ -1,1 +1,4 @@
 //! (to come)
+
+pub mod capture;
+pub mod ring;
