@@ -1,4 +1,8 @@
 //! (to come)
 
 pub mod capture;
+pub mod load;
 pub mod ring;
+pub mod serve;
+pub mod session;
+pub mod timeline;
