@@ -58,14 +58,7 @@ pub trait Sink: Send + 'static {
     ///
     /// # Errors
     /// Those of writing; they end the capture.
-    fn frame(
-        &mut self,
-        vantage: usize,
-        direction: Direction,
-        at_ns: u64,
-        length: u32,
-        data: &[u8],
-    ) -> io::Result<()>;
+    fn frame(&mut self, vantage: usize, direction: Direction, at_ns: u64, length: u32, data: &[u8]) -> io::Result<()>;
 
     /// Writes out what is still held back.
     ///
@@ -88,9 +81,7 @@ pub struct Tap {
 /// The vantages of a capture in their order: the nodes as given, the interfaces of each by index.
 pub fn vantages(taps: &[Tap]) -> Vec<Vantage> {
     taps.iter()
-        .flat_map(|tap| {
-            tap.interfaces.values().map(|name| Vantage { node: tap.node.clone(), interface: name.clone() })
-        })
+        .flat_map(|tap| tap.interfaces.values().map(|name| Vantage { node: tap.node.clone(), interface: name.clone() }))
         .collect()
 }
 
@@ -253,7 +244,8 @@ impl<S: Sink> Reader<S> {
         let mut vantages = Vec::new();
         for node in &self.nodes {
             let name = &node.tap.node;
-            let drops = node.tap.ring.take_drops().map_err(|source| CaptureError::Ring { node: name.clone(), source })?;
+            let drops =
+                node.tap.ring.take_drops().map_err(|source| CaptureError::Ring { node: name.clone(), source })?;
             dropped.insert(name.clone(), node.dropped + u64::from(drops));
             vantages.extend(node.tap.interfaces.values().map(|interface| format!("{name}:{interface}")));
         }

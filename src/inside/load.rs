@@ -99,9 +99,8 @@ where
     drop(done);
     let course = Course { load, began, clients, results, ended: Vec::new() };
     let failed = |source| LoadError::During { load: load.name.clone(), source };
-    let (requests, ()) = tokio::try_join!(course.run(&during), async {
-        timed_acts(load, began, &during).await.map_err(failed)
-    })?;
+    let (requests, ()) =
+        tokio::try_join!(course.run(&during), async { timed_acts(load, began, &during).await.map_err(failed) })?;
     Ok(LoadResult { name: load.name.clone(), ms: began.elapsed().as_secs_f64() * 1e3, requests })
 }
 
@@ -276,11 +275,7 @@ async fn live(client: Client, mut asked: mpsc::UnboundedReceiver<u32>, done: mps
 }
 
 impl Client {
-    async fn ask(
-        &self,
-        number: u32,
-        session: Option<&Result<Session, super::session::SessionError>>,
-    ) -> RequestResult {
+    async fn ask(&self, number: u32, session: Option<&Result<Session, super::session::SessionError>>) -> RequestResult {
         let load = &self.load;
         let path = &load.paths[number as usize % load.paths.len()];
         let id = format!("{}/{number}", load.name);

@@ -7,9 +7,11 @@
 //! Sources: `net/packet/af_packet.c`, `Documentation/networking/packet_mmap.rst`.
 #![expect(unsafe_code, reason = "the ring is memory shared with the kernel; nix has no call for it")]
 
+pub(super) mod socket;
+
 use std::io;
 use std::mem::{offset_of, size_of};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -22,6 +24,7 @@ const SLOT_BYTES: usize = 2 << 10;
 /// One tick of a kernel with 100 Hz: shorter would not be kept, longer delays the end of a capture.
 const RETIRE_MS: u32 = 8;
 const LEAST_BLOCKS: usize = 4;
+const ALL: u16 = 3; // ETH_P_ALL
 const FIRST_FRAME_OFFSET: usize = offset_of!(libc::tpacket_block_desc, hdr);
 
 /// Why a ring could not be set up or read.
@@ -84,14 +87,7 @@ impl Ring {
     /// # Errors
     /// Without `CAP_NET_RAW` in the namespace, or without memory for the ring.
     pub fn open(bytes: usize) -> Result<Self, RingError> {
-        // Protocol 0 takes no frame in until bind, so none is missed between socket and ring.
-        // SAFETY: a plain system call without pointers.
-        let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, 0) };
-        if fd < 0 {
-            return Err(last("open a packet socket"));
-        }
-        // SAFETY: `fd` is new and nobody else's.
-        let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+        let socket = socket::open().map_err(|e| call("open a packet socket", e))?;
         let blocks = (bytes / BLOCK_BYTES).max(LEAST_BLOCKS);
         let version = libc::tpacket_versions::TPACKET_V3 as c_int;
         set_option(&socket, libc::PACKET_VERSION, &version, "choose TPACKET_V3")?;
@@ -107,7 +103,7 @@ impl Ring {
         set_option(&socket, libc::PACKET_RX_RING, &request, "take memory")?;
         let map = map(&socket, blocks * BLOCK_BYTES)?;
         let ring = Self { socket, map, blocks, next: 0 };
-        bind_to_all(&ring.socket)?;
+        socket::bind(&ring.socket, 0, ALL).map_err(|e| call("bind to all interfaces", e))?;
         Ok(ring)
     }
 
@@ -116,10 +112,7 @@ impl Ring {
     ///
     /// # Errors
     /// Those of `each`, at once; [`RingError::Torn`] by way of `E`.
-    pub fn read<E: From<RingError>>(
-        &mut self,
-        mut each: impl FnMut(RawFrame<'_>) -> Result<(), E>,
-    ) -> Result<u64, E> {
+    pub fn read<E: From<RingError>>(&mut self, mut each: impl FnMut(RawFrame<'_>) -> Result<(), E>) -> Result<u64, E> {
         let mut count = 0;
         // At most one round, so that a flooded namespace does not keep its reader from the others.
         for _ in 0..self.blocks {
@@ -280,23 +273,6 @@ fn map(socket: &OwnedFd, bytes: usize) -> Result<NonNull<u8>, RingError> {
     NonNull::new(at.cast()).ok_or_else(|| last("map memory"))
 }
 
-fn bind_to_all(socket: &OwnedFd) -> Result<(), RingError> {
-    let address = libc::sockaddr_ll {
-        sll_family: libc::AF_PACKET as u16,
-        sll_protocol: (libc::ETH_P_ALL as u16).to_be(),
-        sll_ifindex: 0,
-        sll_hatype: 0,
-        sll_pkttype: 0,
-        sll_halen: 0,
-        sll_addr: [0; 8],
-    };
-    // SAFETY: `address` lives through the call and the length is its own.
-    let done = unsafe {
-        libc::bind(socket.as_raw_fd(), (&raw const address).cast::<libc::sockaddr>(), width::<libc::sockaddr_ll>())
-    };
-    if done < 0 { Err(last("bind to all interfaces")) } else { Ok(()) }
-}
-
 #[expect(clippy::cast_possible_truncation, reason = "sizes of small structures")]
 const fn width<T>() -> socklen_t {
     size_of::<T>() as socklen_t
@@ -308,5 +284,9 @@ const fn narrow(value: usize) -> c_uint {
 }
 
 fn last(attempt: &'static str) -> RingError {
-    RingError::Call { attempt, source: io::Error::last_os_error() }
+    call(attempt, io::Error::last_os_error())
+}
+
+fn call(attempt: &'static str, source: io::Error) -> RingError {
+    RingError::Call { attempt, source }
 }

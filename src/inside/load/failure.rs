@@ -130,6 +130,9 @@ mod tests {
         let Outcome::Failed { kind, detail } = Kind::Reset.outcome("could not read", &inner) else {
             panic!("no failure")
         };
-        assert_eq!((kind.as_str(), detail.as_str()), ("reset", "could not read: Connection reset by peer (os error 104)"));
+        assert_eq!(
+            (kind.as_str(), detail.as_str()),
+            ("reset", "could not read: Connection reset by peer (os error 104)")
+        );
     }
 }

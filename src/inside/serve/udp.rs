@@ -27,8 +27,7 @@ pub(super) fn open(at: SocketAddr) -> Result<UdpSocket, (&'static str, io::Error
     let told = if at.is_ipv4() {
         setsockopt(&fd, sockopt::Ipv4PacketInfo, &true)
     } else {
-        setsockopt(&fd, sockopt::Ipv6V6Only, &true)
-            .and_then(|()| setsockopt(&fd, sockopt::Ipv6RecvPacketInfo, &true))
+        setsockopt(&fd, sockopt::Ipv6V6Only, &true).and_then(|()| setsockopt(&fd, sockopt::Ipv6RecvPacketInfo, &true))
     };
     told.map_err(|e| ("ask for each datagram's address", e.into()))?;
     bind(fd.as_raw_fd(), &SockaddrStorage::from(at)).map_err(|e| ("bind", e.into()))?;
@@ -73,8 +72,7 @@ struct Datagram {
 fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Datagram> {
     let mut control = nix::cmsg_space!(libc::in_pktinfo, libc::in6_pktinfo);
     let mut parts = [IoSliceMut::new(buffer)];
-    let message =
-        recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::empty())?;
+    let message = recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::empty())?;
     let missing = || io::Error::new(io::ErrorKind::InvalidData, "the datagram came without its addresses");
     let from = message.address.as_ref().and_then(address).ok_or_else(missing)?;
     let to = message.cmsgs()?.find_map(|control| match control {

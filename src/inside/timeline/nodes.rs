@@ -27,11 +27,28 @@ pub struct NodeGone {
     pub node: NodeName,
 }
 
-/// Runs `job` on a node's thread and waits for its result.
+/// A job's result that is still to come.
+#[derive(Debug)]
+pub struct Awaited<T> {
+    node: NodeName,
+    result: oneshot::Receiver<T>,
+}
+
+impl<T> Awaited<T> {
+    /// Waits for it.
+    ///
+    /// # Errors
+    /// Where the node's thread ended before the job did, or the job panicked.
+    pub async fn result(self) -> Result<T, NodeGone> {
+        self.result.await.map_err(|_| NodeGone { node: self.node })
+    }
+}
+
+/// Starts `job` on a node's thread.
 ///
 /// # Errors
-/// [`NodeGone`] also where the thread ends before the job does.
-pub async fn on_node<T, F, J>(nodes: &impl Nodes, node: &NodeName, job: J) -> Result<T, NodeGone>
+/// [`NodeGone`].
+pub fn start_on<T, F, J>(nodes: &impl Nodes, node: &NodeName, job: J) -> Result<Awaited<T>, NodeGone>
 where
     T: Send + 'static,
     F: Future<Output = T> + 'static,
@@ -45,5 +62,18 @@ where
         })
     });
     nodes.spawn(node, run)?;
-    result.await.map_err(|_| NodeGone { node: node.clone() })
+    Ok(Awaited { node: node.clone(), result })
+}
+
+/// Runs `job` on a node's thread and waits for its result.
+///
+/// # Errors
+/// [`NodeGone`].
+pub async fn on_node<T, F, J>(nodes: &impl Nodes, node: &NodeName, job: J) -> Result<T, NodeGone>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + 'static,
+    J: FnOnce() -> F + Send + 'static,
+{
+    start_on(nodes, node, job)?.result().await
 }
