@@ -4,13 +4,13 @@
 
 pub mod addr;
 pub mod arpfilter;
-//B
+pub mod build;
 pub mod ipvs;
 pub mod link;
 pub mod modules;
 pub mod neigh;
 pub mod ns;
-//R
+pub mod read;
 pub mod route;
 pub mod rtnl;
 pub mod sysctl;

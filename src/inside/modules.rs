@@ -114,7 +114,8 @@ pub fn load(folder: &Path, wanted: &[&str]) -> Result<Vec<Unloaded>, ModulesErro
         let path = folder.join(file);
         fs::read_to_string(&path).map_err(|source| ModulesError { path, source })
     };
-    let list = Dependencies::parse(&read("modules.dep")?);
+    let list = read("modules.dep")?;
+    let list = Dependencies::parse(&list);
     let built_in: BTreeSet<String> = read("modules.builtin").unwrap_or_default().lines().map(name).collect();
     let mut done = loaded();
     let mut unloaded = Vec::new();

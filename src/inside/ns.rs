@@ -14,6 +14,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::{Child, Command};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -217,8 +218,8 @@ pub fn tool_folder(index: usize) -> PathBuf {
 }
 
 /// Ends the nodes: kills their agents and with them whatever runs in their PID namespaces, and lets go of the
-/// descriptors. Says what is left.
-pub fn end(spaces: Vec<Space>) -> Vec<String> {
+/// descriptors. Says what is left; a space that somebody else still holds is left.
+pub fn end(spaces: Vec<Arc<Space>>) -> Vec<String> {
     let mut left = Vec::new();
     let mut waiting: Vec<(Pid, String)> = Vec::new();
     for space in &spaces {
@@ -228,6 +229,8 @@ pub fn end(spaces: Vec<Space>) -> Vec<String> {
             Err(errno) => left.push(format!("{}: its first process {agent} could not be killed: {errno}", space.name)),
         }
     }
+    let held = spaces.iter().filter(|space| Arc::strong_count(space) > 1);
+    left.extend(held.map(|space| format!("{}: its namespaces are still held", space.name)));
     drop(spaces);
     let deadline = Instant::now() + REAP_DEADLINE;
     // Any child is reaped, not only agents: a PID namespace ends only after its last process has been, and programs
