@@ -24,8 +24,7 @@ use super::{AddressFact, LinkFact, NodeFacts, RouteFact};
 use crate::base::{Forwarding, IfName, Mac, ServiceId};
 
 /// Kinds of devices that the kernel puts into every namespace once their module is loaded.
-const FALLBACK_TUNNELS: [&str; 9] =
-    ["ipip", "sit", "gre", "gretap", "erspan", "ip6tnl", "ip6gre", "vti", "vti6"];
+const FALLBACK_TUNNELS: [&str; 9] = ["ipip", "sit", "gre", "gretap", "erspan", "ip6tnl", "ip6gre", "vti", "vti6"];
 
 impl NodeFacts {
     /// The configuration as sorted lines, all sysctls that were read included.
@@ -49,9 +48,12 @@ impl NodeFacts {
                     service.persistence_s,
                     service.flags.iter().map(String::as_str),
                 ));
-                lines.extend(service.destinations.iter().map(|to| {
-                    destination(service.service, to.at, to.forwarding, to.weight, (to.upper, to.lower))
-                }));
+                lines.extend(
+                    service
+                        .destinations
+                        .iter()
+                        .map(|to| destination(service.service, to.at, to.forwarding, to.weight, (to.upper, to.lower))),
+                );
             }
         }
         lines.sort();

@@ -186,11 +186,14 @@ fn in_path(name: &str, path: &str) -> Option<Tool> {
 
 fn in_roots(name: &str, roots: &[PathBuf]) -> Option<Tool> {
     roots.iter().enumerate().find_map(|(index, root)| {
-        let folder = ["usr/sbin", "sbin", "usr/bin", "bin"].into_iter().find(|folder| present(&root.join(folder).join(name)))?;
+        let folder =
+            ["usr/sbin", "sbin", "usr/bin", "bin"].into_iter().find(|folder| present(&root.join(folder).join(name)))?;
         let seen = tool_folder(index);
         let libraries = libraries(root);
         let mut environment = Vec::new();
-        if let Some(plugins) = libraries.iter().map(|folder| folder.join("xtables")).find(|folder| root.join(folder).is_dir()) {
+        if let Some(plugins) =
+            libraries.iter().map(|folder| folder.join("xtables")).find(|folder| root.join(folder).is_dir())
+        {
             environment.push(("XTABLES_LIBDIR", seen.join(plugins).into_os_string()));
         }
         let mut list = OsString::new();

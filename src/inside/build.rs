@@ -265,9 +265,7 @@ impl Lab {
         let answers: Vec<_> = begun.into_iter().map(ns::Pending::wait).collect();
         let named = self.plan.nodes.iter().zip(answers);
         named
-            .map(|(node, answer)| {
-                answer?.map_err(|source| BuildError::Node { node: node.name.to_string(), source })
-            })
+            .map(|(node, answer)| answer?.map_err(|source| BuildError::Node { node: node.name.to_string(), source }))
             .collect()
     }
 }

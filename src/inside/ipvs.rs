@@ -140,7 +140,8 @@ impl Session {
     /// Adds a real server to a service.
     ///
     /// The port goes to the kernel as it is given. `ipvsadm` puts the service's port in its place where the method is
-    /// not NAT; the kernel takes any port, lists it, and sends packets on with the one that they came with.
+    /// not NAT. The kernel itself does not mind (tried on 6.1: a direct-routing real server at port 8080 of a service at
+    /// port 80): it lists the real server and its connections with 8080, and the packets arrive unchanged, at port 80.
     ///
     /// # Errors
     /// The kernel's refusal.
@@ -222,8 +223,7 @@ impl Session {
         self.socket.send(&request).map_err(|error| broken(error.to_string()))?;
         let mut answers = Vec::new();
         loop {
-            let (messages, _) =
-                self.socket.recv_all::<u16, Payload>().map_err(|error| broken(error.to_string()))?;
+            let (messages, _) = self.socket.recv_all::<u16, Payload>().map_err(|error| broken(error.to_string()))?;
             for message in messages {
                 if *message.nl_seq() != self.sequence {
                     continue;

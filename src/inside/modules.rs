@@ -124,10 +124,8 @@ pub fn load(folder: &Path, wanted: &[&str]) -> Result<Vec<Unloaded>, ModulesErro
             continue;
         }
         let Some(order) = list.order(module) else {
-            unloaded.push(Unloaded {
-                module: (*module).to_owned(),
-                why: format!("{} does not hold it", folder.display()),
-            });
+            unloaded
+                .push(Unloaded { module: (*module).to_owned(), why: format!("{} does not hold it", folder.display()) });
             continue;
         };
         for path in order {

@@ -10,7 +10,7 @@ pub mod worker;
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::{Child, Command};
@@ -21,7 +21,9 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, pipe2};
 
@@ -125,6 +127,8 @@ impl Space {
         if threads != 1 {
             return Err(NsError::Threads(threads));
         }
+        let names: Vec<&str> = names.into_iter().collect();
+        allow_descriptors(names.len())?;
         let mut stack = vec![0; AGENT_STACK_BYTES];
         let begun: Vec<_> =
             names.into_iter().map(|name| Begun::new(name, tools, &mut stack)).collect::<Result<_, _>>()?;
@@ -145,7 +149,7 @@ impl Space {
             if inode(&before, &own)? == inode(&after, &own)? {
                 return Err(NsError::NotNew { node: own, kind: "network" });
             }
-            Ok(after.into())
+            Ok(after)
         });
         let made = made.map_err(|source| NsError::Io { node: name.to_owned(), what: "start a thread", source })?;
         let net = made.join().map_err(|_| NsError::Died { node: name.to_owned() })??;
@@ -212,6 +216,23 @@ impl Space {
     }
 }
 
+/// Raises the limit of open descriptors to what so many nodes, their sockets and their captures need.
+fn allow_descriptors(nodes: usize) -> Result<(), NsError> {
+    const PER_NODE: u64 = 64;
+    const BESIDES: u64 = 1024;
+    let failed = |errno: Errno| NsError::Io {
+        node: format!("{nodes} nodes"),
+        what: "raise the limit of open files",
+        source: errno.into(),
+    };
+    let wanted = u64::try_from(nodes).unwrap_or(u64::MAX).saturating_mul(PER_NODE).saturating_add(BESIDES);
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(failed)?;
+    if soft >= wanted {
+        return Ok(());
+    }
+    setrlimit(Resource::RLIMIT_NOFILE, wanted, hard.max(wanted)).map_err(failed)
+}
+
 /// Where a node sees the `index`th of the tool folders.
 pub fn tool_folder(index: usize) -> PathBuf {
     PathBuf::from(format!("/run/drlab/tools/{index}"))
@@ -260,15 +281,16 @@ impl Begun {
     fn new(name: &str, tools: &[PathBuf], stack: &mut [u8]) -> Result<Self, NsError> {
         let node = || name.to_owned();
         let pipe = || {
-            pipe2(OFlag::O_CLOEXEC)
-                .map_err(|errno| NsError::Io { node: node(), what: "make a pipe", source: errno.into() })
+            pipe2(OFlag::O_CLOEXEC).map_err(|errno| NsError::Io {
+                node: node(),
+                what: "make a pipe",
+                source: errno.into(),
+            })
         };
         let (report, report_end) = pipe()?;
         let (life_end, life) = pipe()?;
-        let flags = CloneFlags::CLONE_NEWNET
-            | CloneFlags::CLONE_NEWNS
-            | CloneFlags::CLONE_NEWPID
-            | CloneFlags::CLONE_NEWUTS;
+        let flags =
+            CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWUTS;
         let body = Box::new(|| agent::live(name, tools, &report_end, &life_end));
         #[expect(unsafe_code, reason = "a process with namespaces of its own is only to be had by clone")]
         // SAFETY: without CLONE_VM the child has a copy of this memory and of the stack given, and this process has
@@ -310,23 +332,32 @@ struct OwnNamespaces {
 
 impl OwnNamespaces {
     fn read() -> Result<Self, NsError> {
-        let of = |file: &str| {
-            std::fs::metadata(format!("/proc/self/ns/{file}")).map(|found| found.ino()).map_err(|source| NsError::Io {
-                node: "drlab itself".to_owned(),
-                what: "look at a namespace",
-                source,
-            })
-        };
+        let of =
+            |file: &str| {
+                std::fs::metadata(format!("/proc/self/ns/{file}")).map(|found| found.ino()).map_err(|source| {
+                    NsError::Io { node: "drlab itself".to_owned(), what: "look at a namespace", source }
+                })
+            };
         Ok(Self { net: of("net")?, mnt: of("mnt")?, pid: of("pid")?, uts: of("uts")? })
     }
 }
 
-fn thread_net(node: &str) -> Result<File, NsError> {
-    File::open("/proc/thread-self/ns/net").map_err(|source| NsError::Io {
+/// The calling thread's network namespace, asked of a socket and not of `/proc`: a thread that is in a node's mount
+/// namespace and not in its PID namespace has no `self` there.
+#[expect(unsafe_code, reason = "SIOCGSKNS has no safe wrapper")]
+fn thread_net(node: &str) -> Result<OwnedFd, NsError> {
+    const SIOCGSKNS: libc::Ioctl = 0x894c;
+    let failed = |errno: Errno| NsError::Io {
         node: node.to_owned(),
-        what: "open the thread's own network namespace",
-        source,
-    })
+        what: "find out the thread's network namespace",
+        source: errno.into(),
+    };
+    let asked = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).map_err(failed)?;
+    // SAFETY: the call takes no argument and gives a new descriptor, which nobody else owns.
+    unsafe {
+        let found = Errno::result(libc::ioctl(asked.as_raw_fd(), SIOCGSKNS)).map_err(failed)?;
+        Ok(OwnedFd::from_raw_fd(found))
+    }
 }
 
 fn inode(namespace: &impl AsFd, node: &str) -> Result<u64, NsError> {

@@ -40,13 +40,14 @@ pub fn planned(node: &Node) -> Vec<String> {
             say::address(&interface.name, &one.address, one.broadcast.map(IpAddr::V4), one.label.as_deref())
         }));
     }
-    lines.extend(node.routes.iter().map(|route| {
-        say::route(&route.destination, route.gateway, leaves_by(node, route), route.source, route.mtu)
-    }));
+    lines.extend(
+        node.routes.iter().map(|route| {
+            say::route(&route.destination, route.gateway, leaves_by(node, route), route.source, route.mtu)
+        }),
+    );
     lines.extend(node.neighbours.iter().map(|one| say::neighbour(one.address, one.mac, &one.interface)));
     // The last value that is written stays.
-    let sysctls: BTreeMap<&str, &str> =
-        node.sysctls.iter().map(|one| (one.key.as_str(), one.value.as_str())).collect();
+    let sysctls: BTreeMap<&str, &str> = node.sysctls.iter().map(|one| (one.key.as_str(), one.value.as_str())).collect();
     lines.extend(sysctls.into_iter().map(|(key, value)| say::sysctl(key, value)));
     lines.extend(node.arptables.iter().filter_map(|list| rule(list)));
     if let Some(ipvs) = &node.ipvs {
@@ -117,6 +118,7 @@ fn stated_timeouts(node: &Node) -> Option<(u32, u32, u32)> {
 fn rule(list: &[String]) -> Option<String> {
     let list = list.strip_prefix(&["arptables".to_owned()]).unwrap_or(list);
     let adds = list.iter().any(|word| matches!(word.as_str(), "-A" | "-I" | "--append" | "--insert"));
-    let refuses = matches!(list, [order, _, policy] if matches!(order.as_str(), "-P" | "--policy") && policy != "ACCEPT");
+    let refuses =
+        matches!(list, [order, _, policy] if matches!(order.as_str(), "-P" | "--policy") && policy != "ACCEPT");
     (adds || refuses).then(|| say::arptables(&list.join(" ")))
 }

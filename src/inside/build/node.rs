@@ -51,7 +51,10 @@ pub(super) async fn configure(
     let handle = rtnl::open()?;
     let numbers = Numbers::of(&handle, node).await?;
     let up = node.interfaces.iter().filter(|interface| interface.up);
-    pipeline(numbers.each(up)?.into_iter().map(|(index, interface)| link::set_up(&handle, index, &interface.name, true))).await?;
+    pipeline(
+        numbers.each(up)?.into_iter().map(|(index, interface)| link::set_up(&handle, index, &interface.name, true)),
+    )
+    .await?;
     let addresses = numbers.each(node.interfaces.iter())?.into_iter().flat_map(|(index, interface)| {
         let planned = interface.addresses.iter().filter(|one| !comes_by_itself(interface, one));
         planned.map(move |address| (index, interface, address))
@@ -66,9 +69,11 @@ pub(super) async fn configure(
     for planned in &node.neighbours {
         entries.push((numbers.one(&planned.interface)?, planned));
     }
-    pipeline(entries.iter().map(|(index, planned)| {
-        neigh::set(&handle, *index, &planned.interface, planned.address, planned.mac, true)
-    }))
+    pipeline(
+        entries.iter().map(|(index, planned)| {
+            neigh::set(&handle, *index, &planned.interface, planned.address, planned.mac, true)
+        }),
+    )
     .await?;
     filters.apply_arp(space, &node.arptables)?;
     filters.apply_ip(space, &node.iptables)?;

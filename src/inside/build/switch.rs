@@ -4,7 +4,6 @@
 //! the switch itself never speaks.
 
 use std::fmt::Write as _;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,15 +15,15 @@ use super::{BuildError, StepError, far_index};
 use crate::base::{IfName, Mac};
 use crate::inside::link::offload::Ethtool;
 use crate::inside::link::{self, End};
-use crate::inside::ns::Worker;
-use crate::inside::rtnl::{self, Attempt, RtnlError, pipeline};
+use crate::inside::ns::{Space, Worker};
+use crate::inside::rtnl::{self, Attempt, pipeline};
 use crate::inside::sysctl;
 use crate::plan::{Plan, Port, Segment};
 
 /// Numbers of ports begin here; below are bridges.
 const FIRST_PORT: u32 = 1000;
-/// The first bridge's number; 1 is the loopback.
-const FIRST_BRIDGE: u32 = 2;
+/// The first bridge's number; below are the loopback and tunnel devices that the kernel puts into every namespace.
+const FIRST_BRIDGE: u32 = 100;
 
 /// A port that is to be made, with all that its veth's far end needs.
 pub(super) struct Wire {
@@ -35,7 +34,7 @@ pub(super) struct Wire {
     far_index: u32,
     mac: Option<Mac>,
     mtu: u32,
-    namespace: OwnedFd,
+    space: Arc<Space>,
 }
 
 /// Finds what each port of a plan leads to.
@@ -43,10 +42,15 @@ pub(super) struct Wire {
 /// # Errors
 /// [`BuildError::Plan`] for a port that leads nowhere.
 pub(super) fn wires(plan: &Plan, workers: &[Worker]) -> Result<Vec<Wire>, BuildError> {
-    let ports = plan.segments.iter().zip(FIRST_BRIDGE..).flat_map(|(segment, bridge)| {
-        segment.ports.iter().map(move |port| (segment, bridge, port))
-    });
-    ports.zip(FIRST_PORT..).map(|((segment, bridge, port), index)| wire(plan, workers, segment, bridge, port, index)).collect()
+    let ports = plan
+        .segments
+        .iter()
+        .zip(FIRST_BRIDGE..)
+        .flat_map(|(segment, bridge)| segment.ports.iter().map(move |port| (segment, bridge, port)));
+    ports
+        .zip(FIRST_PORT..)
+        .map(|((segment, bridge, port), index)| wire(plan, workers, segment, bridge, port, index))
+        .collect()
 }
 
 fn wire(
@@ -60,10 +64,6 @@ fn wire(
     let nowhere = || BuildError::Plan(format!("port {} of {} leads nowhere", port.name, segment.name));
     let (node, worker) = plan.nodes.iter().zip(workers).find(|(node, _)| node.name == port.node).ok_or_else(nowhere)?;
     let interface = node.interfaces.iter().find(|one| one.name == port.interface).ok_or_else(nowhere)?;
-    let namespace = worker.space().net().try_clone().map_err(|error| BuildError::Node {
-        node: node.name.to_string(),
-        source: StepError::Rtnl(RtnlError { what: "hand its namespace on".to_owned(), source: error.into() }),
-    })?;
     Ok(Wire {
         bridge,
         port: port.name.clone(),
@@ -72,7 +72,7 @@ fn wire(
         far_index: far_index(node, &interface.name).ok_or_else(nowhere)?,
         mac: interface.mac,
         mtu: interface.mtu,
-        namespace,
+        space: Arc::clone(worker.space()),
     })
 }
 
@@ -85,7 +85,7 @@ pub(super) async fn create(plan: Arc<Plan>, wires: Vec<Wire>) -> Result<(), Step
     pipeline(wires.iter().map(|wire| {
         let port = End { name: &wire.port, index: wire.index, mac: None };
         let far = End { name: &wire.far, index: wire.far_index, mac: wire.mac };
-        link::add_veth(&handle, port, wire.bridge, far, &wire.namespace, wire.mtu)
+        link::add_veth(&handle, port, wire.bridge, far, wire.space.net(), wire.mtu)
     }))
     .await?;
     let ethtool = Ethtool::open().map_err(StepError::Ethtool)?;
@@ -164,10 +164,7 @@ fn is_up(plan: &Plan, port: &Port) -> bool {
     node.and_then(|node| node.interfaces.iter().find(|one| one.name == port.interface)).is_some_and(|one| one.up)
 }
 
-async fn look(
-    handle: &rtnetlink::Handle,
-    index: u32,
-) -> Result<(State, Option<BridgePortState>), rtnetlink::Error> {
+async fn look(handle: &rtnetlink::Handle, index: u32) -> Result<(State, Option<BridgePortState>), rtnetlink::Error> {
     use futures_util::TryStreamExt;
     let found: Option<LinkMessage> =
         std::pin::pin!(handle.link().get().match_index(index).execute()).try_next().await?;

@@ -89,7 +89,8 @@ impl Session {
         let what = "read the version of IPVS";
         let answers = self.ask(Command::GetInfo, Ok(message::none()), NlmF::ACK, || what.to_owned())?;
         let answer = answers.first().ok_or_else(|| broke(what, "the answer is empty"))?;
-        let found = answer.attrs().iter().find(|part| u16::from(part.nla_type().nla_type()) == u16::from(Info::Version));
+        let found =
+            answer.attrs().iter().find(|part| u16::from(part.nla_type().nla_type()) == u16::from(Info::Version));
         let number = found
             .ok_or_else(|| broke(what, "it holds no version"))?
             .get_payload_as::<u32>()
@@ -116,10 +117,13 @@ fn service(answer: &Payload) -> Result<ServiceFact, DeError> {
             ServiceId::Address { protocol, at }
         }
     };
-    let bits = bytes(&parts, Svc::Flags).and_then(|found| found.get(..4)?.try_into().ok()).map_or(0, u32::from_ne_bytes);
+    let bits =
+        bytes(&parts, Svc::Flags).and_then(|found| found.get(..4)?.try_into().ok()).map_or(0, u32::from_ne_bytes);
     let mut flags = Vec::new();
     let named = [("persistent", SERVICE_PERSISTENT), ("ops", SERVICE_ONE_PACKET)];
-    flags.extend(named.iter().chain(&SERVICE_SCHEDULER).filter(|(_, bit)| bits & bit != 0).map(|(name, _)| (*name).to_owned()));
+    flags.extend(
+        named.iter().chain(&SERVICE_SCHEDULER).filter(|(_, bit)| bits & bit != 0).map(|(name, _)| (*name).to_owned()),
+    );
     let timeout = parts.get_attr_payload_as::<u32>(Svc::Timeout)?;
     let (connections, in_packets) = stats(&parts, Svc::Stats64);
     Ok(ServiceFact {

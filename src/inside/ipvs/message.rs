@@ -185,10 +185,8 @@ pub(super) fn resolve(session: &mut Session) -> Result<u16, IpvsError> {
         .build()
         .map_err(|error| broke(what, error))?;
     session.socket.send(&request).map_err(|error| broke(what, error))?;
-    let (messages, _) = session
-        .socket
-        .recv_all::<GenlId, Genlmsghdr<CtrlCmd, CtrlAttr>>()
-        .map_err(|error| broke(what, error))?;
+    let (messages, _) =
+        session.socket.recv_all::<GenlId, Genlmsghdr<CtrlCmd, CtrlAttr>>().map_err(|error| broke(what, error))?;
     for message in messages {
         match message.nl_payload() {
             NlPayload::Payload(found) => {

@@ -54,11 +54,9 @@ pub(super) fn heard(report: &mut File, node: &str) -> Result<(), NsError> {
     let words = String::from_utf8_lossy(text);
     let failed = words.split_once(' ').and_then(|(errno, step)| Some((errno.parse::<i32>().ok()?, step)));
     match failed {
-        Some((errno, step)) => Err(NsError::Prepare {
-            node: node.to_owned(),
-            step: step.to_owned(),
-            source: Errno::from_raw(errno),
-        }),
+        Some((errno, step)) => {
+            Err(NsError::Prepare { node: node.to_owned(), step: step.to_owned(), source: Errno::from_raw(errno) })
+        }
         None => Err(NsError::Died { node: node.to_owned() }),
     }
 }
@@ -120,9 +118,8 @@ fn own_layers() -> Result<(), Failed> {
         folder(&upper, 0o755)?;
         folder(&work, 0o700)?;
         let options = format!("lowerdir={lower},upperdir={upper},workdir={work}");
-        mount(Some("overlay"), lower, Some("overlay"), MsFlags::empty(), Some(options.as_str())).map_err(|errno| {
-            Failed { step: format!("lay memory over its {lower} (overlayfs)"), errno }
-        })?;
+        mount(Some("overlay"), lower, Some("overlay"), MsFlags::empty(), Some(options.as_str()))
+            .map_err(|errno| Failed { step: format!("lay memory over its {lower} (overlayfs)"), errno })?;
     }
     umount2(stage, MntFlags::MNT_DETACH).map_err(at("hide the memory under its layers"))
 }

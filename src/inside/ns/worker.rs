@@ -133,13 +133,12 @@ impl Drop for Worker {
 }
 
 fn live(space: &Space, entered: oneshot::Sender<Result<(), NsError>>, mut jobs: mpsc::UnboundedReceiver<Job>) {
-    let runtime = space.enter().and_then(|()| {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|source: io::Error| NsError::Io {
-            node: space.name().to_owned(),
-            what: "start a runtime",
-            source,
-        })
-    });
+    let runtime =
+        space.enter().and_then(|()| {
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|source: io::Error| {
+                NsError::Io { node: space.name().to_owned(), what: "start a runtime", source }
+            })
+        });
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return drop(entered.send(Err(error))),
