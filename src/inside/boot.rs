@@ -121,9 +121,11 @@ pub fn leave(boot: &Boot) {
 }
 
 fn read_boot_file(path: &Path) -> Result<BootFile, BootError> {
-    fs::read(path)
-        .and_then(|text| Ok(serde_json::from_slice(&text)?))
-        .map_err(|source| BootError::Io { what: "read", path: path.to_owned(), source })
+    fs::read(path).and_then(|text| Ok(serde_json::from_slice(&text)?)).map_err(|source| BootError::Io {
+        what: "read",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn mounted(kind: &'static str, at: &Path, flags: MsFlags, options: Option<&Path>) -> Result<(), BootError> {
@@ -209,10 +211,8 @@ fn loopback_up() -> Result<(), BootError> {
 
     let name = |error: Errno| BootError::Loopback { source: error };
     let asking = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).map_err(name)?;
-    let mut request = libc::ifreq {
-        ifr_name: [0; libc::IFNAMSIZ],
-        ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_flags: UP },
-    };
+    let mut request =
+        libc::ifreq { ifr_name: [0; libc::IFNAMSIZ], ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_flags: UP } };
     for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
         *to = from.cast_signed();
     }

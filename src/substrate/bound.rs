@@ -92,7 +92,10 @@ pub fn bind(command: &mut Command, passed: &[RawFd], confinement: &Confinement) 
     let mut child = Child::prepare(passed, confinement)?;
     let ours = writing.as_raw_fd();
     let closure = move || child.become_bound(&reading, ours);
-    #[expect(unsafe_code, reason = "what a child does to itself before it becomes another program goes through pre_exec")]
+    #[expect(
+        unsafe_code,
+        reason = "what a child does to itself before it becomes another program goes through pre_exec"
+    )]
     // SAFETY: the closure only makes system calls on values that were made before the fork; it allocates nothing and
     // takes no lock (Landlock's crate makes two system calls with a descriptor that is already open).
     unsafe {
@@ -177,7 +180,10 @@ fn ruleset(writable: &[PathBuf]) -> Result<RulesetCreated, RulesetError> {
 }
 
 /// The system calls of the child between fork and exec, for which there is no safe wrapper.
-#[expect(unsafe_code, reason = "descriptor flags, personality, capabilities and recursive read-only mounts are bare system calls")]
+#[expect(
+    unsafe_code,
+    reason = "descriptor flags, personality, capabilities and recursive read-only mounts are bare system calls"
+)]
 mod child {
     use std::ffi::{CStr, CString};
     use std::io;
@@ -229,7 +235,9 @@ mod child {
     }
 
     pub(super) fn new_world() -> io::Result<()> {
-        unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWIPC)?;
+        unshare(
+            CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWIPC,
+        )?;
         private_mounts()
     }
 

@@ -187,7 +187,8 @@ impl RunFolder {
             return Ok(self.path.clone());
         }
         let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-        let parent = runtime.filter(|path| access(path, AccessFlags::W_OK).is_ok() && is_plain(&path.join("drlab-4194304-99")));
+        let parent =
+            runtime.filter(|path| access(path, AccessFlags::W_OK).is_ok() && is_plain(&path.join("drlab-4194304-99")));
         self.beside(&parent.unwrap_or_else(|| PathBuf::from("/tmp")))
     }
 
@@ -245,8 +246,8 @@ fn sweep(runs: &Path) {
             continue;
         }
         for path in fs::read_to_string(folder.join("elsewhere")).unwrap_or_default().lines().map(Path::new) {
-            let ours = fs::symlink_metadata(path)
-                .is_ok_and(|found| found.is_dir() && found.uid() == geteuid().as_raw());
+            let ours =
+                fs::symlink_metadata(path).is_ok_and(|found| found.is_dir() && found.uid() == geteuid().as_raw());
             let named = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("drlab-"));
             if ours && named {
                 discard(path);

@@ -185,7 +185,9 @@ fn link_alternatives(unpacked: &Path) -> Result<(), PackageError> {
             let Some(plain) = plain_name(&name) else { continue };
             let link = folder.join(plain);
             match symlink(&name, &link) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(io_on("make the link", &link)(error)),
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(io_on("make the link", &link)(error));
+                }
                 _ => {}
             }
         }

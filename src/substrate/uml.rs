@@ -101,7 +101,16 @@ pub(super) fn spawn(kernel: &Kernel, options: &StartOptions, cache: &Cache) -> R
     command
         .arg(format!("mem={}M", options.memory_mib))
         .arg(format!("uml_dir={}", plain.display()))
-        .args(["umid=u", "con=null", "con0=null,fd:1", "quiet", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro"])
+        .args([
+            "umid=u",
+            "con=null",
+            "con0=null,fd:1",
+            "quiet",
+            "root=/dev/root",
+            "rootfstype=hostfs",
+            "rootflags=/",
+            "ro",
+        ])
         .arg(format!("ssl0=fd:{fd},fd:{fd}"))
         .args(QUICK)
         // A panic ends the process at once.
@@ -117,11 +126,8 @@ pub(super) fn spawn(kernel: &Kernel, options: &StartOptions, cache: &Cache) -> R
         .stdin(Stdio::null())
         .stdout(console_end.try_clone().map_err(doing("copy a pipe's end"))?)
         .stderr(console_end);
-    let confinement = Confinement {
-        writable: Some(vec![output, plain, memory]),
-        own_namespaces: false,
-        fixed_addresses: true,
-    };
+    let confinement =
+        Confinement { writable: Some(vec![output, plain, memory]), own_namespaces: false, fixed_addresses: true };
     let life = bind(&mut command, &[fd], &confinement).map_err(doing("make ready to start a kernel"))?;
     let child = command.spawn().map_err(|source| StartError::Spawn { program: kernel.image.clone(), source })?;
     // Both hold ends that must close with the guest.

@@ -35,15 +35,8 @@ Acquire::IndexTargets::deb-src::Sources::DefaultEnabled "false";
 "#;
 
 /// Kinds of lists that an update may fetch and that say nothing about where a package is.
-const NEEDLESS: [&str; 7] = [
-    "CNF",
-    "Contents-deb",
-    "DEP-11",
-    "DEP-11-icons-small",
-    "DEP-11-icons",
-    "DEP-11-icons-hidpi",
-    "DEP-11-icons-large",
-];
+const NEEDLESS: [&str; 7] =
+    ["CNF", "Contents-deb", "DEP-11", "DEP-11-icons-small", "DEP-11-icons", "DEP-11-icons-hidpi", "DEP-11-icons-large"];
 
 /// How many lines of an answer are kept to find its error in.
 const TAIL_LINES: usize = 100;
@@ -64,8 +57,11 @@ impl Apt {
         made(folder.join("archives/partial"))?;
         let configuration = folder.join("apt.conf");
         let text = configuration_text(Path::new("/etc/apt"));
-        fs::write(&configuration, text)
-            .map_err(|source| PackageError::Io { what: "write", path: configuration.clone(), source })?;
+        fs::write(&configuration, text).map_err(|source| PackageError::Io {
+            what: "write",
+            path: configuration.clone(),
+            source,
+        })?;
         Ok(Self { folder: folder.to_owned(), configuration })
     }
 
@@ -82,7 +78,12 @@ impl Apt {
     }
 
     /// Fetches a package's file into a folder.
-    pub(super) fn download(&self, package: &str, into: &Path, progress: &mut dyn FnMut(&str)) -> Result<(), PackageError> {
+    pub(super) fn download(
+        &self,
+        package: &str,
+        into: &Path,
+        progress: &mut dyn FnMut(&str),
+    ) -> Result<(), PackageError> {
         self.call(&["download", package], into, progress).map_err(|error| match error {
             PackageError::Failed { said, .. } if means_unknown(&said) => {
                 PackageError::NoSuchPackage { package: package.to_owned(), said }
@@ -97,7 +98,12 @@ impl Apt {
         command
             .arg("-q")
             .args(["-o", &at("Dir::State", &self.folder), "-o", &at("Dir::State::lists", &self.folder.join("lists"))])
-            .args(["-o", &at("Dir::Cache", &self.folder), "-o", &at("Dir::Cache::archives", &self.folder.join("archives"))])
+            .args([
+                "-o",
+                &at("Dir::Cache", &self.folder),
+                "-o",
+                &at("Dir::Cache::archives", &self.folder.join("archives")),
+            ])
             .args(["-o", "Dir::State::status=/dev/null"])
             .args(arguments)
             .current_dir(from)
@@ -109,7 +115,11 @@ impl Apt {
 }
 
 /// Runs a program that ends with us, passes on what it fetches, and takes its last error from what it says.
-pub(super) fn run(mut command: Command, name: &'static str, progress: &mut dyn FnMut(&str)) -> Result<(), PackageError> {
+pub(super) fn run(
+    mut command: Command,
+    name: &'static str,
+    progress: &mut dyn FnMut(&str),
+) -> Result<(), PackageError> {
     let no_start = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => PackageError::NoProgram { name, source },
         _ => PackageError::NoStart { name, source },
@@ -153,7 +163,11 @@ fn configuration_text(etc: &Path) -> String {
 /// The last error line, else the last warning, else the last line at all.
 fn said(lines: &[String]) -> String {
     let last = |mark: &str| lines.iter().rev().find(|line| line.starts_with(mark));
-    last("E: ").or_else(|| last("W: ")).or_else(|| lines.iter().rev().find(|line| !line.is_empty())).cloned().unwrap_or_default()
+    last("E: ")
+        .or_else(|| last("W: "))
+        .or_else(|| lines.iter().rev().find(|line| !line.is_empty()))
+        .cloned()
+        .unwrap_or_default()
 }
 
 fn means_unknown(said: &str) -> bool {
