@@ -4,6 +4,7 @@
 //! opinion on them. What could not be read is listed in [`NodeFacts::unread`], never left out silently.
 
 pub mod run;
+pub mod statements;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
