@@ -170,3 +170,38 @@ pub fn census(input: &Input<'_>) -> Vec<CensusEntry> {
     }
     entries
 }
+
+#[cfg(test)]
+mod tests {
+    use super::census;
+    use crate::judge::testlab::Lab;
+
+    #[test]
+    fn a_question_that_every_port_hears_is_counted_once() {
+        let mut lab = Lab::ran(2);
+        lab.ask("router", &["director", "rs1"]);
+        let entries = lab.judged(census);
+        assert_eq!(entries.len(), 1, "{entries:?}");
+        assert_eq!(entries[0].asked, [("router".to_owned(), 3)].into());
+        let answered = [("director (02:d1:00:00:00:04)".to_owned(), 3), ("rs1 (02:d1:00:00:00:05)".to_owned(), 1)];
+        assert_eq!(entries[0].answered, answered.into());
+    }
+
+    #[test]
+    fn a_stranger_on_the_segment_is_counted_once_by_its_mac() {
+        let mut lab = Lab::textbook();
+        let mut data = crate::judge::testlab::arp(
+            1,
+            "02:00:00:00:00:99".parse().unwrap(),
+            "172.16.9.9".parse().unwrap(),
+            crate::base::Mac([0; 6]),
+            crate::judge::testlab::VIP.into(),
+        );
+        data[0..6].copy_from_slice(&[0xff; 6]);
+        data[6..12].copy_from_slice(&[2, 0, 0, 0, 0, 0x99]);
+        for node in ["router", "director", "rs1"] {
+            lab.record(node, "lan", crate::trace::Direction::In, &data);
+        }
+        assert_eq!(lab.judged(census)[0].asked, [("02:00:00:00:00:99".to_owned(), 1)].into());
+    }
+}

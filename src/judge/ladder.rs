@@ -135,3 +135,37 @@ fn flags(tcp: Tcp) -> String {
     let set: Vec<&str> = names.iter().filter(|(bit, _)| tcp.flags & bit != 0).map(|(_, name)| *name).collect();
     set.join(" ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{LadderRung, ladder};
+    use crate::judge::testlab::{Exchange, Lab, There};
+
+    fn told(rungs: &[LadderRung]) -> String {
+        rungs.iter().fold(String::new(), |text, r| {
+            let changed = if r.changed.is_empty() { String::new() } else { format!("\n    {}", r.changed.join(", ")) };
+            text + &format!(
+                "{} {} {} ttl {}\n    {} > {}{changed}\n",
+                r.frame.vantage, r.direction, r.packet, r.ttl, r.macs.0, r.macs.1
+            )
+        })
+    }
+
+    #[test]
+    fn the_ladder_shows_one_request_and_its_answer_with_all_that_changed() {
+        insta::assert_snapshot!(told(&Lab::ran(2).judged(ladder)));
+    }
+
+    #[test]
+    fn without_an_answered_request_the_first_one_is_shown() {
+        let mut lab = Lab::textbook();
+        lab.exchange(&Exchange::with("rs1").there(There::Swallowed));
+        let rungs = lab.judged(ladder);
+        assert_eq!(rungs.last().unwrap().frame.vantage, "director:eth0");
+    }
+
+    #[test]
+    fn no_traffic_makes_no_ladder() {
+        assert_eq!(Lab::textbook().judged(ladder), []);
+    }
+}

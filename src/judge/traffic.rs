@@ -95,7 +95,7 @@ pub(super) struct Connections<'a> {
     pub(super) reused: u64,
 }
 
-/// Translated packets, by transport, client's end and sequence number.
+/// Packets that a Director made of others, by transport, client's end and sequence number.
 pub(super) type Translated<'t, 'a> = BTreeMap<(Protocol, SocketAddr, Option<u32>), &'t Packet<'a>>;
 
 /// The trace, asked in the words of virtual services.
@@ -262,12 +262,11 @@ impl<'a> Traffic<'a> {
         at.and_then(|at| self.members.get(at)).map_or(&[], Vec::as_slice)
     }
 
-    /// What a Director sent in place of packets that it did not hand on as they were (NAT): the same flow with another
-    /// destination, by transport, client's end and sequence number.
+    /// What a Director sent without having got it as it is: in place of a request, the same flow with another
+    /// destination (NAT) or other bytes. By transport, client's end and sequence number.
     pub(super) fn translated(&self) -> Translated<'_, 'a> {
         self.packets
             .iter()
-            .filter(|p| !self.input.case.is_vip(p.destination.ip()))
             .filter(|p| p.exit(|s| self.is_director(s)).is_some() && p.entry(|s| self.is_director(s)).is_none())
             .map(|p| ((p.protocol, p.source, p.sequence()), p))
             .collect()
@@ -335,8 +334,16 @@ impl<'a> Traffic<'a> {
         translated: &Translated<'_, 'a>,
     ) -> Option<&'a Station> {
         let with = |address: IpAddr| self.input.case.stations.iter().find(|s| s.has(address));
-        let Some(out) = packet.exit(|s| self.is_director(s)) else {
-            return with(translated.get(&(packet.protocol, packet.source, packet.sequence()))?.destination.ip());
+        let of_director = |p: &Packet<'a>| p.exit(|s| self.is_director(s));
+        let out = match of_director(packet) {
+            Some(out) => out,
+            None => {
+                let other = translated.get(&(packet.protocol, packet.source, packet.sequence()))?;
+                if other.destination != packet.destination {
+                    return with(other.destination.ip());
+                }
+                of_director(other)?
+            }
         };
         if let Some(rip) = out.tunnelled_to() {
             return with(rip);

@@ -188,3 +188,111 @@ fn probes(traffic: &Traffic<'_>, tally: &mut Tally) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv6Addr};
+
+    use crate::base::Mac;
+    use crate::base::Verdict::{Broken, Held, Undecided};
+    use crate::facts::NeighbourFact;
+    use crate::judge::testlab::{Lab, VIP, arp, neighbour_advertisement, neighbour_solicitation};
+
+    /// The router has the VIP bound to that node's MAC.
+    fn bind(lab: &mut Lab, node: &str) {
+        let mac = lab.port(node, "lan").mac;
+        lab.edit_facts("router", |f| {
+            f.neighbours.push(NeighbourFact {
+                interface: "eth0".parse().unwrap(),
+                address: IpAddr::V4(VIP),
+                mac: Some(mac),
+                state: "permanent".into(),
+            });
+        });
+    }
+
+    /// A real server asks for the router in the VIP's name.
+    fn leak(lab: &mut Lab) {
+        let mac = lab.port("rs1", "lan").mac;
+        let router = lab.address("router", "lan");
+        lab.broadcast("rs1", "lan", arp(1, mac, IpAddr::V4(VIP), Mac([0; 6]), router));
+    }
+
+    #[test]
+    fn holds_when_the_director_alone_answers() {
+        let result = Lab::ran(2).expect("arp-census", Held);
+        assert_eq!(result.examined, 2);
+        assert!(result.evidence[0].what.contains("director alone answers"), "{result:?}");
+    }
+
+    #[test]
+    fn breaks_when_a_real_server_answers_too_even_if_it_comes_too_late() {
+        let mut lab = Lab::ran(2);
+        lab.ask("router", &["director", "rs1"]);
+        let summary = lab.expect("arp-census", Broken).summary;
+        assert!(summary.starts_with("rs1 answers who-has 172.16.0.66 on lan"), "{summary}");
+    }
+
+    #[test]
+    fn breaks_by_a_probe_alone() {
+        let mut lab = Lab::ran(2);
+        let mac = lab.port("rs2", "lan").mac;
+        lab.ran.probes[0].answers.push(mac);
+        lab.expect("arp-census", Broken);
+    }
+
+    #[test]
+    fn breaks_when_nobody_answers_but_not_where_frames_were_lost() {
+        let mut lab = Lab::textbook();
+        lab.ask("router", &[]);
+        assert!(lab.expect("arp-census", Broken).summary.contains("nobody answers"));
+        lab.lose("director").expect("arp-census", Undecided);
+    }
+
+    #[test]
+    fn a_question_in_the_vips_name_breaks_it_unless_nobody_listens_for_good() {
+        let mut lab = Lab::ran(2);
+        leak(&mut lab);
+        assert!(lab.expect("arp-census", Broken).summary.contains("in the name of"));
+        bind(&mut lab, "director");
+        assert!(lab.expect("arp-census", Held).summary.contains("harmless"));
+    }
+
+    #[test]
+    fn an_announcement_by_the_director_is_told_and_by_a_real_server_breaks_it() {
+        let mut lab = Lab::ran(2);
+        let announce = |lab: &mut Lab, node: &str| {
+            let mac = lab.port(node, "lan").mac;
+            lab.broadcast(node, "lan", arp(1, mac, IpAddr::V4(VIP), Mac([0; 6]), IpAddr::V4(VIP)));
+        };
+        announce(&mut lab, "director");
+        assert!(lab.expect("arp-census", Held).summary.contains("1 gratuitous announcement by the Director"));
+        announce(&mut lab, "rs1");
+        assert!(lab.expect("arp-census", Broken).summary.contains("rs1 announces"));
+    }
+
+    #[test]
+    fn holds_by_facts_where_nobody_has_to_ask() {
+        let mut lab = Lab::textbook();
+        bind(&mut lab, "director");
+        let result = lab.expect("arp-census", Held);
+        assert!(result.summary.starts_with("nobody has to ask"), "{}", result.summary);
+        let mut lab = Lab::textbook();
+        bind(&mut lab, "rs1");
+        lab.expect("arp-census", Undecided);
+    }
+
+    #[test]
+    fn neighbour_discovery_counts_as_arp_does() {
+        let vip: Ipv6Addr = "2001:db8::66".parse().unwrap();
+        let router: Ipv6Addr = "2001:db8::fe".parse().unwrap();
+        let mut lab = Lab::textbook();
+        lab.case.vips = vec![vip.into()];
+        let mac = |node: &str| Lab::textbook().port(node, "lan").mac;
+        lab.broadcast("router", "lan", neighbour_solicitation(router, vip, mac("router")));
+        lab.unicast("director", "router", "lan", neighbour_advertisement(router, vip, mac("director")));
+        lab.expect("arp-census", Held);
+        lab.unicast("rs1", "router", "lan", neighbour_advertisement(router, vip, mac("rs1")));
+        lab.expect("arp-census", Broken);
+    }
+}

@@ -131,3 +131,51 @@ fn unanswered(traffic: &Traffic<'_>, replied: &BTreeSet<(Protocol, SocketAddr, S
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::base::Verdict::{Broken, Held, Undecided};
+    use crate::judge::testlab::{Back, Exchange, Lab, There};
+    use crate::trace::Direction::{In, Out};
+
+    #[test]
+    fn holds_for_a_textbook_run() {
+        let result = Lab::ran(2).expect("direct-return", Held);
+        assert_eq!(result.examined, 6);
+        assert_eq!(result.evidence[0].frame.as_ref().unwrap().vantage, "rs2:eth0");
+    }
+
+    #[test]
+    fn breaks_when_replies_go_through_the_director() {
+        let mut lab = Lab::ran(2);
+        lab.exchange(&Exchange::with("rs1").back(Back::ThroughDirector));
+        let summary = lab.expect("direct-return", Broken).summary;
+        assert!(summary.contains("enter the Director") && summary.contains("come out of"), "{summary}");
+    }
+
+    #[test]
+    fn breaks_when_the_rip_answers() {
+        let mut lab = Lab::textbook();
+        lab.exchange(&Exchange::with("rs1").there(There::Nat).back(Back::FromRip));
+        assert!(lab.expect("direct-return", Broken).summary.contains("own address"));
+    }
+
+    #[test]
+    fn a_reply_flooded_to_the_directors_port_does_not_touch_it() {
+        let mut lab = Lab::ran(2);
+        let reply = lab.frames.iter().rfind(|f| f.direction == Out && f.data[11] == 5).unwrap().data.clone();
+        lab.record("director", "lan", In, &reply);
+        lab.expect("direct-return", Held);
+    }
+
+    #[test]
+    fn an_answer_without_frames_breaks_it_but_not_where_frames_were_lost() {
+        let mut lab = Lab::ran(2);
+        let unseen = lab.ran.loads[0].requests[0].clone();
+        lab.ran.loads[0]
+            .requests
+            .push(crate::facts::run::RequestResult { local: Some("203.0.113.2:9".parse().unwrap()), ..unseen });
+        lab.expect("direct-return", Broken);
+        lab.lose("rs1").expect("direct-return", Undecided);
+    }
+}

@@ -50,7 +50,12 @@ fn run(input: &Input<'_>) -> CheckResult {
                 match outs.next() {
                     Some(out) => handed_on(&traffic, service, into, out, &mut seen, &mut tally),
                     None if local.contains(&(packet.protocol, packet.source)) => seen.local += 1,
-                    None => stayed(input, &translated, packet, (director, into), &mut tally),
+                    None => match made_of(&translated, packet, director) {
+                        Some((other, out)) if other.destination == packet.destination => {
+                            handed_on(&traffic, service, into, &out, &mut seen, &mut tally);
+                        }
+                        other => stayed(input, packet, into, other, &mut tally),
+                    },
                 }
             }
             if let Some(extra) = outs.next().filter(|_| of(Way::Enters).next().is_some()) {
@@ -148,18 +153,25 @@ fn handed_on(
     }
 }
 
-/// A request that entered the Director and did not leave it as itself.
+/// What the Director sent in place of a request that did not leave it as itself.
+fn made_of<'t, 'a>(
+    translated: &Translated<'t, 'a>,
+    packet: &Packet<'a>,
+    director: &Station,
+) -> Option<(&'t Packet<'a>, Hop<'a>)> {
+    let other = *translated.get(&(packet.protocol, packet.source, packet.sequence()))?;
+    Some((other, other.exit(|s| s.node == director.node)?))
+}
+
+/// A request that entered the Director and did not leave it to the same address.
 fn stayed(
     input: &Input<'_>,
-    translated: &Translated<'_, '_>,
     packet: &Packet<'_>,
-    (director, into): (&Station, &Hop<'_>),
+    into: &Hop<'_>,
+    other: Option<(&Packet<'_>, Hop<'_>)>,
     tally: &mut Tally,
 ) {
-    if let Some((other, out)) = translated
-        .get(&(packet.protocol, packet.source, packet.sequence()))
-        .and_then(|p| Some((p, p.exit(|s| s.node == director.node)?)))
-    {
+    if let Some((other, out)) = other {
         let what = format!(
             "to {} instead of {}: that is NAT (ipvsadm -m), not direct routing",
             other.destination, packet.destination
@@ -167,7 +179,107 @@ fn stayed(
         tally.broken("the Director changed the destination address", Evidence::frame(input.trace, out.frame, what));
         return;
     }
-    let what = format!("{} to {} entered {} and did not leave it", packet.source, packet.destination, director.node);
+    let director = &into.station.node;
+    let what = format!("{} to {} entered {director} and did not leave it", packet.source, packet.destination);
     let shown = Evidence::frame(input.trace, into.frame, what);
-    tally.missing(input, &director.node, "a request entered the Director and never left it", shown);
+    tally.missing(input, director, "a request entered the Director and never left it", shown);
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::base::Verdict::{Broken, Held, Undecided};
+    use crate::judge::testlab::{Back, Exchange, Lab, There, checksum};
+    use crate::trace::Direction::{In, Out};
+
+    #[test]
+    fn holds_for_a_textbook_run_and_says_what_changed() {
+        let result = Lab::ran(4).expect("mac-rewrite", Held);
+        assert_eq!(result.examined, 16);
+        assert!(result.summary.contains("TTL less one"), "{}", result.summary);
+        assert!(result.evidence[1].what.contains("TTL 63 -> 62"), "{:?}", result.evidence);
+        assert_eq!(result.evidence[1].frame.as_ref().unwrap().vantage, "director:eth0");
+    }
+
+    #[test]
+    fn a_kernel_that_leaves_the_ttl_alone_holds_and_is_named() {
+        let mut lab = Lab::ran(2);
+        for (node, way) in [("director", Out), ("rs1", In), ("rs2", In)] {
+            lab.edit_frames(node, way, |data| {
+                if data[12..14] == [8, 0] {
+                    data[22] += 1;
+                    checksum(data);
+                }
+            });
+        }
+        assert!(lab.expect("mac-rewrite", Held).summary.contains("before 4.10"));
+    }
+
+    #[test]
+    fn breaks_when_one_byte_of_a_payload_differs() {
+        let mut lab = Lab::ran(2);
+        lab.edit_frames("director", Out, |data| {
+            if data.ends_with(b"\r\n\r\n") {
+                let last = data.len() - 1;
+                data[last] = b'!';
+            }
+        });
+        let result = lab.expect("mac-rewrite", Broken);
+        assert!(result.summary.starts_with("the Director changed payload"), "{}", result.summary);
+    }
+
+    #[test]
+    fn breaks_when_the_checksum_does_not_follow() {
+        let mut lab = Lab::ran(2);
+        lab.edit_frames("director", Out, |data| {
+            if data[12..14] == [8, 0] {
+                data[24] ^= 1;
+            }
+        });
+        assert!(lab.expect("mac-rewrite", Broken).summary.contains("header checksum"));
+    }
+
+    #[test]
+    fn breaks_when_a_request_is_sent_back_to_the_router() {
+        let mut lab = Lab::ran(2);
+        let router = lab.port("router", "lan").mac;
+        lab.edit_frames("director", Out, |data| {
+            if data[12..14] == [8, 0] {
+                data[0..6].copy_from_slice(&router.0);
+            }
+        });
+        assert!(lab.expect("mac-rewrite", Broken).summary.contains("no real server's"));
+    }
+
+    #[test]
+    fn nat_and_tunnelling_break_it_and_are_named() {
+        let mut lab = Lab::textbook();
+        lab.exchange(&Exchange::with("rs1").there(There::Nat).back(Back::ThroughDirector));
+        assert!(lab.expect("mac-rewrite", Broken).evidence[0].what.contains("NAT"));
+        let mut lab = Lab::textbook();
+        lab.exchange(&Exchange::with("rs1").there(There::Tunnel));
+        assert!(lab.expect("mac-rewrite", Broken).summary.contains("IP in IP"));
+    }
+
+    #[test]
+    fn a_swallowed_request_breaks_it_but_not_where_frames_were_lost() {
+        let mut lab = Lab::ran(2);
+        lab.exchange(&Exchange::with("rs1").there(There::Swallowed));
+        lab.expect("mac-rewrite", Broken);
+        lab.lose("director");
+        lab.expect("mac-rewrite", Undecided);
+    }
+
+    #[test]
+    fn what_is_seen_to_be_wrong_counts_although_frames_were_lost() {
+        let mut lab = Lab::textbook();
+        lab.exchange(&Exchange::with("rs1").there(There::Tunnel));
+        lab.lose("director").expect("mac-rewrite", Broken);
+    }
+
+    #[test]
+    fn requests_past_the_director_leave_nothing_to_judge() {
+        let mut lab = Lab::textbook();
+        lab.exchange(&Exchange::with("rs1").there(There::PastDirector));
+        lab.expect("mac-rewrite", Undecided);
+    }
 }

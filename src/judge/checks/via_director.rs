@@ -70,3 +70,39 @@ fn run(input: &Input<'_>) -> CheckResult {
     );
     tally.result(CHECK.id, examined, "request frames at real servers", nothing, held)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::base::Verdict::{Broken, Held, Undecided};
+    use crate::judge::testlab::{Exchange, Lab, There};
+    use crate::trace::Direction::{In, Out};
+
+    #[test]
+    fn holds_for_a_textbook_run() {
+        assert_eq!(Lab::ran(2).expect("via-director", Held).examined, 8);
+    }
+
+    #[test]
+    fn breaks_for_a_site_that_works_past_the_director() {
+        let mut lab = Lab::ran(2);
+        lab.exchange(&Exchange::with("rs2").there(There::PastDirector));
+        let result = lab.expect("via-director", Broken);
+        assert_eq!(result.evidence[0].frame.as_ref().unwrap().vantage, "rs2:eth0");
+        lab.lose("director").expect("via-director", Broken);
+    }
+
+    #[test]
+    fn a_request_flooded_to_a_real_servers_port_does_not_reach_it() {
+        let mut lab = Lab::ran(2);
+        let sent = lab.frames.iter().find(|f| f.direction == Out && f.data[12..14] == [8, 0] && f.data[5] == 4);
+        let sent = sent.unwrap().data.clone();
+        lab.record("rs1", "lan", In, &sent);
+        lab.expect("via-director", Held);
+    }
+
+    #[test]
+    fn lost_frames_leave_it_undecided() {
+        let mut lab = Lab::ran(2);
+        lab.lose("rs1").expect("via-director", Undecided);
+    }
+}
