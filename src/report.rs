@@ -28,7 +28,8 @@ use serde::{Deserialize, Serialize};
 use crate::base::{Mac, NodeName, Role, Verdict};
 use crate::facts::NodeFacts;
 use crate::facts::run::Acted;
-use crate::judge::{CheckResult, Finding, FrameRef};
+pub use crate::judge::{CensusEntry, LadderRung};
+use crate::judge::{CheckResult, Finding};
 pub use style::Style;
 
 /// The version of `report.json`.
@@ -198,43 +199,6 @@ pub struct TopologyMember {
     pub addresses: Vec<String>,
     /// Where the node has the VIP, as `lo:0` or `eth0`.
     pub vip_on: Vec<String>,
-}
-
-/// One hop of the ladder.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LadderRung {
-    /// The frame.
-    #[serde(flatten)]
-    pub frame: FrameRef,
-    /// Microseconds since the ladder's first frame.
-    pub at_us: u64,
-    /// `out` or `in`.
-    pub direction: String,
-    /// Source and destination MAC with their owners, as `02:d1:… (director:eth0)`.
-    pub macs: (String, String),
-    /// The packet in a few words, as `SYN 203.0.113.2:40000 > 172.16.0.66:80`.
-    pub packet: String,
-    /// TTL or hop limit.
-    pub ttl: u8,
-    /// What differs from the rung before, as `source MAC`, `TTL 63→62`, with the byte offsets in the frame.
-    pub changed: Vec<String>,
-}
-
-/// Who answered for a VIP on a segment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CensusEntry {
-    /// The VIP.
-    pub vip: String,
-    /// The segment.
-    pub segment: String,
-    /// Who asked, and how often.
-    pub asked: BTreeMap<String, u64>,
-    /// Who answered, with which MAC, how often: `director (02:d1:…)`.
-    pub answered: BTreeMap<String, u64>,
-    /// Gratuitous announcements, by sender.
-    pub gratuitous: BTreeMap<String, u64>,
-    /// ARP requests with the VIP as sender, by sender.
-    pub leaked: BTreeMap<String, u64>,
 }
 
 /// Facts before and after.
