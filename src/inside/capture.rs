@@ -1,8 +1,10 @@
 //! Capturing every interface of every node by one thread.
 //!
 //! Owns: which frame belongs to which vantage, its direction, its bytes as a wire would carry them, and the count of
-//! what is missing. Refuses: file formats; frames go to a [`Sink`]. It errs towards "lost": a frame of an interface
+//! what is missing. Refuses: choosing a file; frames go to a [`Sink`]. It errs towards "lost": a frame of an interface
 //! that nobody named counts as dropped on its node, so that no check takes the capture for whole.
+
+pub mod file;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,7 +19,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use super::ring::{RawFrame, Ring, RingError};
 use crate::base::{IfName, NodeName};
 use crate::facts::run::CaptureStats;
-use crate::trace::{Direction, Vantage};
+use crate::wire::frame::Direction;
 
 const RING_BYTES: usize = 2 << 20;
 const ALL_RINGS_BYTES: usize = 64 << 20;
@@ -78,11 +80,15 @@ pub struct Tap {
     pub interfaces: BTreeMap<u32, IfName>,
 }
 
-/// The vantages of a capture in their order: the nodes as given, the interfaces of each by index.
-pub fn vantages(taps: &[Tap]) -> Vec<Vantage> {
-    taps.iter()
-        .flat_map(|tap| tap.interfaces.values().map(|name| Vantage { node: tap.node.clone(), interface: name.clone() }))
-        .collect()
+/// The vantages of a capture, `node:interface`, in their order: the nodes as given, the interfaces of each by index.
+pub fn vantages(taps: &[Tap]) -> Vec<String> {
+    taps.iter().flat_map(Tap::vantages).collect()
+}
+
+impl Tap {
+    fn vantages(&self) -> impl Iterator<Item = String> {
+        self.interfaces.values().map(|interface| format!("{}:{interface}", self.node))
+    }
 }
 
 /// How large each ring may be where `nodes` are captured, in bytes.
@@ -247,7 +253,7 @@ impl<S: Sink> Reader<S> {
             let drops =
                 node.tap.ring.take_drops().map_err(|source| CaptureError::Ring { node: name.clone(), source })?;
             dropped.insert(name.clone(), node.dropped + u64::from(drops));
-            vantages.extend(node.tap.interfaces.values().map(|interface| format!("{name}:{interface}")));
+            vantages.extend(node.tap.vantages());
         }
         Ok(CaptureStats { frames: self.out.frames, dropped, vantages })
     }
