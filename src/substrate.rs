@@ -10,6 +10,7 @@ pub mod guest;
 mod host;
 pub mod kernels;
 pub mod packages;
+pub mod tools;
 mod uml;
 
 use std::fmt;

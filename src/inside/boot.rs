@@ -85,6 +85,9 @@ const SERIAL_LINE: &str = "/dev/ttyS0";
 /// How many files the first process and its children may have open; the kernel's own 1024 is little for a large lab.
 const OPEN_FILES: u64 = 65_536;
 
+/// From here on the kernel's errors go to the console; what it says about its own boot was held back.
+const ERRORS: &str = "4";
+
 /// Does the first steps.
 ///
 /// # Errors
@@ -104,6 +107,12 @@ pub fn boot(boot: &Boot) -> Result<Booted, BootError> {
             loopback_up()?;
             // A smaller limit only bounds the size of a lab.
             setrlimit(Resource::RLIMIT_NOFILE, OPEN_FILES, OPEN_FILES).unwrap_or_default();
+            let level = Path::new("/proc/sys/kernel/printk");
+            fs::write(level, ERRORS).map_err(|source| BootError::Io {
+                what: "write",
+                path: level.to_owned(),
+                source,
+            })?;
             let channel = open_serial_line().map_err(|source| BootError::Channel { source })?;
             Ok(Booted { channel, modules: known.modules })
         }

@@ -14,6 +14,16 @@ pub fn render(report: &Report) -> Result<String, serde_json::Error> {
     Ok(text)
 }
 
+/// Several reports as one JSON array.
+///
+/// # Errors
+/// As [`render`].
+pub fn render_all(reports: &[Report]) -> Result<String, serde_json::Error> {
+    let mut text = serde_json::to_string_pretty(reports)?;
+    text.push('\n');
+    Ok(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::render;

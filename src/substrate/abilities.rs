@@ -27,6 +27,7 @@ pub enum IpVs {
 }
 
 /// What was found.
+#[expect(clippy::struct_excessive_bools, reason = "each is a thing that a machine has or has not, told side by side")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Abilities {
     /// `uname -r`.

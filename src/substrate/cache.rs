@@ -158,14 +158,15 @@ impl RunFolder {
         let door = runs.join(".lock");
         let guard = lock_file(&door).and_then(|file| file.lock().map(|()| file)).map_err(io("lock", &door))?;
         sweep(&runs);
-        let path = (0..)
-            .map(|n| runs.join(format!("{}-{n}", std::process::id())))
-            .find_map(|path| match DirBuilder::new().mode(0o700).create(&path) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => None,
-                Err(error) => Some(Err(io("make the folder", &path)(error))),
-                Ok(()) => Some(Ok(path)),
-            })
-            .unwrap_or_else(|| unreachable!("the numbers don't end"))?;
+        let mut number = 0_u32;
+        let path = loop {
+            let path = runs.join(format!("{}-{number}", std::process::id()));
+            match DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => break path,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+                Err(error) => return Err(io("make the folder", &path)(error)),
+            }
+        };
         let lock = path.join("lock");
         let lock = lock_file(&lock).and_then(|file| file.lock().map(|()| file)).map_err(io("lock", &lock))?;
         drop(guard);
@@ -201,17 +202,28 @@ impl RunFolder {
             let path = path.to_owned();
             move |source| CacheError::Io { what, path, source }
         };
-        let path = (0..)
-            .map(|n| parent.join(format!("drlab-{}-{n}", std::process::id())))
-            .find(|path| fs::symlink_metadata(path).is_err())
-            .unwrap_or_else(|| unreachable!("the numbers don't end"));
-        self.elsewhere.push(path.clone());
-        // Written down before it is made: who sweeps after us must find it.
-        let list: String = self.elsewhere.iter().map(|path| format!("{}\n", path.display())).collect();
         let note = self.path.join("elsewhere");
-        fs::write(&note, list).map_err(io("write", &note))?;
-        DirBuilder::new().mode(0o700).create(&path).map_err(io("make the folder", &path))?;
-        Ok(path)
+        let mut number = 0_u32;
+        loop {
+            let path = parent.join(format!("drlab-{}-{number}", std::process::id()));
+            number += 1;
+            if fs::symlink_metadata(&path).is_ok() {
+                continue;
+            }
+            // Written down before it is made: who sweeps after us must find it.
+            let mut list = fs::read_to_string(&note).unwrap_or_default();
+            list.push_str(&path.to_string_lossy());
+            list.push('\n');
+            fs::write(&note, list).map_err(io("write", &note))?;
+            match DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => {
+                    self.elsewhere.push(path.clone());
+                    return Ok(path);
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(io("make the folder", &path)(error)),
+            }
+        }
     }
 
     /// Removes the folders that are not below the cache; they are needed only until the guest has booted.

@@ -14,8 +14,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::sys::prctl::set_child_subreaper;
 use nix::sys::signal::{Signal, killpg};
-use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::sys::wait::{Id, WaitPidFlag, waitid, waitpid};
 use nix::unistd::Pid;
 
 use super::bound::LifeLine;
@@ -131,6 +132,8 @@ impl Process {
         self.kill();
         let mut ended = locked(&self.ended);
         *ended = Some(child.wait().unwrap_or_else(|_| ExitStatus::from_raw(0)));
+        // What it left to us; in a container there may be no first process that reaps.
+        while matches!(waitpid(Pid::from_raw(-self.group.as_raw()), None), Ok(_) | Err(Errno::EINTR)) {}
         self.change.notify_all();
     }
 }
@@ -145,6 +148,8 @@ impl Guest {
         life: LifeLine,
         folder: Option<RunFolder>,
     ) -> Self {
+        // What User-Mode Linux forks becomes ours when it ends, and can be reaped. Refused only by very old kernels.
+        set_child_subreaper(true).unwrap_or_default();
         let group = Pid::from_raw(child.id().cast_signed());
         let process = Arc::new(Process { group, ended: Mutex::new(None), change: Condvar::new() });
         let lines = Arc::new(Mutex::new(VecDeque::with_capacity(TAIL_LINES)));
@@ -301,7 +306,8 @@ impl Drop for Guest {
 fn keep_tail(console: PipeReader, lines: &Mutex<VecDeque<String>>, on_console: Option<&OnConsole>) {
     for line in BufReader::new(console).split(b'\n').map_while(Result::ok) {
         let line = String::from_utf8_lossy(&line).trim_end().to_owned();
-        if line.is_empty() {
+        // Of a kernel's stack trace what it marks as doubtful would only push out what was said before.
+        if line.is_empty() || line.trim_start().starts_with("[<") && line.contains(">] ? ") {
             continue;
         }
         if let Some(on_console) = on_console {

@@ -4,6 +4,7 @@
 //! package would run when installed. One process at a time changes the folder; what one left half-done the next removes.
 
 mod apt;
+pub mod tools;
 
 use std::ffi::OsString;
 use std::fs;
@@ -87,6 +88,9 @@ fn io_on(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PackageEr
     move |source| PackageError::Io { what, path, source }
 }
 
+/// Where a package is until it is whole, below the folder of packages; whoever holds the lock may remove it.
+const HALF_DONE: &str = ".new";
+
 /// The folders of a package's versions that are in the cache, in no order.
 pub fn cached(cache: &Cache, package: &str) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(cache.root().join("packages")) else { return Vec::new() };
@@ -105,6 +109,19 @@ pub fn cached(cache: &Cache, package: &str) -> Vec<PathBuf> {
 /// # Errors
 /// [`PackageError`]; the cache then has of this package what it had before.
 pub fn fetch(cache: &Cache, package: &str, progress: &mut dyn FnMut(&str)) -> Result<PathBuf, PackageError> {
+    fetch_with(cache, package, &mut |_, _, _, _| Ok(()), progress)
+}
+
+/// What is still to be done to a package that is unpacked and not yet in its place: given where it is unpacked and a
+/// folder for files.
+type Complete<'a> = &'a mut dyn FnMut(&Apt, &Path, &Path, &mut dyn FnMut(&str)) -> Result<(), PackageError>;
+
+fn fetch_with(
+    cache: &Cache,
+    package: &str,
+    complete: Complete<'_>,
+    progress: &mut dyn FnMut(&str),
+) -> Result<PathBuf, PackageError> {
     let packages = cache.folder("packages")?;
     let door = packages.join(".lock");
     let lock = lock_file(&door).map_err(io_on("open", &door))?;
@@ -112,9 +129,9 @@ pub fn fetch(cache: &Cache, package: &str, progress: &mut dyn FnMut(&str)) -> Re
         progress("another drlab is fetching a package: waiting for it");
         lock.lock().map_err(io_on("lock", &door))?;
     }
-    let half_done = packages.join(".new");
+    let half_done = packages.join(HALF_DONE);
     remove(&half_done)?;
-    let fetched = fetch_into(cache, package, &packages, &half_done, progress);
+    let fetched = fetch_into(cache, package, &packages, complete, progress);
     let cleaned = remove(&half_done);
     let folder = fetched?;
     cleaned?;
@@ -132,9 +149,10 @@ fn fetch_into(
     cache: &Cache,
     package: &str,
     packages: &Path,
-    half_done: &Path,
+    complete: Complete<'_>,
     progress: &mut dyn FnMut(&str),
 ) -> Result<PathBuf, PackageError> {
+    let half_done = packages.join(HALF_DONE);
     let apt = Apt::at(&cache.folder("apt")?)?;
     let downloaded = half_done.join("download");
     fs::create_dir_all(&downloaded).map_err(io_on("make the folder", &downloaded))?;
@@ -163,6 +181,7 @@ fn fetch_into(
     command.arg("-x").args([&file, &unpacked]);
     apt::run(command, "dpkg-deb", progress)?;
     link_alternatives(&unpacked)?;
+    complete(&apt, &unpacked, &half_done.join("libraries"), progress)?;
     fs::rename(&unpacked, &folder).map_err(io_on("put in place", &folder))?;
     Ok(folder)
 }

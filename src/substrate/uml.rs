@@ -101,20 +101,11 @@ pub(super) fn spawn(kernel: &Kernel, options: &StartOptions, cache: &Cache) -> R
     command
         .arg(format!("mem={}M", options.memory_mib))
         .arg(format!("uml_dir={}", plain.display()))
-        .args([
-            "umid=u",
-            "con=null",
-            "con0=null,fd:1",
-            "quiet",
-            "root=/dev/root",
-            "rootfstype=hostfs",
-            "rootflags=/",
-            "ro",
-        ])
+        .args(["umid=u", "con=null", "con0=null,fd:1", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro"])
         .arg(format!("ssl0=fd:{fd},fd:{fd}"))
         .args(QUICK)
-        // A panic ends the process at once.
-        .arg("panic=-1")
+        // A panic ends the process at once. Until boot is over only that is worth a line; `inside` lets more through then.
+        .args(["panic=-1", "quiet", "loglevel=1"])
         .arg(format!("init={}", init.display()))
         .args(["--", "inside", "--boot", "uml", "--boot-file"])
         .arg(&boot_file)

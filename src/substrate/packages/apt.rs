@@ -24,7 +24,6 @@ Dir::Etc::parts "/dev/null";
 #clear DPkg::Post-Invoke;
 #clear DPkg::Pre-Install-Pkgs;
 APT::Sandbox::User "";
-APT::Update::Error-Mode "persistent-failure";
 APT::Get::List-Cleanup "false";
 Acquire::Languages "none";
 Acquire::PDiffs "false";
@@ -145,19 +144,13 @@ pub(super) fn run(
 }
 
 fn configuration_text(etc: &Path) -> String {
-    let mut text = String::new();
-    // A folder is included by the slash at its end. `APT_CONFIG` of the caller is not: ours takes its place.
-    if etc.join("apt.conf.d").is_dir() {
-        text.push_str(&format!("#include \"{}/apt.conf.d/\";\n", etc.display()));
-    }
-    if etc.join("apt.conf").is_file() {
-        text.push_str(&format!("#include \"{}/apt.conf\";\n", etc.display()));
-    }
-    text.push_str(CONFIGURATION);
-    for kind in NEEDLESS {
-        text.push_str(&format!("Acquire::IndexTargets::deb::{kind}::DefaultEnabled \"false\";\n"));
-    }
-    text
+    // A folder is included by the slash at its end. A caller's own `APT_CONFIG` is not: ours takes its place.
+    let parts = etc.join("apt.conf.d").is_dir().then(|| format!("{}/apt.conf.d/", etc.display()));
+    let main = etc.join("apt.conf").is_file().then(|| format!("{}/apt.conf", etc.display()));
+    let includes = parts.into_iter().chain(main).map(|path| format!("#include \"{path}\";\n"));
+    let needless =
+        NEEDLESS.iter().map(|kind| format!("Acquire::IndexTargets::deb::{kind}::DefaultEnabled \"false\";\n"));
+    includes.chain([CONFIGURATION.to_owned()]).chain(needless).collect()
 }
 
 /// The last error line, else the last warning, else the last line at all.
