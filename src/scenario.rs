@@ -38,9 +38,10 @@ pub struct Parsed {
 /// Every error of syntax; or, where there is none, everything whose shape is wrong.
 pub fn parse(name: &str, text: &str) -> Result<Parsed, Problems> {
     let read = read(name, text)?;
-    match read.whole() {
-        true => Ok(Parsed { scenario: read.scenario, source: read.source }),
-        false => Err(read.problems),
+    if read.problems.is_empty() {
+        Ok(Parsed { scenario: read.scenario, source: read.source })
+    } else {
+        Err(read.problems)
     }
 }
 
@@ -66,20 +67,16 @@ struct Read {
     scenario: Scenario,
     source: Source,
     problems: Problems,
-    /// Tables that lack what was taken out of them.
-    damaged: Vec<Path>,
+    /// What was taken out, as its shape is wrong.
+    pruned: Vec<Path>,
 }
 
 impl Read {
-    fn whole(&self) -> bool {
-        self.problems.is_empty()
-    }
-
     /// Whether a complaint can't be the mere consequence of what was taken out.
     fn trusts(&self, complaint: &problem::Complaint) -> bool {
-        let touched = |path: &Path| self.damaged.iter().any(|damaged| path.is_within(damaged));
-        let also = complaint.also.iter().any(|(_, path, _)| touched(path));
-        !touched(&complaint.path) && !also && !(complaint.needs_whole && !self.damaged.is_empty())
+        let lost = |path: &Path| self.pruned.iter().any(|pruned| path.is_within(pruned));
+        let damaged = |table: &Path| self.pruned.iter().any(|pruned| pruned.is_within(table));
+        !lost(&complaint.path) && !complaint.relies_on.iter().any(damaged)
     }
 }
 
@@ -87,7 +84,9 @@ fn read(name: &str, text: &str) -> Result<Read, Problems> {
     let mut problems = Problems::new(name, text);
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in errors {
-        problems.push(error.span().unwrap_or(0..0), error.message().to_owned(), None);
+        let span = error.span().unwrap_or(0..0);
+        let message = error.message().trim_end_matches(", expected nothing");
+        problems.push(span.clone(), message.to_owned(), in_quotes(text, &span));
     }
     if !problems.is_empty() {
         return Err(problems);
@@ -97,7 +96,7 @@ fn read(name: &str, text: &str) -> Result<Read, Problems> {
         problems.file(&source, complaint);
         return Err(problems);
     }
-    let shape::Deviations { complaints, prune } = shape::deviations(&schema(), source.root());
+    let shape::Deviations { complaints, prune } = shape::deviations(schema::made(), source.root());
     for complaint in complaints {
         problems.file(&source, complaint);
     }
@@ -113,9 +112,18 @@ fn read(name: &str, text: &str) -> Result<Read, Problems> {
             return Err(problems);
         }
     };
-    // The root holds everything: were it damaged, nothing could be said of the rest.
-    let table_of = |path: Path| path.parent().filter(|above| !above.parts().is_empty()).unwrap_or(path);
-    Ok(Read { scenario, source, problems, damaged: prune.into_iter().map(table_of).collect() })
+    Ok(Read { scenario, source, problems, pruned: prune })
+}
+
+/// An address or a name that stands bare is what most errors of syntax are.
+fn in_quotes(text: &str, span: &source::Span) -> Option<String> {
+    let before = text.get(..span.start)?;
+    let line = text.get(before.rfind('\n').map_or(0, |at| at + 1)..)?.lines().next()?;
+    let (_, value) = line.split_once('=')?;
+    let value = value.split(" #").next()?.trim();
+    let bare = |c: char| c.is_ascii_alphanumeric() || ".:/-_".contains(c);
+    let wanted = !value.is_empty() && value.chars().all(bare) && !value.bytes().all(|b| b.is_ascii_digit());
+    wanted.then(|| format!("write it in quotes: `\"{value}\"`"))
 }
 
 /// A text of another version of the format is not judged by the rules of this one.
@@ -148,7 +156,7 @@ fn remove_in(value: &mut DeValue<'_>, path: &[String]) {
         DeValue::Table(table) => remove(table, path),
         DeValue::Array(items) => {
             let place = path.first().and_then(|part| part.parse::<usize>().ok());
-            if let Some(item) = place.and_then(|at| items.iter_mut().nth(at)) {
+            if let Some(item) = place.and_then(|at| items.get_mut(at)) {
                 remove_in(item.get_mut(), path.get(1..).unwrap_or_default());
             }
         }

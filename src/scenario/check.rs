@@ -79,7 +79,7 @@ impl<'a> Context<'a> {
     }
 
     /// A complaint where a number is not from `low` to `high`.
-    fn bound<N: PartialOrd + Display>(&mut self, path: &Path, value: Option<N>, low: N, high: N, why: &str) {
+    fn bound<N: PartialOrd + Display + Copy>(&mut self, path: &Path, value: Option<N>, low: N, high: N, why: &str) {
         let Some(value) = value else { return };
         if value < low || value > high {
             let message = format!("`{path}` is {value}, not {low} to {high}");

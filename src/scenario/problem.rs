@@ -163,7 +163,8 @@ pub(crate) struct Complaint {
     pub(crate) label: Option<String>,
     pub(crate) help: Option<String>,
     pub(crate) also: Vec<(bool, Path, String)>,
-    pub(crate) needs_whole: bool,
+    /// Tables that it draws conclusions from which may be wrong where something in them could not be read.
+    pub(crate) relies_on: Vec<Path>,
 }
 
 impl Complaint {
@@ -176,7 +177,7 @@ impl Complaint {
             label: None,
             help: None,
             also: Vec::new(),
-            needs_whole: false,
+            relies_on: Vec::new(),
         }
     }
 
@@ -209,9 +210,9 @@ impl Complaint {
         self
     }
 
-    /// It follows from something that is *not* in the scenario, so it may be wrong where a part could not be read.
-    pub(crate) fn needs_whole(mut self) -> Self {
-        self.needs_whole = true;
+    /// It follows from something that is *not* in that table.
+    pub(crate) fn relies_on(mut self, table: &Path) -> Self {
+        self.relies_on.push(table.clone());
         self
     }
 }

@@ -5,16 +5,16 @@ use std::fmt::Write;
 use serde_json::{Map, Value};
 
 use super::format;
-use super::schema::{Shape, Tag, about, reference_of, schema, shape};
+use super::schema::{Shape, Tag, about, made, reference_of, shape};
 
 /// Every key of a scenario: its type, what stands for it where it is left out, and what it says.
 pub fn reference() -> String {
-    let root = schema();
+    let root = made();
     let mut out = String::new();
-    section(&mut out, &root, "A scenario", &root);
+    section(&mut out, root, "A scenario", root);
     let defs = root.get("$defs").and_then(Value::as_object).into_iter().flatten();
     for (name, at) in defs.filter(|(name, _)| has_section(name)) {
-        section(&mut out, &root, &heading(name), at);
+        section(&mut out, root, &heading(name), at);
     }
     out.truncate(out.trim_end().len());
     out.push('\n');
@@ -25,12 +25,12 @@ fn section(out: &mut String, root: &Value, heading: &str, at: &Value) {
     line(out, &format!("### {heading}\n\n{}\n", one_line(about(at))));
     match shape(root, at) {
         Shape::Table { properties, required } => {
-            head(out, &["Key", "Type", "Where left out", "What"]);
+            head(out, &["Key", "Type", "Default", "What"]);
             keys(out, root, "", properties, &required);
         }
         Shape::Tagged(tags) => {
             line(out, "Exactly one of these keys, with a table of its own.\n");
-            head(out, &["Key", "Type", "Where left out", "What"]);
+            head(out, &["Key", "Type", "Default", "What"]);
             for tag in &tags {
                 one_tag(out, root, tag);
             }
@@ -64,7 +64,7 @@ fn one_tag(out: &mut String, root: &Value, tag: &Tag<'_>) {
 
 fn keys(out: &mut String, root: &Value, prefix: &str, properties: &Map<String, Value>, required: &[&str]) {
     for (key, at) in properties {
-        let absent = if required.contains(&key.as_str()) { "must be there".into() } else { absent(at) };
+        let absent = if required.contains(&key.as_str()) { "required".into() } else { absent(at) };
         row(out, &[format!("`{prefix}{key}`"), type_of(root, at), absent, one_line(about(at))]);
     }
 }

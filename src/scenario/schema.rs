@@ -3,6 +3,8 @@
 //! Owns: the schema that `drlab schema` prints, and its reading as the few shapes that the format is made of. The
 //! check of a file's shape and the reference in `scenarios/README.md` read it the same way.
 
+use std::sync::LazyLock;
+
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
@@ -10,6 +12,16 @@ use super::Scenario;
 
 /// The JSON Schema (draft 2020-12) of a scenario.
 pub fn schema() -> Value {
+    made().clone()
+}
+
+/// The schema, made once.
+pub(crate) fn made() -> &'static Value {
+    static MADE: LazyLock<Value> = LazyLock::new(make);
+    &MADE
+}
+
+fn make() -> Value {
     let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<Scenario>().to_value();
     without_null(&mut schema);
     schema["title"] = json!("drlab scenario, format 1");
@@ -211,10 +223,8 @@ mod tests {
                 Shape::Table { properties, .. } => places.extend(properties.values()),
                 Shape::Tagged(tags) => places.extend(tags.into_iter().map(|t| t.holds)),
                 Shape::Either(ways) => places.extend(ways),
-                Shape::List(each) | Shape::Names { each, .. } => {
-                    if super::reference_of(each).is_none() {
-                        places.push(each);
-                    }
+                Shape::List(each) | Shape::Names { each, .. } if super::reference_of(each).is_none() => {
+                    places.push(each);
                 }
                 Shape::Tuple(items) => places.extend(items),
                 _ => {}

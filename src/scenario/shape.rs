@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::problem::Complaint;
-use super::schema::{Shape, Tag, reference_of, shape};
+use super::schema::{Shape, Tag, shape};
 use super::source::{Content, Item, Path};
 use super::{format, suggest};
 
@@ -73,10 +73,13 @@ impl<'s> Walk<'s> {
         let wanted = self.describe(at);
         let mut complaint = Complaint::value(path, format!("`{path}` is {}, not {wanted}", kind(&item.content)))
             .label(format!("expected {wanted}"));
-        if let (Some(place), Content::Table(_)) = (path.parts().iter().position(|p| p == "sysctls"), &item.content) {
-            let dotted = path.parts()[place + 1..].join(".");
-            complaint = complaint.help(format!("write the key in quotes, as one: `\"{dotted}…\" = 1`"));
-        } else if let (Shape::List(_), Content::Text(_) | Content::Table(_)) = (shape(self.schema, at), &item.content) {
+        let sysctls = path.parts().iter().position(|part| part == "sysctls");
+        if let (Some(place), Content::Table(_)) = (sysctls, &item.content) {
+            let dotted = dotted(&path.parts()[place + 1..], item);
+            complaint = complaint.help(format!("write the key in quotes, as one: `\"{dotted}\" = 1`"));
+        } else if let Shape::List(each) = shape(self.schema, at)
+            && self.fits(each, &item.content)
+        {
             complaint = complaint.help("put it in `[` and `]`");
         } else if let (Shape::Integer(..) | Shape::Boolean, Content::Text(text)) =
             (shape(self.schema, at), &item.content)
@@ -144,7 +147,11 @@ impl<'s> Walk<'s> {
                 continue;
             }
             let place = if path.parts().is_empty() { "the scenario".to_owned() } else { format!("`{path}`") };
-            let help = properties.get(key).map(|at| format!("write `{key} = {}`", self.example(key, at)));
+            let help = properties.get(key).map(|at| match key {
+                "segments" => "add `[segments.lan]` with `subnet = \"172.16.0.0/16\"`".to_owned(),
+                "nodes" => "add `[nodes.director]` with `role = \"director\"` and `segment = \"lan\"`".to_owned(),
+                _ => format!("write `{key} = {}`", self.example(key, at)),
+            });
             self.complain(Complaint::key(path, format!("{place} has no `{key}`")).maybe_help(help), spare);
         }
         for (key, item) in table {
@@ -186,14 +193,13 @@ impl<'s> Walk<'s> {
         }
         for (key, item) in table {
             let below = path.at(key);
-            match tags.iter().find(|tag| tag.name == key) {
-                Some(tag) => self.check(tag.holds, item, &below, spare),
-                None => {
-                    let complaint = Complaint::key(&below, format!("unknown word `{key}`"))
-                        .label(format!("`{path}` knows no such thing"))
-                        .maybe_help(suggest::or_list(key, names.iter().copied()));
-                    self.complain(complaint, spare);
-                }
+            if let Some(tag) = tags.iter().find(|tag| tag.name == key) {
+                self.check(tag.holds, item, &below, spare);
+            } else {
+                let complaint = Complaint::key(&below, format!("unknown word `{key}`"))
+                    .label(format!("`{path}` knows no such thing"))
+                    .maybe_help(suggest::or_list(key, names.iter().copied()));
+                self.complain(complaint, spare);
             }
         }
     }
@@ -260,28 +266,33 @@ pub(crate) fn describe(root: &Value, at: &Value) -> String {
         Shape::Word(words) => any_of(&words.iter().map(|(word, _)| *word).collect::<Vec<_>>()),
         Shape::Tagged(_) => "a table with one key".into(),
         Shape::Either(ways) => {
-            let ways: Vec<String> = ways.into_iter().map(|way| describe(root, way)).collect();
-            ways.join(" or ")
+            let words: Vec<String> = ways.iter().map(|way| describe(root, way)).collect();
+            match ways.as_slice() {
+                [_, many] if matches!(shape(root, many), Shape::List(_)) => format!("{} or an array of such", words[0]),
+                _ => words.join(" or "),
+            }
         }
         Shape::Text(wanted) => format::words(wanted).into(),
         Shape::Integer(..) => "an integer".into(),
         Shape::Number => "a number".into(),
         Shape::Boolean => "`true` or `false`".into(),
-        Shape::List(each) => format!("an array, each {}", described_plainly(root, each)),
+        Shape::List(_) => "an array".into(),
         Shape::Tuple(items) => format!("an array of {} values", items.len()),
         Shape::Table { .. } | Shape::Names { .. } => "a table".into(),
         Shape::Unknown => "something else".into(),
     }
 }
 
-fn described_plainly(root: &Value, at: &Value) -> String {
-    match reference_of(at) {
-        Some("IpNet" | "NodeName" | "IfName" | "Mac") | None => describe(root, at),
-        Some(_) => match shape(root, at) {
-            Shape::Table { .. } => "a table".into(),
-            _ => describe(root, at),
-        },
+/// The key that was meant where dots made tables of it.
+fn dotted(above: &[String], item: &Item) -> String {
+    let mut key = above.join(".");
+    let mut item = item;
+    while let Content::Table(table) = &item.content {
+        let Some((part, below)) = table.first() else { break };
+        key = format!("{key}.{part}");
+        item = below;
     }
+    key
 }
 
 fn any_of(words: &[&str]) -> String {

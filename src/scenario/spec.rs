@@ -130,7 +130,7 @@ pub struct Node {
     #[serde(default)]
     #[schemars(extend("propertyNames" = { "type": "string", "format": "interface-name" }))]
     pub interfaces: IndexMap<IfName, Interface>,
-    /// The default gateway, `none`, or not said: the segment's router.
+    /// The default gateway: an address, a node's name, `none`, or not said: the segment's router.
     #[serde(default)]
     pub gateway: Option<OneOrMany<String>>,
     /// Further routes.
@@ -360,7 +360,7 @@ pub struct Timeouts {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Serve {
-    /// Its name in the timeline; `http` or `udp` with the port where not said.
+    /// Its name in the timeline; `http-80` or `udp-53` after its port where not said.
     #[serde(default)]
     pub name: Option<String>,
     /// `tcp` (HTTP/1.1) where not said, `udp` for an echo.

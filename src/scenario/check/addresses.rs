@@ -41,9 +41,7 @@ fn unfit(cx: &Context<'_>, port: &Port<'_>, given: &Given) -> Option<Complaint> 
         let complaint =
             Complaint::value(&given.path, format!("segment `{segment}` has no {version} subnet for {}", given.ip))
                 .also(first, format!("the subnet of `{segment}`"))
-                .help(format!(
-                    "give the segment one too: `subnet = [\"…\", \"…\"]`, or write an address of the other family"
-                ));
+                .help("give the segment one too: `subnet = [\"…\", \"…\"]`, or write an address of the other family");
         return Some(complaint);
     };
     let free = free_host(cx, *net, given.ip).map(|ip| write(given, ip));

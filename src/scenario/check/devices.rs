@@ -34,7 +34,8 @@ pub(super) fn check(cx: &mut Context<'_>) {
                 let help = format!("write `segment = \"{segment}\"`, or `kind = \"dummy\"` for one without a cable");
                 found.push(
                     Complaint::key(path, format!("`{name}` of `{}` is on no segment and of no kind", port.node))
-                        .help(help),
+                        .help(help)
+                        .relies_on(path),
                 );
             }
             (None, Some(InterfaceKind::Ipip)) if name != "tunl0" => {
@@ -126,6 +127,6 @@ pub(super) fn interface(cx: &mut Context<'_>, path: &Path, node: &str, name: &st
     let complaint = Complaint::value(path, format!("node `{node}` has no interface `{name}`"))
         .label("no such interface")
         .maybe_help(suggest::or_list(name, devices.iter().copied()))
-        .needs_whole();
+        .relies_on(&Path::of(&["nodes", node]));
     cx.add(complaint);
 }

@@ -47,7 +47,8 @@ fn shares(cx: &mut Context<'_>, path: &Path) {
             }
             Some(node) if matches!(node.role, Role::Client | Role::Router) && node.serve.is_none() => {
                 cx.add(
-                    Complaint::key(&here, format!("`{name}` is a {}, which answers nothing", node.role)).needs_whole(),
+                    Complaint::key(&here, format!("`{name}` is a {}, which answers nothing", node.role))
+                        .relies_on(&Path::of(&["nodes", name.as_str()])),
                 );
             }
             Some(_) => {}

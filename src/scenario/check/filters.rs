@@ -61,7 +61,7 @@ pub(super) fn sysctl(cx: &mut Context<'_>, path: &Path, on_key: bool, key: &str,
         |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_@".contains(&b));
     if key.contains('/') {
         cx.add(at(format!("sysctl `{key}` is written with slashes")).help(format!("write `\"{dotted}\"`")));
-    } else if !parts.iter().all(legal) || parts.len() < 3 {
+    } else if !parts.iter().all(legal) || (parts[0] == "net" && parts.len() < 3) {
         cx.add(at(format!("`{key}` is no sysctl")).help("write it with dots, as `net.ipv4.conf.all.arp_ignore`"));
     } else if parts[0] != "net" {
         let help = "a lab sets the network's alone: keys that begin with `net.`";
@@ -73,7 +73,7 @@ pub(super) fn sysctl(cx: &mut Context<'_>, path: &Path, on_key: bool, key: &str,
             let candidates = devices.iter().copied().chain(["all", "default"]);
             let complaint = at(format!("node `{node}` has no interface `{device}` to set `{key}` on"))
                 .maybe_help(suggest::or_list(device, candidates))
-                .needs_whole();
+                .relies_on(&Path::of(&["nodes", node]));
             cx.add(complaint);
         }
     }

@@ -55,13 +55,13 @@ fn segments_are_there(cx: &mut Context<'_>) {
         if cx.lab.of_node(name.as_str()).all(|port| port.segment.is_none()) {
             let segment = known.clone().next().unwrap_or("lan");
             let help = format!("write `segment = \"{segment}\"`");
-            found.push(Complaint::key(&path, format!("node `{name}` is on no segment")).help(help));
+            found.push(Complaint::key(&path, format!("node `{name}` is on no segment")).help(help).relies_on(&path));
         }
         let shorthand = [("address", node.address.is_some()), ("mac", node.mac.is_some())];
         for (key, _) in shorthand.iter().filter(|(_, said)| *said && node.segment.is_none()) {
             let help = "say it of an interface, as `interfaces.eth0 = { … }`, or write `segment` beside it";
             let message = format!("`{key}` of node `{name}` belongs to no interface");
-            found.push(Complaint::key(&path.at(key), message).help(help));
+            found.push(Complaint::key(&path.at(key), message).help(help).relies_on(&path));
         }
         if node.segment.is_some() && node.interfaces.contains_key("eth0") {
             let complaint = Complaint::key(

@@ -44,18 +44,19 @@ fn gateway(cx: &mut Context<'_>, path: &Path, name: &NodeName, node: &Node, text
         } else if cx.node(path, text).is_some() && !meet(cx, name.as_str(), text) {
             let complaint =
                 Complaint::value(path, format!("`{name}` and its gateway `{text}` have no segment in common"));
-            cx.add(complaint.needs_whole());
+            cx.add(complaint.relies_on(&Path::of(&["nodes"])));
         }
         return;
     };
     if cx.lab.of_node(name.as_str()).flat_map(|p| &p.addresses).any(|g| g.ip == ip) {
         cx.add(Complaint::value(path, format!("{ip} is `{name}`'s own address, not its gateway")));
     } else if !on_link(cx, name.as_str(), node, ip) {
-        let nets: Vec<String> = connected(cx, name.as_str()).iter().map(ToString::to_string).collect();
+        let mut nets: Vec<String> = connected(cx, name.as_str()).iter().map(ToString::to_string).collect();
+        nets.dedup();
         let complaint = Complaint::value(path, format!("`{name}` can't reach its gateway {ip}"))
             .label(if nets.is_empty() { "no subnet".to_owned() } else { format!("not in {}", nets.join(", ")) })
             .help("a gateway is a neighbour: write an address of the segment, or leave it out for the segment's router")
-            .needs_whole();
+            .relies_on(&Path::of(&["nodes", name.as_str()]));
         cx.add(complaint);
     }
 }
@@ -99,7 +100,8 @@ fn route(cx: &mut Context<'_>, path: &Path, node: &NodeName, said: &Route) {
         cx.add(
             Complaint::key(path, format!("a route of `{node}` leads nowhere"))
                 .label("neither `via` nor `dev`")
-                .help(help),
+                .help(help)
+                .relies_on(path),
         );
     }
     for (key, hop) in [("via", said.via), ("src", said.src)] {

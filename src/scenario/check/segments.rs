@@ -91,10 +91,12 @@ fn overlaps(cx: &mut Context<'_>) {
     for (at, (segment, path, net)) in all.iter().enumerate() {
         for (other, other_path, other_net) in &all[..at] {
             if other != segment && (net.contains(other_net) || other_net.contains(net)) {
-                let complaint =
-                    Complaint::value(path, format!("subnet {net} of `{segment}` overlaps {other_net} of `{other}`"))
-                        .also(other_path, format!("`{other}`"))
-                        .help("no router could tell the two apart; give each segment a subnet of its own");
+                let complaint = Complaint::value(
+                    path,
+                    format!("subnet {net} of `{segment}` overlaps {} of `{other}`", other_net.trunc()),
+                )
+                .also(other_path, format!("`{other}`"))
+                .help("no router could tell the two apart; give each segment a subnet of its own");
                 found.push(complaint);
             }
         }
@@ -122,7 +124,7 @@ fn join_order(cx: &mut Context<'_>, segment: &str) {
                 .collect();
             let complaint = Complaint::value(&here, format!("`{name}` is not on segment `{segment}`"))
                 .maybe_help((!here_are.is_empty()).then(|| format!("on it is {}", suggest::listed(&here_are))))
-                .needs_whole();
+                .relies_on(&Path::of(&["nodes", name.as_str()]));
             cx.add(complaint);
         }
     }

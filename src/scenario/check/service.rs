@@ -73,6 +73,7 @@ fn identity(cx: &mut Context<'_>, path: &Path, service: &Service) {
             &path.at("port"),
             "port 0 stands for every port, which only a persistent service can take",
         )
+        .relies_on(path)
         .help("add `persistence_s = 300`, or write the port");
         cx.add(complaint);
     }
@@ -83,7 +84,9 @@ fn identity(cx: &mut Context<'_>, path: &Path, service: &Service) {
     if service.mark_packets.is_some() && service.fwmark.is_none() {
         let help = "add `fwmark = 1`, or leave `mark_packets` out";
         cx.add(
-            Complaint::key(&path.at("mark_packets"), "the service has no firewall mark to give to packets").help(help),
+            Complaint::key(&path.at("mark_packets"), "the service has no firewall mark to give to packets")
+                .help(help)
+                .relies_on(path),
         );
     }
 }
@@ -107,12 +110,13 @@ fn scheduling(cx: &mut Context<'_>, path: &Path, service: &Service) {
                 let message = format!("`{flag}` is a flag of scheduler `{owner}`, not of `{scheduler}`");
                 cx.add(
                     Complaint::value(&here, message)
+                        .relies_on(path)
                         .help(format!("write `scheduler = \"{owner}\"`, or leave the flag out")),
                 );
             }
             Some((_, None)) if service.fwmark.is_none() && service.protocol != Some(Protocol::Udp) => {
                 let help = "add `protocol = \"udp\"`, or leave the flag out";
-                cx.add(Complaint::value(&here, "one-packet scheduling (`ops`) is for UDP").help(help));
+                cx.add(Complaint::value(&here, "one-packet scheduling (`ops`) is for UDP").help(help).relies_on(path));
             }
             Some(_) => {}
         }
@@ -131,7 +135,9 @@ fn persistence(cx: &mut Context<'_>, path: &Path, service: &Service) {
     let here = path.at("persistence_prefix");
     cx.bound(&here, service.persistence_prefix, 1, longest, "it is the length of a prefix of the client's address");
     if service.persistence_prefix.is_some() && service.persistence_s.is_none() {
-        cx.add(Complaint::key(&here, "the service is not persistent").help("add `persistence_s = 300`"));
+        cx.add(
+            Complaint::key(&here, "the service is not persistent").help("add `persistence_s = 300`").relies_on(path),
+        );
     }
 }
 
@@ -147,7 +153,7 @@ fn real_servers(cx: &mut Context<'_>, path: &Path, service: &Service) {
         }
         if list[..at].iter().any(|before| same_destination(before, real_server)) {
             let help = "IPVS holds each address and port once per service; give a weight of 2 instead";
-            cx.add(Complaint::value(&here, "the real server is listed twice").help(help));
+            cx.add(Complaint::value(&here, "the real server is listed twice").help(help).relies_on(path));
         }
     }
 }
@@ -166,7 +172,9 @@ fn detailed(cx: &mut Context<'_>, path: &Path, service: &Service, said: &Detaile
             cx.node(&path.at("node"), node.as_str());
         }
         (None, None) => cx.add(
-            Complaint::value(path, "a real server without `node` and without `address`").help("write `node = \"rs1\"`"),
+            Complaint::value(path, "a real server without `node` and without `address`")
+                .help("write `node = \"rs1\"`")
+                .relies_on(path),
         ),
         (None, Some(_)) => {}
     }
@@ -174,13 +182,18 @@ fn detailed(cx: &mut Context<'_>, path: &Path, service: &Service, said: &Detaile
         let tunnel = said.forwarding.or(service.forwarding) == Some(crate::base::Forwarding::Tun);
         if address.is_ipv4() != vip.is_ipv4() && !tunnel {
             let message = format!("{address} and the VIP {vip} are of two families");
-            cx.add(Complaint::value(&path.at("address"), message).help("only `forwarding = \"tun\"` crosses families"));
+            cx.add(
+                Complaint::value(&path.at("address"), message)
+                    .help("only `forwarding = \"tun\"` crosses families")
+                    .relies_on(path)
+                    .relies_on(&Path::of(&["services"])),
+            );
         }
     }
     cx.bound(&path.at("weight"), said.weight, 0, 65_535, "IPVS shares out by weight; 0 takes no new connections");
     if said.lower.unwrap_or(0) > said.upper.unwrap_or(0) {
         let message = "the lower threshold is above the upper one, which the kernel refuses";
-        let complaint = Complaint::value(&path.at("lower"), message);
+        let complaint = Complaint::value(&path.at("lower"), message).relies_on(path);
         cx.add(if said.upper.is_some() {
             complaint.also(&path.at("upper"), "the upper one")
         } else {
@@ -207,7 +220,7 @@ fn same_as_before(cx: &mut Context<'_>, at: usize) {
     let complaint = Complaint::key(&path.at(at), "the Director would hold this service twice")
         .also(&path.at(before), "the first")
         .help("give one of them another `vip`, `port`, `protocol` or `fwmark`")
-        .needs_whole();
+        .relies_on(&path);
     cx.add(complaint);
 }
 

@@ -4,10 +4,10 @@ use super::devices::{interface, place};
 use super::filters::{sysctl, sysctl_value};
 use super::load::{self, LONGEST_MS};
 use super::{Context, routes};
-use crate::base::{NodeName, Role};
+use crate::base::{NodeName, Protocol, Role};
 use crate::scenario::problem::Complaint;
 use crate::scenario::source::Path;
-use crate::scenario::spec::{Action, Condition, RealServer, SysctlValue};
+use crate::scenario::spec::{Action, Condition, RealServer, Serve, SysctlValue};
 use crate::scenario::suggest;
 
 pub(super) fn check(cx: &mut Context<'_>) {
@@ -110,7 +110,7 @@ fn service(cx: &mut Context<'_>, path: &Path, at: usize) {
             format!("they are counted from 0 to {}", count - 1)
         };
         let message = format!("there is no service {at}");
-        cx.add(Complaint::value(&path.at("service"), message).help(help).needs_whole());
+        cx.add(Complaint::value(&path.at("service"), message).help(help).relies_on(&Path::of(&["services"])));
     }
 }
 
@@ -128,7 +128,7 @@ fn destination(cx: &mut Context<'_>, path: &Path, real_server: &NodeName, at: us
     });
     if !of_service.unwrap_or(node.role == Role::RealServer) {
         let message = format!("`{real_server}` is no real server of service {at}");
-        cx.add(Complaint::value(&here, message).needs_whole());
+        cx.add(Complaint::value(&here, message).relies_on(&Path::of(&["services"])));
     }
 }
 
@@ -137,22 +137,38 @@ fn server(cx: &mut Context<'_>, path: &Path, name: &NodeName, server: Option<&st
     let said = node.serve.as_deref();
     if said.is_some_and(<[_]>::is_empty) || (said.is_none() && node.role != Role::RealServer) {
         let help = "a node serves what its `serve` says, a real server HTTP where not said";
-        cx.add(Complaint::value(&path.at("node"), format!("node `{name}` serves nothing")).help(help).needs_whole());
+        cx.add(
+            Complaint::value(&path.at("node"), format!("node `{name}` serves nothing"))
+                .help(help)
+                .relies_on(&Path::of(&["nodes", name.as_str()])),
+        );
         return;
     }
     let Some(list) = said else { return };
-    let names: Option<Vec<&str>> = list.iter().map(|serve| serve.name.as_deref()).collect();
+    let names: Vec<String> = list.iter().map(name_of).collect();
     match (server, names) {
         (None, _) if list.len() > 1 => {
             let complaint = Complaint::value(path, format!("node `{name}` has {} servers", list.len()));
-            cx.add(complaint.help("say which one: `server = \"…\"`").needs_whole());
+            cx.add(complaint.help("say which one: `server = \"…\"`").relies_on(&Path::of(&["nodes", name.as_str()])));
         }
-        (Some(server), Some(names)) if !names.contains(&server) => {
+        (Some(server), names) if !names.iter().any(|name| name == server) => {
             let complaint = Complaint::value(&path.at("server"), format!("node `{name}` has no server `{server}`"));
-            cx.add(complaint.maybe_help(suggest::or_list(server, names.iter().copied())).needs_whole());
+            cx.add(
+                complaint
+                    .maybe_help(suggest::or_list(server, names.iter().map(String::as_str)))
+                    .relies_on(&Path::of(&["nodes", name.as_str()])),
+            );
         }
         _ => {}
     }
+}
+
+fn name_of(serve: &Serve) -> String {
+    let usual = match serve.protocol.unwrap_or(Protocol::Tcp) {
+        Protocol::Tcp => "http",
+        Protocol::Udp => "udp",
+    };
+    serve.name.clone().unwrap_or_else(|| format!("{usual}-{}", serve.port))
 }
 
 fn condition(cx: &mut Context<'_>, path: &Path, condition: &Condition) {

@@ -113,7 +113,7 @@ fn unreachable(cx: &Context<'_>, path: &Path, vip: IpAddr) -> Complaint {
             if nets.is_empty() { "any subnet".into() } else { nets.join(", ") }
         ))
         .maybe_help(help)
-        .needs_whole()
+        .relies_on(&Path::of(&["nodes"]))
 }
 
 fn placements(cx: &mut Context<'_>, vips: &[IpAddr]) {
