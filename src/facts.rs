@@ -39,6 +39,24 @@ pub struct NodeFacts {
     pub unread: Vec<Unread>,
 }
 
+impl NodeFacts {
+    /// Facts of a node of which nothing has been read.
+    pub fn unread(node: NodeName) -> Self {
+        Self {
+            node,
+            links: Vec::new(),
+            addresses: Vec::new(),
+            routes: Vec::new(),
+            neighbours: Vec::new(),
+            sysctls: BTreeMap::new(),
+            arptables: None,
+            ipvs: None,
+            counters: BTreeMap::new(),
+            unread: Vec::new(),
+        }
+    }
+}
+
 /// A fact that was wanted and not had.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unread {

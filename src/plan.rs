@@ -4,6 +4,7 @@
 //! Owns: the plan's shape and (in its parts) how a scenario becomes one. Refuses: touching anything.
 
 pub mod act;
+pub mod statements;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
