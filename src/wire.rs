@@ -5,7 +5,10 @@
 
 pub mod compare;
 pub mod decode;
+pub mod fields;
 pub mod frame;
 pub mod pcapng;
 
+pub use compare::{Difference, Rewrite, difference};
 pub use decode::decode;
+pub use fields::Field;

@@ -10,7 +10,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use super::{Direction, Frame, Trace, Vantage};
-use crate::base::NodeName;
+use crate::base::{Mac, NodeName};
 
 /// The frames that carried one packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,24 +61,25 @@ impl Journey {
     }
 
     /// Every link that it crossed: out at one interface, in at others with the same bytes. A frame in goes with the last
-    /// equal frame out before it.
+    /// equal frame out that is not later; within one nanosecond their order in the capture says nothing.
     pub fn crossings(&self, trace: &Trace) -> Vec<Crossing> {
-        let mut crossings: Vec<Crossing> = Vec::new();
-        for &hop in &self.hops {
-            let Some(frame) = trace.frames.get(hop) else { continue };
-            match frame.direction {
-                Direction::Out => crossings.push(Crossing { out: hop, into: Vec::new() }),
-                Direction::In => {
-                    let sent = crossings.iter_mut().rev().find(|c| {
-                        trace.frames.get(c.out).is_some_and(|out| {
-                            out.vantage != frame.vantage && out.length == frame.length && out.data == frame.data
-                        })
-                    });
-                    if let Some(crossing) = sent {
-                        crossing.into.push(hop);
-                    }
+        let frame = |hop: usize| trace.frames.get(hop);
+        let went = |direction| {
+            self.hops.iter().copied().filter(move |&hop| frame(hop).is_some_and(|f| f.direction == direction))
+        };
+        let mut crossings: Vec<Crossing> = went(Direction::Out).map(|out| Crossing { out, into: Vec::new() }).collect();
+        for hop in went(Direction::In) {
+            let sent = crossings.iter_mut().rev().find(|c| match (frame(c.out), frame(hop)) {
+                (Some(out), Some(into)) => {
+                    out.at_ns <= into.at_ns
+                        && out.length == into.length
+                        && out.data == into.data
+                        && may_share_a_link(out, into, &trace.vantages)
                 }
-                Direction::Unknown => {}
+                _ => false,
+            });
+            if let Some(crossing) = sent {
+                crossing.into.push(hop);
             }
         }
         crossings
@@ -88,6 +89,9 @@ impl Journey {
 /// How long a packet may rest between two hops while an equal packet is under way as well, in nanoseconds. TCP's smallest
 /// retransmission timeout is 200 ms (`TCP_RTO_MIN`), so that a repetition never falls below it.
 const REST_NS: u64 = 100_000_000;
+
+/// What a capture gives as both MACs for devices without an Ethernet header.
+const NO_MAC: Mac = Mac([0; 6]);
 
 /// How many journeys with equal packets may be under way at once; what exceeds it goes to the newest.
 const UNDER_WAY_LIMIT: usize = 64;
@@ -101,18 +105,13 @@ pub(super) fn group(vantages: &[Vantage], frames: &[Frame]) -> (Vec<Journey>, Ve
         let Some(identity) = Identity::of(frame) else { continue };
         let alike = known.entry(identity.hash()).or_default();
         let same = alike
-            .iter_mut()
-            .find(|k| frames.get(k.example).and_then(Identity::of).is_some_and(|other| other == identity));
-        let under_way = match same {
-            Some(known) => &mut known.under_way,
-            None => {
+            .iter()
+            .position(|k| frames.get(k.example).and_then(Identity::of).is_some_and(|other| other == identity))
+            .unwrap_or_else(|| {
                 alike.push(Known { example: index, under_way: Vec::new() });
-                match alike.last_mut() {
-                    Some(known) => &mut known.under_way,
-                    None => continue,
-                }
-            }
-        };
+                alike.len() - 1
+            });
+        let Some(Known { under_way, .. }) = alike.get_mut(same) else { continue };
         let found = find(under_way, &journeys, vantages, frames, frame);
         let journey = found.unwrap_or_else(|| {
             journeys.push(Journey { hops: Vec::new() });
@@ -149,7 +148,7 @@ fn find(
     if let Some((&newest, older)) = under_way.split_last() {
         let rested = older
             .iter()
-            .take_while(|&&j| hops(j).next_back().is_some_and(|last| last.at_ns + REST_NS < frame.at_ns))
+            .take_while(|&&j| hops(j).next_back().is_some_and(|last| frame.at_ns.saturating_sub(last.at_ns) > REST_NS))
             .count();
         let excess = under_way.len().saturating_sub(UNDER_WAY_LIMIT);
         under_way.drain(..rested.max(excess));
@@ -161,23 +160,37 @@ fn find(
 }
 
 /// What occurs once in a journey. Where the capture does not tell directions, the sender's MAC does it.
-fn place(frame: &Frame) -> (usize, Direction, u8, Option<crate::base::Mac>) {
+fn place(frame: &Frame) -> (usize, Direction, u8, Option<Mac>) {
     let ttl = frame.ip().map_or(0, |ip| ip.ttl);
     let sender = (frame.direction == Direction::Unknown).then_some(frame.decoded.source);
     (frame.vantage, frame.direction, ttl, sender)
 }
 
-/// Whether `next` may be what became of `hop`: the same frame at the other end of a link, or on its way out of the node that it came into.
+/// Whether `next` may be what became of `hop`: the same frame at the other end of a link, or on its way through the node
+/// that it came into.
 fn leads_to(hop: &Frame, next: &Frame, vantages: &[Vantage]) -> bool {
-    let node = |f: &Frame| vantages.get(f.vantage).map(|v| &v.node);
     match next.direction {
         Direction::In => {
-            hop.vantage != next.vantage
-                && hop.decoded.source == next.decoded.source
+            hop.decoded.source == next.decoded.source
                 && hop.decoded.destination == next.decoded.destination
+                && may_share_a_link(hop, next, vantages)
         }
-        Direction::Out => hop.direction == Direction::In && node(hop) == node(next),
+        Direction::Out => hop.direction == Direction::In && same_node(hop, next, vantages),
         Direction::Unknown => true,
+    }
+}
+
+/// Whether frames with equal MACs may have been seen at two ends of one link. Without MACs (loopback, tunnels) the link does not
+/// leave the node.
+fn may_share_a_link(a: &Frame, b: &Frame, vantages: &[Vantage]) -> bool {
+    let no_macs = a.decoded.source == NO_MAC && a.decoded.destination == NO_MAC;
+    if no_macs { same_node(a, b, vantages) } else { a.vantage != b.vantage }
+}
+
+fn same_node(a: &Frame, b: &Frame, vantages: &[Vantage]) -> bool {
+    match (vantages.get(a.vantage), vantages.get(b.vantage)) {
+        (Some(a), Some(b)) => a.node == b.node,
+        _ => false,
     }
 }
 

@@ -39,7 +39,7 @@ pub fn decode(data: &[u8]) -> Decoded {
     Decoded { source: Mac(ethernet.source()), destination: Mac(ethernet.destination()), vlans, body }
 }
 
-/// Goes past VLAN tags: their ids, the EtherType after them and what it announces.
+/// Goes past VLAN tags: their ids, the `EtherType` after them and what it announces.
 pub(super) fn after_tags(
     mut ether_type: EtherType,
     mut payload: &[u8],
@@ -302,3 +302,6 @@ fn quoted(data: &[u8]) -> Option<Quoted> {
     let source: IpAddr = sliced.source_addr();
     Some(Quoted { source, destination: sliced.destination_addr(), protocol: payload.ip_number.0, ports })
 }
+
+#[cfg(test)]
+mod tests;

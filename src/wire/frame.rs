@@ -35,7 +35,7 @@ pub enum Body {
     Arp(Arp),
     /// IPv4 or IPv6.
     Ip(Ip),
-    /// Another EtherType.
+    /// Another `EtherType`.
     Other(u16),
     /// Cut short or nonsense.
     Malformed(String),
@@ -100,7 +100,7 @@ pub enum Transport {
     Tcp(Tcp),
     /// UDP.
     Udp(Udp),
-    /// ICMP or ICMPv6 that is not neighbour discovery.
+    /// ICMP of either version that is not neighbour discovery.
     Icmp {
         /// Type.
         kind: u8,

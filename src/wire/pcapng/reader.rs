@@ -1,6 +1,6 @@
 //! Reading, packet by packet, with nothing kept but the interfaces.
 
-use std::io::{self, Read};
+use std::io::{self, Chain, Cursor, Read};
 
 use pcap_file::pcapng::blocks::block_common::Block;
 use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
@@ -14,6 +14,9 @@ use crate::wire::frame::Direction;
 
 /// The largest block that is read, in bytes; larger ones are reported as cut short.
 const BLOCK_LIMIT_BYTES: usize = 1 << 20;
+
+/// What a section header begins with, in either byte order.
+const SECTION_HEADER: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
 
 /// An interface that the file describes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +62,10 @@ pub enum ReadError {
     },
     /// It does not begin as pcapng does.
     #[error("the capture does not begin with a pcapng section header")]
-    NotPcapng(#[source] Box<PcapNgReadError>),
+    NotPcapng,
+    /// There is nothing in it.
+    #[error("the capture is empty")]
+    Empty,
     /// It ends inside a block.
     #[error(
         "the capture ends inside the block at byte {at_byte} (or that block is larger than {BLOCK_LIMIT_BYTES} bytes)"
@@ -104,7 +110,7 @@ pub enum ReadError {
 /// As an iterator it ends after the first error.
 #[derive(Debug)]
 pub struct Reader<R: Read> {
-    inner: PcapNgReader<R>,
+    inner: PcapNgReader<Chain<Cursor<Vec<u8>>, R>>,
     interfaces: Vec<Interface>,
     /// Where the interfaces of the section in hand begin.
     section: usize,
@@ -120,12 +126,22 @@ impl<R: Read> Reader<R> {
     /// Begins to read.
     ///
     /// # Errors
-    /// [`ReadError::NotPcapng`], [`ReadError::CutShort`] or [`ReadError::Stream`].
-    pub fn new(stream: R) -> Result<Self, ReadError> {
-        match PcapNgReader::with_capacity(stream, BLOCK_LIMIT_BYTES) {
+    /// Where the stream does not begin with a whole section header.
+    pub fn new(mut stream: R) -> Result<Self, ReadError> {
+        let mut start = Vec::with_capacity(4);
+        if let Err(cause) = stream.by_ref().take(4).read_to_end(&mut start) {
+            return Err(ReadError::Stream { after_bytes: 0, cause });
+        }
+        if start.is_empty() {
+            return Err(ReadError::Empty);
+        }
+        if !SECTION_HEADER.starts_with(&start) {
+            return Err(ReadError::NotPcapng);
+        }
+        match PcapNgReader::with_capacity(Cursor::new(start).chain(stream), BLOCK_LIMIT_BYTES) {
             Ok(inner) => Ok(Self { inner, interfaces: Vec::new(), section: 0, failed: false }),
             Err(PcapNgReadError::Io(cause)) => Err(stream_error(0, cause)),
-            Err(cause) => Err(ReadError::NotPcapng(Box::new(cause))),
+            Err(cause) => Err(ReadError::Malformed { at_byte: 0, cause: Box::new(cause) }),
         }
     }
 
