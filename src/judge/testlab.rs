@@ -71,13 +71,14 @@ impl Lab {
             persistence_s: None,
             destinations: ["rs1", "rs2"].into_iter().zip(&stations[3..]).map(|(n, s)| destination(n, s)).collect(),
         };
-        let case = Case { vips: vec![IpAddr::V4(VIP)], stations, services: vec![service], ..Case::default() };
+        let mut case = Case { vips: vec![IpAddr::V4(VIP)], stations, services: vec![service], ..Case::default() };
         let vantages: Vec<Vantage> = case
             .stations
             .iter()
             .flat_map(|s| s.ports.iter().map(|p| Vantage { node: s.node.clone(), interface: p.interface.clone() }))
             .collect();
         let before = facts::of(&case);
+        case.wanted = before.iter().map(|f| (f.node.clone(), f.statements())).collect();
         Self {
             capture: CaptureStats { frames: 0, dropped: BTreeMap::new(), vantages: Vec::new() },
             ran: Ran {

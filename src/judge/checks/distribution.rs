@@ -168,3 +168,125 @@ fn stated_shares(input: &Input<'_>, tally: &mut Tally) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use crate::base::Verdict::{Broken, Held, Undecided};
+    use crate::judge::testlab::{Exchange, Lab, There, name};
+
+    #[test]
+    fn holds_when_turns_are_kept_and_all_witnesses_agree() {
+        let result = Lab::ran(5).expect("distribution", Held);
+        assert_eq!(result.examined, 5);
+        assert!(
+            result.summary.starts_with("5 connections to TCP 172.16.0.66:80: rs1 2, rs2 3 (rr: in strict turn)"),
+            "{}",
+            result.summary
+        );
+        assert!(
+            result.summary.contains("access logs (5 requests) and the IPVS table (5 entries) agree"),
+            "{}",
+            result.summary
+        );
+    }
+
+    #[test]
+    fn right_totals_in_the_wrong_order_break_it() {
+        let mut lab = Lab::textbook();
+        for server in ["rs1", "rs1", "rs2", "rs2"] {
+            lab.exchange(&Exchange::with(server));
+        }
+        let summary = lab.expect("distribution", Broken).summary;
+        assert!(summary.contains("connection 2 went to rs1, though it was the turn of rs2"), "{summary}");
+    }
+
+    #[test]
+    fn a_repeated_syn_is_no_second_connection() {
+        let mut lab = Lab::ran(2);
+        let is_syn = |data: &[u8]| data[12..14] == [8, 0] && data[47] == 2;
+        let syn: Vec<_> = lab.frames.iter().filter(|f| is_syn(&f.data)).take(6).cloned().collect();
+        for mut frame in syn {
+            frame.at_ns += 300_000;
+            frame.data[18] = 0x77;
+            lab.frames.push(frame);
+        }
+        assert_eq!(lab.expect("distribution", Held).examined, 2);
+    }
+
+    #[test]
+    fn a_port_used_again_goes_where_it_went_and_is_not_scheduled() {
+        let mut lab = Lab::ran(3);
+        let first: SocketAddr = lab.ran.loads[0].requests[0].local.unwrap();
+        lab.exchange(&Exchange::with("rs2").from(first));
+        lab.exchange(&Exchange::with("rs1"));
+        assert_eq!(lab.expect("distribution", Held).examined, 4);
+    }
+
+    #[test]
+    fn a_log_that_tells_otherwise_breaks_it() {
+        let mut lab = Lab::ran(2);
+        let moved = lab.ran.access_logs.get_mut(&name("rs1")).unwrap().pop().unwrap();
+        lab.ran.access_logs.get_mut(&name("rs2")).unwrap().push(moved);
+        assert!(lab.expect("distribution", Broken).summary.contains("an access log and the capture differ"));
+    }
+
+    #[test]
+    fn ipvs_entries_or_counters_that_tell_otherwise_break_it() {
+        let mut lab = Lab::ran(2);
+        let rs2 = lab.address("rs2", "lan");
+        lab.edit_facts("director", |f| {
+            for entry in &mut f.ipvs.as_mut().unwrap().connections {
+                entry.destination.set_ip(rs2);
+            }
+        });
+        assert!(lab.expect("distribution", Broken).summary.contains("the IPVS table and the capture differ"));
+        let mut lab = Lab::ran(2);
+        lab.after.iter_mut().filter_map(|f| f.ipvs.as_mut()).for_each(|i| i.total_connections += 1);
+        assert!(lab.expect("distribution", Broken).summary.contains("the IPVS counters and the capture differ"));
+    }
+
+    #[test]
+    fn connections_past_the_director_leave_nothing_to_judge() {
+        let mut lab = Lab::textbook();
+        lab.exchange(&Exchange::with("rs1").there(There::PastDirector));
+        lab.expect("distribution", Undecided);
+    }
+
+    #[test]
+    fn a_timeline_that_changes_weights_leaves_only_the_witnesses() {
+        let mut lab = Lab::textbook();
+        for _ in 0..3 {
+            lab.exchange(&Exchange::with("rs1"));
+        }
+        lab.expect("distribution", Broken);
+        lab.case.changes = true;
+        lab.expect("distribution", Held);
+    }
+
+    #[test]
+    fn stated_shares_take_the_schedulers_place() {
+        let mut lab = Lab::textbook();
+        for _ in 0..3 {
+            lab.exchange(&Exchange::with("rs1"));
+        }
+        lab.case.share = [(name("rs1"), (3, 3)), (name("rs2"), (0, 0))].into();
+        lab.expect("distribution", Held);
+        lab.case.share = [(name("rs2"), (1, 2))].into();
+        lab.expect("distribution", Broken);
+    }
+
+    #[test]
+    fn a_connection_that_ipvs_swallowed_takes_its_turn_and_may_be_counted() {
+        let mut lab = Lab::ran(2);
+        lab.exchange(&Exchange::with("rs2").there(There::Swallowed));
+        lab.exchange(&Exchange::with("rs1"));
+        assert!(lab.expect("distribution", Held).summary.contains("1 not handed on"));
+    }
+
+    #[test]
+    fn lost_frames_leave_it_undecided() {
+        Lab::ran(2).lose("director").expect("distribution", Undecided);
+    }
+}

@@ -52,3 +52,51 @@ fn run(input: &Input<'_>) -> CheckResult {
     let held = format!("{} to clients, none through a Director", count(examined, "route", "routes"));
     tally.result(CHECK.id, examined, "routes", "there is no real server or no client to route to", held)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::base::Verdict::{Broken, Held, Undecided};
+    use crate::judge::testlab::{Lab, route};
+
+    const DIRECTOR: Option<&str> = Some("172.16.251.73");
+
+    #[test]
+    fn holds_with_the_router_as_gateway() {
+        assert_eq!(Lab::textbook().expect("gateway-not-director", Held).examined, 2);
+    }
+
+    #[test]
+    fn breaks_with_the_director_as_default_gateway() {
+        let mut lab = Lab::textbook();
+        lab.edit_facts("rs1", |f| {
+            f.routes.retain(|r| r.destination.prefix_len() > 0);
+            f.routes.push(route("0.0.0.0/0", DIRECTOR, "eth0"));
+        });
+        let result = lab.expect("gateway-not-director", Broken);
+        assert_eq!(result.evidence[0].fact.as_deref(), Some("default via 172.16.251.73 dev eth0"));
+    }
+
+    #[test]
+    fn only_the_longest_prefix_counts() {
+        let mut lab = Lab::textbook();
+        lab.edit_facts("rs1", |f| f.routes.push(route("203.0.0.0/8", DIRECTOR, "eth0")));
+        lab.expect("gateway-not-director", Broken);
+        lab.edit_facts("rs1", |f| f.routes.push(route("203.0.113.0/24", Some("172.16.255.254"), "eth0")));
+        lab.expect("gateway-not-director", Held);
+    }
+
+    #[test]
+    fn no_route_at_all_breaks_it() {
+        let mut lab = Lab::textbook();
+        lab.edit_facts("rs2", |f| f.routes.retain(|r| r.destination.prefix_len() > 0));
+        assert!(lab.expect("gateway-not-director", Broken).summary.contains("can't reach the clients"));
+    }
+
+    #[test]
+    fn facts_that_were_not_read_leave_it_undecided() {
+        let mut lab = Lab::textbook();
+        lab.before.clear();
+        lab.after.clear();
+        lab.expect("gateway-not-director", Undecided);
+    }
+}

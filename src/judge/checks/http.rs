@@ -130,3 +130,57 @@ fn asked(traffic: &Traffic<'_>, request: &RequestResult, what: String) -> Eviden
         None => Evidence::told(what),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::base::Verdict::{Broken, Held, Undecided};
+    use crate::facts::run::Outcome;
+    use crate::judge::testlab::{Back, Exchange, Lab, There};
+
+    #[test]
+    fn holds_when_every_answer_is_right() {
+        assert_eq!(Lab::ran(3).expect("http", Held).examined, 3);
+    }
+
+    #[test]
+    fn holds_under_nat_where_replies_start_at_the_rip() {
+        let mut lab = Lab::textbook();
+        lab.exchange(&Exchange::with("rs1").there(There::Nat).back(Back::ThroughDirector));
+        lab.expect("http", Held);
+    }
+
+    #[test]
+    fn a_failed_request_breaks_it_and_its_first_frame_shows_it() {
+        let mut lab = Lab::ran(1);
+        lab.exchange(&Exchange::with("rs1").back(Back::Never));
+        let result = lab.expect("http", Broken);
+        assert!(result.summary.starts_with("requests failed: timeout"), "{}", result.summary);
+        assert_eq!(result.evidence[0].frame.as_ref().unwrap().vantage, "client:eth0");
+    }
+
+    #[test]
+    fn a_cut_body_or_another_status_breaks_it() {
+        for (status, whole) in [(200, false), (404, true), (302, true)] {
+            let mut lab = Lab::ran(1);
+            lab.ran.loads[0].requests[0].outcome =
+                Outcome::Answered { status, server: Some("rs2".into()), bytes: 1, whole };
+            lab.expect("http", Broken);
+        }
+    }
+
+    #[test]
+    fn a_right_answer_in_anothers_name_breaks_it() {
+        let mut lab = Lab::ran(1);
+        lab.ran.loads[0].requests[0].outcome =
+            Outcome::Answered { status: 200, server: Some("rs1".into()), bytes: 1, whole: true };
+        assert!(lab.expect("http", Broken).summary.contains("another server"));
+    }
+
+    #[test]
+    fn an_answer_whose_frames_were_lost_is_undecided() {
+        let mut lab = Lab::ran(1);
+        lab.ran.loads[0].requests[0].local = Some("203.0.113.2:9".parse().unwrap());
+        lab.expect("http", Broken);
+        lab.lose("rs2").expect("http", Undecided);
+    }
+}

@@ -67,3 +67,38 @@ fn run(input: &Input<'_>) -> CheckResult {
         held,
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::base::Verdict::{Broken, Held, Undecided};
+    use crate::judge::testlab::{Back, Exchange, Lab, There};
+
+    #[test]
+    fn holds_when_requests_keep_their_port() {
+        assert_eq!(Lab::ran(2).expect("port-kept", Held).examined, 8);
+    }
+
+    #[test]
+    fn a_mapping_in_the_plan_breaks_it_although_the_kernel_replaced_it() {
+        let mut lab = Lab::ran(2);
+        lab.service().destinations[0].at.set_port(8080);
+        assert!(lab.expect("port-kept", Broken).summary.contains("the plan maps a port"));
+    }
+
+    #[test]
+    fn a_port_that_nat_changed_breaks_it() {
+        let mut lab = Lab::textbook();
+        lab.exchange(&Exchange::with("rs1").there(There::Nat).back(Back::ThroughDirector));
+        lab.expect("port-kept", Held);
+        for frame in lab.frames.iter_mut().filter(|f| f.data[12..14] == [8, 0] && f.data[30..34] == [172, 16, 252, 137])
+        {
+            frame.data[36..38].copy_from_slice(&8080_u16.to_be_bytes());
+        }
+        assert!(lab.expect("port-kept", Broken).summary.contains("at another port"));
+    }
+
+    #[test]
+    fn lost_frames_leave_it_undecided() {
+        Lab::ran(1).lose("rs1").expect("port-kept", Undecided);
+    }
+}

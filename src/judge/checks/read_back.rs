@@ -57,3 +57,44 @@ fn run(input: &Input<'_>) -> CheckResult {
     );
     tally.result(CHECK.id, examined, "settings", "there is no plan to compare with", held)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::base::Verdict::{Broken, Held, Undecided};
+    use crate::facts::Unread;
+    use crate::judge::testlab::{Lab, name};
+
+    #[test]
+    fn holds_when_the_kernel_says_what_was_planned() {
+        assert!(Lab::textbook().expect("read-back", Held).examined > 20);
+    }
+
+    #[test]
+    fn a_value_that_the_kernel_changed_is_both_missing_and_unplanned() {
+        let mut lab = Lab::textbook();
+        lab.sysctl("rs1", "net.ipv4.conf.all.arp_ignore", "0");
+        let result = lab.expect("read-back", Broken);
+        assert!(result.summary.contains("rs1 lacks") && result.summary.contains("rs1 has what was not"), "{result:?}");
+        assert_eq!(result.evidence.len(), 2);
+    }
+
+    #[test]
+    fn what_changes_after_the_timeline_does_not_matter() {
+        let mut lab = Lab::textbook();
+        lab.after[3].addresses.clear();
+        lab.expect("read-back", Held);
+    }
+
+    #[test]
+    fn what_could_not_be_read_leaves_it_undecided() {
+        let mut lab = Lab::textbook();
+        lab.before[3].unread.push(Unread { what: "ARP rules".into(), why: "EPERM".into() });
+        lab.expect("read-back", Undecided);
+        let mut lab = Lab::textbook();
+        lab.before.retain(|f| f.node != name("rs2"));
+        lab.expect("read-back", Undecided);
+        let mut lab = Lab::textbook();
+        lab.case.wanted.clear();
+        lab.expect("read-back", Undecided);
+    }
+}

@@ -70,3 +70,44 @@ fn run(input: &Input<'_>) -> CheckResult {
     );
     tally.result(CHECK.id, examined, "real servers", "no real server is to be reached by direct routing", held)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::base::Forwarding;
+    use crate::base::Verdict::{Broken, Held, Undecided};
+    use crate::judge::testlab::{Lab, name, route};
+
+    #[test]
+    fn holds_when_both_are_on_the_segment() {
+        assert_eq!(Lab::textbook().expect("same-segment", Held).examined, 2);
+    }
+
+    #[test]
+    fn breaks_for_a_real_server_behind_a_router() {
+        let mut lab = Lab::textbook();
+        lab.case.stations[3].ports[0].segment = name("front");
+        lab.expect("same-segment", Broken);
+        let mut lab = Lab::textbook();
+        let gateway = Some("172.16.255.254");
+        lab.edit_facts("director", |f| f.routes.push(route("172.16.252.137/32", gateway, "eth0")));
+        assert!(lab.expect("same-segment", Broken).summary.contains("through a router"));
+    }
+
+    #[test]
+    fn a_next_hop_for_others_does_not_matter() {
+        let mut lab = Lab::textbook();
+        let gateway = Some("172.16.255.254");
+        lab.edit_facts("director", |f| f.routes.push(route("172.16.252.0/25", gateway, "eth0")));
+        lab.expect("same-segment", Held);
+    }
+
+    #[test]
+    fn facts_that_were_not_read_leave_it_undecided() {
+        let mut lab = Lab::textbook();
+        lab.before.clear();
+        lab.after.clear();
+        lab.expect("same-segment", Undecided);
+        lab.service().destinations.iter_mut().for_each(|d| d.forwarding = Forwarding::Nat);
+        lab.expect("same-segment", Undecided);
+    }
+}

@@ -7,7 +7,7 @@ use crate::judge::testlab::Lab;
 #[test]
 fn a_textbook_run_holds_in_every_check_that_looks_at_it() {
     let lab = Lab::ran(10);
-    for check in ALL.iter().filter(|c| c.id != "read-back") {
+    for check in ALL {
         lab.expect(check.id, Held);
     }
 }

@@ -76,3 +76,59 @@ fn judge(node: &str, real_server: bool, address: &AddressFact, tally: &mut Tally
         tally.shows(Evidence::fact(format!("{node} has {vip}"), line));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::base::Forwarding;
+    use crate::base::Verdict::{Broken, Held, Undecided};
+    use crate::judge::testlab::{Lab, carried};
+
+    #[test]
+    fn holds_when_all_have_it() {
+        assert_eq!(Lab::textbook().expect("vip-owned", Held).examined, 3);
+    }
+
+    #[test]
+    fn breaks_where_one_lacks_it() {
+        for node in ["rs2", "director"] {
+            let mut lab = Lab::textbook();
+            lab.edit_facts(node, |f| f.addresses.retain(|a| a.address.prefix_len() != 32));
+            assert!(lab.expect("vip-owned", Broken).summary.starts_with(&format!("{node} does not have")));
+        }
+    }
+
+    #[test]
+    fn the_subnets_mask_breaks_it_on_lo_but_not_elsewhere() {
+        for (interface, verdict) in [("lo", Broken), ("dummy0", Held)] {
+            let mut lab = Lab::textbook();
+            lab.edit_facts("rs1", |f| {
+                f.addresses.pop();
+                f.addresses.push(carried(interface, "172.16.0.66/16", None));
+            });
+            lab.expect("vip-owned", verdict);
+        }
+    }
+
+    #[test]
+    fn an_address_that_failed_detection_is_not_owned() {
+        let mut lab = Lab::textbook();
+        lab.edit_facts("rs1", |f| f.addresses.last_mut().unwrap().flags.push("dadfailed".into()));
+        lab.expect("vip-owned", Broken);
+    }
+
+    #[test]
+    fn with_nat_real_servers_need_no_vip() {
+        let mut lab = Lab::textbook();
+        lab.edit_facts("rs1", |f| f.addresses.retain(|a| a.interface != "lo"));
+        lab.service().destinations[0].forwarding = Forwarding::Nat;
+        lab.expect("vip-owned", Held);
+    }
+
+    #[test]
+    fn facts_that_were_not_read_leave_it_undecided() {
+        let mut lab = Lab::textbook();
+        lab.before.remove(3);
+        lab.after.remove(3);
+        lab.expect("vip-owned", Undecided);
+    }
+}

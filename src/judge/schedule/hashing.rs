@@ -1,5 +1,6 @@
 //! The hashing schedulers: `sh` and `mh` by the client's address, `dh` by the VIP, each through a table that is
-//! filled from the list of real servers. The tables are built here as the kernel builds them.
+//! filled from the list of real servers. The tables are built here as kernels since 4.18 build them; older ones took
+//! other bits of the product.
 
 use std::net::IpAddr;
 
@@ -14,6 +15,10 @@ const MAGLEV: u32 = 4093;
 /// Half the table's index: the number of bits that a weight may have in `mh` (`IP_VS_MH_TAB_BITS`).
 const MAGLEV_WEIGHT_BITS: u32 = 6;
 
+/// The keys of `mh` (`generate_hash_secret`).
+const FIRST_KEY: [u64; 2] = [2_654_435_761; 2];
+const SECOND_KEY: [u64; 2] = [2_654_446_892; 2];
+
 /// A hash of an address (as one number) and a port into a table.
 type Hash = fn(u32, u16, u32) -> u32;
 
@@ -25,10 +30,10 @@ pub(super) fn rule(policy: Policy<'_>, servers: &[Server], arrivals: &[Arrival])
         "dh" => (a.target.ip(), 0),
         _ => (a.client.ip(), if by_port { a.client.port() } else { 0 }),
     };
-    let tables: Vec<(Vec<usize>, Hash)> = match policy.scheduler {
-        "sh" => vec![(weighted_table(servers), multiplied), (weighted_table(servers), multiplied_before_4_18)],
-        "dh" => vec![(plain_table(servers), multiplied), (plain_table(servers), multiplied_before_4_18)],
-        _ => vec![(maglev_table(servers), maglev_key)],
+    let (table, hash): (Vec<usize>, Hash) = match policy.scheduler {
+        "sh" => (weighted_table(servers), multiplied),
+        "dh" => (plain_table(servers), multiplied),
+        _ => (maglev_table(servers), maglev_key),
     };
     let what = match (policy.scheduler, by_port) {
         ("dh", _) => "the VIP",
@@ -41,17 +46,14 @@ pub(super) fn rule(policy: Policy<'_>, servers: &[Server], arrivals: &[Arrival])
     if !ruling.faults.is_empty() {
         return ruling;
     }
-    let due = |table: &[usize], hash: Hash, a: &Arrival| {
-        let (address, port) = key(a);
-        look_up(table, servers, fallback, |offset| hash(fold(address), port, offset))
+    let due = |arrival: &Arrival| {
+        let (address, port) = key(arrival);
+        look_up(&table, servers, fallback, |offset| hash(fold(address), port, offset))
     };
-    let wrong = |(table, hash): &(Vec<usize>, Hash)| {
-        arrivals.iter().position(|a| a.to.is_some() && a.to != due(table, *hash, a))
-    };
-    if let (Some((table, hash)), Some(at)) = (tables.first(), tables.iter().map(wrong).min().flatten()) {
+    if let Some(at) = arrivals.iter().position(|a| a.to.is_some() && a.to != due(a)) {
         let arrival = &arrivals[at];
         let got = arrival.to.map_or("nobody", |to| name(servers, to));
-        let wanted = due(table, *hash, arrival).map_or("nobody", |to| name(servers, to));
+        let wanted = due(arrival).map_or("nobody", |to| name(servers, to));
         ruling.fault(format!("{} went to {got}, though the hash gives {wanted}", arrival.client), Some(at));
     }
     ruling
@@ -80,16 +82,10 @@ fn fold(address: IpAddr) -> u32 {
     }
 }
 
-/// `ip_vs_sh_hashkey` since 4.18: `hash_32`, the upper bits of a product with `GOLDEN_RATIO_32`.
+/// `ip_vs_sh_hashkey`: `hash_32`, the upper bits of a product with `GOLDEN_RATIO_32`.
 fn multiplied(address: u32, port: u16, offset: u32) -> u32 {
     let key = address.wrapping_add(port.into());
     offset.wrapping_add(key.wrapping_mul(0x61C8_8647) >> (32 - BITS)) & ((1 << BITS) - 1)
-}
-
-/// Before 4.18: the lower bits of a product with Knuth's number.
-fn multiplied_before_4_18(address: u32, port: u16, offset: u32) -> u32 {
-    let key = address.wrapping_add(port.into());
-    offset.wrapping_add(key.wrapping_mul(2_654_435_761)) & ((1 << BITS) - 1)
 }
 
 /// `ip_vs_sh_reassign`: the list again and again, each server as often as its weight says.
@@ -105,7 +101,7 @@ fn plain_table(servers: &[Server]) -> Vec<usize> {
 
 /// `ip_vs_mh_hashkey` with the first key.
 fn maglev_key(address: u32, port: u16, offset: u32) -> u32 {
-    hsiphash(offset.wrapping_add(address).wrapping_add(port.into()), 2_654_435_761)
+    hsiphash(offset.wrapping_add(address).wrapping_add(port.into()), FIRST_KEY)
 }
 
 /// `ip_vs_mh_permutate` and `ip_vs_mh_populate`: every server in turn takes the next free place of its own permutation.
@@ -118,7 +114,7 @@ fn maglev_table(servers: &[Server]) -> Vec<usize> {
         .map(|s| {
             let key = fold(s.at.ip()).wrapping_add(s.at.port().into());
             let turns = ((s.weight / divisor) >> shift).max(u32::from(s.weight > 0));
-            (hsiphash(key, 2_654_435_761) % MAGLEV, hsiphash(key, 2_654_446_892) % (MAGLEV - 1) + 1, turns)
+            (hsiphash(key, FIRST_KEY) % MAGLEV, hsiphash(key, SECOND_KEY) % (MAGLEV - 1) + 1, turns)
         })
         .collect();
     let mut table: Vec<Option<usize>> = vec![None; MAGLEV as usize];
@@ -141,13 +137,13 @@ fn gcd(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-/// `hsiphash_1u32` of a 64-bit kernel: SipHash-1-3 of one word, both halves of the key alike, cut to 32 bits.
-fn hsiphash(word: u32, key: u64) -> u32 {
+/// `hsiphash_1u32` of a 64-bit kernel: SipHash-1-3 of one word, cut to 32 bits.
+fn hsiphash(word: u32, key: [u64; 2]) -> u32 {
     let mut v = [
-        0x736f_6d65_7073_6575 ^ key,
-        0x646f_7261_6e64_6f6d ^ key,
-        0x6c79_6765_6e65_7261 ^ key,
-        0x7465_6462_7974_6573 ^ key,
+        0x736f_6d65_7073_6575 ^ key[0],
+        0x646f_7261_6e64_6f6d ^ key[1],
+        0x6c79_6765_6e65_7261 ^ key[0],
+        0x7465_6462_7974_6573 ^ key[1],
     ];
     let last = (4 << 56) | u64::from(word);
     v[3] ^= last;
@@ -174,4 +170,20 @@ fn sip_round(v: &mut [u64; 4]) {
     v[2] = v[2].wrapping_add(v[1]);
     v[1] = v[1].rotate_left(17) ^ v[2];
     v[2] = v[2].rotate_left(32);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{fold, hsiphash};
+
+    #[test]
+    fn hsiphash_gives_what_the_kernels_own_test_wants() {
+        // `test_vectors_hsiphash[4]` of lib/tests/siphash_kunit.c, for 64 bits.
+        assert_eq!(hsiphash(0x0302_0100, [0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908]), 0x88d3_8328);
+    }
+
+    #[test]
+    fn ipv6_is_folded_by_exclusive_or() {
+        assert_eq!(fold("2001:db8::66".parse().unwrap()), 0x2001_0db8 ^ 0x66);
+    }
 }
