@@ -25,6 +25,7 @@ pub use abilities::Abilities;
 pub use cache::{Cache, CacheError};
 pub use guest::{ConsoleTail, Guest, GuestError, Killer, OnConsole};
 pub use kernels::{Kernel, KernelError};
+pub use packages::tools;
 
 /// What the lab's kernel is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,28 +12,10 @@ use super::apt::Apt;
 use super::{PackageError, apt, cached, fetch_with, io_on, only_file};
 use crate::substrate::cache::Cache;
 
-/// A program that a lab may call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Tool {
-    /// `arptables`, one of the cures for the ARP problem.
-    Arptables,
-    /// `iptables` and `ip6tables`, which mark packets for fwmark services.
-    Iptables,
-}
-
-impl Tool {
-    /// Its plain name, and its package's.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Arptables => "arptables",
-            Self::Iptables => "iptables",
-        }
-    }
-
-    /// Where the machine has it, in `PATH` or a folder for root's programs.
-    pub fn on_machine(self) -> Option<PathBuf> {
-        on_path(&format!("{}-legacy", self.name())).or_else(|| on_path(self.name()).filter(|path| !is_nft(path)))
-    }
+/// Where the machine has a tool, which is named as its package is (`arptables`, `iptables`): in `PATH` or in a folder for
+/// root's programs.
+pub fn on_machine(tool: &str) -> Option<PathBuf> {
+    on_path(&format!("{tool}-legacy")).or_else(|| on_path(tool).filter(|path| !is_nft(path)))
 }
 
 /// Finds a program in `PATH` and in the folders for root's programs, which a user's `PATH` lacks.
@@ -52,19 +34,28 @@ fn is_nft(path: &Path) -> bool {
     fs::canonicalize(path).is_ok_and(|goal| goal.file_name().is_some_and(|name| name.to_string_lossy().contains("nft")))
 }
 
+/// The folder of a tool that was fetched earlier.
+pub fn fetched(cache: &Cache, tool: &str) -> Option<PathBuf> {
+    cached(cache, tool).into_iter().max()
+}
+
 /// The folders, with `usr/sbin/NAME` below them, of those tools that the machine lacks; fetched where they aren't yet.
 ///
 /// # Errors
 /// [`PackageError`] for the first that can't be had.
-pub fn roots(cache: &Cache, tools: &[Tool], progress: &mut dyn FnMut(&str)) -> Result<Vec<PathBuf>, PackageError> {
-    let lacking = tools.iter().filter(|tool| tool.on_machine().is_none());
+pub fn roots(
+    cache: &Cache,
+    tools: &[impl AsRef<str>],
+    progress: &mut dyn FnMut(&str),
+) -> Result<Vec<PathBuf>, PackageError> {
+    let lacking = tools.iter().map(AsRef::as_ref).filter(|tool| on_machine(tool).is_none());
     lacking
         .map(|tool| {
-            if let Some(root) = cached(cache, tool.name()).into_iter().max() {
+            if let Some(root) = fetched(cache, tool) {
                 return Ok(root);
             }
-            progress(&format!("this machine has no {}: fetching its package, without root", tool.name()));
-            fetch_with(cache, tool.name(), &mut add_libraries, progress)
+            progress(&format!("this machine has no {tool}: fetching its package, without root"));
+            fetch_with(cache, tool, &mut add_libraries, progress)
         })
         .collect()
 }
