@@ -311,3 +311,6 @@ impl Client {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
