@@ -1,12 +1,11 @@
 //! Capture, servers, loads, probes and pings in network namespaces of their own. Needs root (`CAP_SYS_ADMIN`) and `ip`:
 //! where they lack, every test here fails and says so.
-#![expect(clippy::expect_used, reason = "a test that can't prepare its namespaces has to fail")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that can't prepare its namespaces has to fail")]
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

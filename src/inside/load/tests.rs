@@ -38,10 +38,10 @@ fn name(text: &str) -> NodeName {
     text.parse().unwrap()
 }
 
-async fn server(log: &AccessLog) -> Running {
+fn server(log: &AccessLog) -> Running {
     let bind = "127.0.0.1:0".parse().unwrap();
     let server = Server { name: "http".to_owned(), protocol: Protocol::Tcp, bind, body_bytes: 100 };
-    start(&name("rs1"), &server, log).await.unwrap()
+    start(&name("rs1"), &server, log).unwrap()
 }
 
 fn load(target: SocketAddr) -> Load {
@@ -87,7 +87,7 @@ fn kind(request: &RequestResult) -> &str {
 fn with_a_concurrency_of_one_a_request_starts_once_the_last_one_is_answered() {
     here(async {
         let log = AccessLog::default();
-        let server = server(&log).await;
+        let server = server(&log);
         let result = go(&load(server.at())).await;
         assert!(result.requests.iter().all(whole), "{result:#?}");
         for pair in result.requests.windows(2) {
@@ -103,7 +103,7 @@ fn with_a_concurrency_of_one_a_request_starts_once_the_last_one_is_answered() {
 fn each_request_has_a_connection_of_its_own_that_the_access_log_names() {
     here(async {
         let log = AccessLog::default();
-        let server = server(&log).await;
+        let server = server(&log);
         let result = go(&Load { concurrency: 4, ..load(server.at()) }).await;
         let mut ports: Vec<_> = result.requests.iter().filter_map(|request| request.local).collect();
         let mut logged: Vec<_> = log.entries().iter().map(|entry| entry.client).collect();
@@ -119,7 +119,7 @@ fn each_request_has_a_connection_of_its_own_that_the_access_log_names() {
 fn clients_and_paths_are_taken_in_turn() {
     here(async {
         let log = AccessLog::default();
-        let server = server(&log).await;
+        let server = server(&log);
         let client = |source: &str| LoadClient { node: name("client"), source: source.parse().ok() };
         let clients = vec![client("127.0.0.2"), client("127.0.0.3")];
         let paths = vec!["/a".to_owned(), "/b".to_owned(), "/c?d=e".to_owned()];
@@ -134,7 +134,7 @@ fn clients_and_paths_are_taken_in_turn() {
 fn a_client_that_keeps_its_connection_uses_one_for_all() {
     here(async {
         let log = AccessLog::default();
-        let server = server(&log).await;
+        let server = server(&log);
         let result = go(&Load { mode: LoadMode::KeepAlive, ..load(server.at()) }).await;
         assert!(result.requests.iter().all(whole), "{result:#?}");
         let first = log.entries()[0].client;
@@ -200,7 +200,7 @@ fn a_page_of_another_program_is_an_answer_that_is_not_whole() {
 fn an_act_after_four_requests_finds_four_ended_and_none_under_way() {
     here(async {
         let log = AccessLog::default();
-        let server = server(&log).await;
+        let server = server(&log);
         let seen = RefCell::new(Vec::new());
         let during = vec![during(Trigger::AfterRequests(4), "fourth"), during(Trigger::AfterRequests(0), "begin")];
         let load = Load { during, concurrency: 3, ..load(server.at()) };
@@ -220,7 +220,7 @@ fn an_act_after_four_requests_finds_four_ended_and_none_under_way() {
 fn an_act_at_a_time_happens_even_after_the_last_request() {
     here(async {
         let log = AccessLog::default();
-        let server = server(&log).await;
+        let server = server(&log);
         let acted = Cell::new(0);
         let during = vec![during(Trigger::AtMs(40), "late"), during(Trigger::AtMs(0), "at once")];
         let load = Load { during, requests: 1, ..load(server.at()) };
@@ -237,7 +237,7 @@ fn an_act_at_a_time_happens_even_after_the_last_request() {
 fn an_act_that_the_load_never_came_to_is_an_error() {
     here(async {
         let log = AccessLog::default();
-        let server = server(&log).await;
+        let server = server(&log);
         let load = Load { during: vec![during(Trigger::AfterRequests(11), "never")], ..load(server.at()) };
         let ended = run(&load, &Here, async |_| Err(ActFailed)).await;
         assert!(matches!(&ended, Err(LoadError::NeverReached { wanted: 11, ended: 10, .. })), "{ended:?}");
@@ -248,7 +248,7 @@ fn an_act_that_the_load_never_came_to_is_an_error() {
 fn an_act_that_fails_ends_the_load() {
     here(async {
         let log = AccessLog::default();
-        let server = server(&log).await;
+        let server = server(&log);
         let load = Load { during: vec![during(Trigger::AfterRequests(5), "breaks")], ..load(server.at()) };
         assert!(matches!(run(&load, &Here, async |_| Err(ActFailed)).await, Err(LoadError::During { .. })));
     });
@@ -258,7 +258,7 @@ fn an_act_that_fails_ends_the_load() {
 fn a_rate_keeps_starts_apart_and_a_duration_ends_a_load_early() {
     here(async {
         let log = AccessLog::default();
-        let server = server(&log).await;
+        let server = server(&log);
         // The first starts at once, the tenth after nine periods of 10 ms.
         let paced = go(&Load { rate_per_s: Some(100.0), concurrency: 4, ..load(server.at()) }).await;
         assert!(paced.ms >= 90.0, "{} ms", paced.ms);
@@ -272,7 +272,7 @@ fn a_rate_keeps_starts_apart_and_a_duration_ends_a_load_early() {
 fn a_stopped_server_has_closed_its_kept_connections_and_its_port() {
     here(async {
         let log = AccessLog::default();
-        let server = server(&log).await;
+        let server = server(&log);
         let at = server.at();
         let mut kept = tokio::net::TcpStream::connect(at).await.unwrap();
         kept.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
