@@ -1,19 +1,18 @@
 //! Capture, servers, loads, probes and pings in network namespaces of their own. Needs root (`CAP_SYS_ADMIN`) and `ip`:
 //! where they lack, every test here fails and says so.
-#![expect(clippy::expect_used, reason = "a test that can't prepare its namespaces has to fail")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that can't prepare its namespaces has to fail")]
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use drlab::base::{IfName, Mac, NodeName, Protocol, Role};
 use drlab::facts::run::{Acted, CaptureStats, Outcome, RequestResult};
-use drlab::inside::capture::{Capture, Sink, Tap, file, vantages};
+use drlab::inside::capture::{Capture, Sink, Tap, file, open_all, vantages};
 use drlab::inside::ring::Ring;
 use drlab::inside::serve::Servers;
 use drlab::inside::timeline::nodes::{NodeGone, NodeJob, Nodes, on_node};
@@ -79,14 +78,12 @@ impl Pair {
     }
 
     async fn taps(&self) -> Vec<Tap> {
-        let mut taps = Vec::new();
+        let mut wanted = Vec::new();
         for node in ["client", "rs1"] {
-            let opened = self.on(node, || async { (Ring::open(1 << 20), index("lo"), index("eth0")) }).await;
-            let ring = opened.0.expect("a packet ring needs CAP_NET_RAW");
-            let interfaces = BTreeMap::from([(opened.1, interface("lo")), (opened.2, interface("eth0"))]);
-            taps.push(Tap { node: name(node), ring, interfaces });
+            let (lo, eth0) = self.on(node, || async { (index("lo"), index("eth0")) }).await;
+            wanted.push((name(node), BTreeMap::from([(lo, interface("lo")), (eth0, interface("eth0"))])));
         }
-        taps
+        open_all(wanted, self).await.expect("packet rings need CAP_NET_RAW")
     }
 }
 
@@ -199,7 +196,7 @@ impl Sink for Kept {
 }
 
 fn stop(capture: Capture) -> CaptureStats {
-    capture.stop().expect("the capture was written")
+    capture.stop().expect("the capture was written").0
 }
 
 #[test]
@@ -438,5 +435,29 @@ fn a_load_without_a_route_or_with_a_foreign_source_says_which() {
         let foreign = vec![LoadClient { node: name("client"), source: "10.5.5.5".parse().ok() }];
         assert_eq!(kind(run_load(&pair, &servers, Load { clients: foreign, ..one("10.9.0.66:80") }).await), "local");
         assert_eq!(kind(run_load(&pair, &servers, one("10.9.0.66:81")).await), "refused");
+    });
+}
+#[test]
+fn a_ring_that_nobody_reads_counts_what_it_has_no_room_for() {
+    block_on(async {
+        let pair = Pair::new();
+        let opened = pair.on("client", || async { (Ring::open(1), index("lo")) }).await;
+        let taps = vec![Tap {
+            node: name("client"),
+            ring: opened.0.expect("a packet ring needs CAP_NET_RAW"),
+            interfaces: BTreeMap::from([(opened.1, interface("lo"))]),
+        }];
+        pair.on("client", || async {
+            let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
+            let to = socket.local_addr().expect("its address");
+            for _ in 0..1000 {
+                socket.send_to(&[0; 1000], to).expect("the loopback takes it");
+            }
+        })
+        .await;
+        let stats = stop(Capture::start(taps, Kept(Frames::default())).expect("a capture"));
+        // Four blocks of 64 KiB hold at most 262 frames of a thousand bytes, every second one of which is a twin.
+        assert!((100..=131).contains(&stats.frames), "{stats:?}");
+        assert!(stats.dropped[&name("client")] >= 2000 - 262, "{stats:?}");
     });
 }

@@ -17,12 +17,14 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::ring::{RawFrame, Ring, RingError};
+use super::timeline::nodes::{NodeGone, Nodes, start_on};
 use crate::base::{IfName, NodeName};
 use crate::facts::run::CaptureStats;
 use crate::wire::frame::Direction;
 
 const RING_BYTES: usize = 2 << 20;
 const ALL_RINGS_BYTES: usize = 64 << 20;
+const CLOSERS: usize = 64;
 const ETHERNET_BYTES: usize = 14;
 /// The kernel closes a block that it has begun after two of its ticks at most; this is for a machine under load.
 const DRAIN: Duration = Duration::from_millis(500);
@@ -38,6 +40,9 @@ pub enum CaptureError {
         /// Why.
         source: RingError,
     },
+    /// A node takes no work.
+    #[error("could not begin to capture")]
+    Node(#[source] NodeGone),
     /// Frames could not be written.
     #[error("could not write captured frames")]
     Write(#[source] io::Error),
@@ -91,6 +96,29 @@ impl Tap {
     }
 }
 
+/// A node that is to be captured, and its interfaces by index.
+pub type Wanted = (NodeName, BTreeMap<u32, IfName>);
+
+/// Opens the rings of all nodes at once, each on its node's own thread, sharing the memory that there is for them.
+///
+/// # Errors
+/// The first ring that could not be opened.
+pub async fn open_all(wanted: Vec<Wanted>, nodes: &impl Nodes) -> Result<Vec<Tap>, CaptureError> {
+    let bytes = ring_bytes(wanted.len());
+    let mut opening = Vec::with_capacity(wanted.len());
+    for (node, interfaces) in wanted {
+        let ring = start_on(nodes, &node, move || async move { Ring::open(bytes) }).map_err(CaptureError::Node)?;
+        opening.push((node, interfaces, ring));
+    }
+    let mut taps = Vec::with_capacity(opening.len());
+    for (node, interfaces, ring) in opening {
+        let ring = ring.result().await.map_err(CaptureError::Node)?;
+        let ring = ring.map_err(|source| CaptureError::Ring { node: node.clone(), source })?;
+        taps.push(Tap { node, ring, interfaces });
+    }
+    Ok(taps)
+}
+
 /// How large each ring may be where `nodes` are captured, in bytes.
 pub fn ring_bytes(nodes: usize) -> usize {
     RING_BYTES.min(ALL_RINGS_BYTES / nodes.max(1))
@@ -99,7 +127,7 @@ pub fn ring_bytes(nodes: usize) -> usize {
 /// A running capture. Dropping it ends it without its statistics.
 #[derive(Debug)]
 pub struct Capture {
-    thread: Option<JoinHandle<Result<CaptureStats, CaptureError>>>,
+    thread: Option<JoinHandle<Result<(CaptureStats, Closing), CaptureError>>>,
     stop: std::sync::Arc<EventFd>,
 }
 
@@ -120,15 +148,15 @@ impl Capture {
         Ok(Self { thread: Some(thread), stop })
     }
 
-    /// Ends the capture: every frame that was seen before the call is written, then the rings are closed.
+    /// Ends the capture: every frame that was seen before the call is written, then the rings begin to close.
     ///
     /// # Errors
     /// The first failure of the capture's thread, also one of long ago.
-    pub fn stop(mut self) -> Result<CaptureStats, CaptureError> {
+    pub fn stop(mut self) -> Result<(CaptureStats, Closing), CaptureError> {
         self.end()
     }
 
-    fn end(&mut self) -> Result<CaptureStats, CaptureError> {
+    fn end(&mut self) -> Result<(CaptureStats, Closing), CaptureError> {
         self.stop.write(1).map_err(|e| thread_error("stop", e.into()))?;
         let thread = self.thread.take().ok_or(CaptureError::Died)?;
         thread.join().map_err(|_| CaptureError::Died)?
@@ -139,6 +167,35 @@ impl Drop for Capture {
     fn drop(&mut self) {
         if self.thread.is_some() {
             drop(self.end());
+        }
+    }
+}
+
+/// Rings on their way to be closed. Dropping this waits for it.
+///
+/// The kernel takes a grace period for each ring, 10 to 30 ms on several processors, but one for many that close at
+/// once; meanwhile there is other work to do.
+#[derive(Debug)]
+pub struct Closing(Vec<JoinHandle<()>>);
+
+impl Closing {
+    fn begin(mut rings: Vec<Ring>) -> Self {
+        let each = rings.len().div_ceil(CLOSERS).max(1);
+        let mut threads = Vec::new();
+        while !rings.is_empty() {
+            let some = rings.split_off(rings.len().saturating_sub(each));
+            // Where there is no thread to be had, they are closed here, as the closure is dropped.
+            threads.extend(std::thread::Builder::new().name("close rings".to_owned()).spawn(move || drop(some)));
+        }
+        Self(threads)
+    }
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        for thread in self.0.drain(..) {
+            // Closing does not panic; were it to, the thread has said so.
+            drop(thread.join());
         }
     }
 }
@@ -194,7 +251,7 @@ impl<S: Sink> Reader<S> {
         Self { nodes, out: Out { sink, frames: 0, scratch: Vec::new() } }
     }
 
-    fn run(mut self, stop: &EventFd) -> Result<CaptureStats, CaptureError> {
+    fn run(mut self, stop: &EventFd) -> Result<(CaptureStats, Closing), CaptureError> {
         loop {
             let stopping = self.wait(Some(stop), PollTimeout::NONE)?;
             for node in &mut self.nodes {
@@ -244,7 +301,7 @@ impl<S: Sink> Reader<S> {
         }
     }
 
-    fn finish(mut self) -> Result<CaptureStats, CaptureError> {
+    fn finish(mut self) -> Result<(CaptureStats, Closing), CaptureError> {
         self.out.sink.finish().map_err(CaptureError::Write)?;
         let mut dropped = BTreeMap::new();
         let mut vantages = Vec::new();
@@ -255,7 +312,8 @@ impl<S: Sink> Reader<S> {
             dropped.insert(name.clone(), node.dropped + u64::from(drops));
             vantages.extend(node.tap.vantages());
         }
-        Ok(CaptureStats { frames: self.out.frames, dropped, vantages })
+        let stats = CaptureStats { frames: self.out.frames, dropped, vantages };
+        Ok((stats, Closing::begin(self.nodes.into_iter().map(|node| node.tap.ring).collect())))
     }
 }
 

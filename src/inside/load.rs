@@ -164,9 +164,9 @@ impl Course<'_> {
                 break;
             }
             // A gate is a place between two requests: those before it end first, so that every run is alike.
-            let gated = gates.last().is_some_and(|(after, _)| *after <= next);
+            let shut = gates.last().is_some_and(|(after, _)| *after <= next);
             let room = next as usize - ended < load.concurrency.max(1) as usize;
-            if next < end && room && !gated && pace.is_none() {
+            if next < end && room && !shut && pace.is_none() {
                 self.send(next)?;
                 next += 1;
                 continue;
@@ -177,7 +177,7 @@ impl Course<'_> {
                     Some(result) => self.ended.push(result),
                     None => return Err(LoadError::ClientsGone { load: load.name.clone(), ended }),
                 },
-                () = tick(&mut pace), if next < end && room && !gated => {
+                () = tick(&mut pace), if next < end && room && !shut => {
                     self.send(next)?;
                     next += 1;
                 }
@@ -218,7 +218,7 @@ fn gates(load: &Load) -> Vec<(u32, &TimedAct)> {
 
 fn pace(per_second: f64) -> tokio::time::Interval {
     let period = Duration::try_from_secs_f64(1.0 / per_second).unwrap_or(Duration::MAX);
-    let mut pace = tokio::time::interval(period.clamp(Duration::from_nanos(1), Duration::from_secs(3600)));
+    let mut pace = tokio::time::interval(period.clamp(Duration::from_nanos(1), Duration::from_hours(1)));
     // Timers are good to a millisecond; catching up keeps the rate where the period is below that.
     pace.set_missed_tick_behavior(MissedTickBehavior::Burst);
     pace
@@ -311,3 +311,6 @@ impl Client {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,7 +57,7 @@ pub struct RawFrame<'a> {
     pub hardware: u16,
     /// `PACKET_HOST`, `PACKET_OUTGOING`, …
     pub packet_type: u8,
-    /// The EtherType as the kernel knows it.
+    /// The `EtherType` as the kernel knows it.
     pub ether_type: u16,
     /// Nanoseconds since the epoch.
     pub at_ns: u64,
@@ -220,10 +220,9 @@ fn frame_at(block: &[u8], offset: usize) -> Result<(RawFrame<'_>, usize), RingEr
     let (start, length) = (offset + usize::from(header.tp_mac), header.tp_snaplen as usize);
     let data = block.get(start..start.saturating_add(length)).ok_or(RingError::Torn { offset: start, length })?;
     let has = |flag| header.tp_status & flag != 0;
-    let tag = (
-        if has(libc::TP_STATUS_VLAN_TPID_VALID) { header.hv1.tp_vlan_tpid } else { 0x8100 },
-        header.hv1.tp_vlan_tci as u16,
-    );
+    let tpid = if has(libc::TP_STATUS_VLAN_TPID_VALID) { header.hv1.tp_vlan_tpid } else { 0x8100 };
+    #[expect(clippy::cast_possible_truncation, reason = "a tag's control information has 16 bits")]
+    let tci = header.hv1.tp_vlan_tci as u16;
     let frame = RawFrame {
         interface: address.sll_ifindex.cast_unsigned(),
         hardware: address.sll_hatype,
@@ -231,7 +230,7 @@ fn frame_at(block: &[u8], offset: usize) -> Result<(RawFrame<'_>, usize), RingEr
         ether_type: u16::from_be(address.sll_protocol),
         at_ns: u64::from(header.tp_sec) * 1_000_000_000 + u64::from(header.tp_nsec),
         length: header.tp_len,
-        vlan: has(libc::TP_STATUS_VLAN_VALID).then_some(tag),
+        vlan: has(libc::TP_STATUS_VLAN_VALID).then_some((tpid, tci)),
         data,
     };
     Ok((frame, header.tp_next_offset as usize))

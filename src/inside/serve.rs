@@ -102,7 +102,7 @@ impl Running {
 ///
 /// # Errors
 /// Where the socket can't be bound.
-pub async fn start(node: &NodeName, server: &Server, log: &AccessLog) -> Result<Running, ServeError> {
+pub fn start(node: &NodeName, server: &Server, log: &AccessLog) -> Result<Running, ServeError> {
     let failed = |(attempt, source)| ServeError::Socket {
         attempt,
         protocol: server.protocol,
@@ -131,10 +131,13 @@ pub async fn start(node: &NodeName, server: &Server, log: &AccessLog) -> Result<
     Ok(Running { stop, stopped, at })
 }
 
+/// A server of the plan, and itself where it runs.
+type State = (Server, Option<Running>);
+
 /// All servers of a lab, by node and name.
 #[derive(Debug, Default)]
 pub struct Servers {
-    all: tokio::sync::Mutex<BTreeMap<(NodeName, String), (Server, Option<Running>)>>,
+    all: tokio::sync::Mutex<BTreeMap<(NodeName, String), State>>,
     logs: BTreeMap<NodeName, AccessLog>,
 }
 
@@ -166,7 +169,7 @@ impl Servers {
         if running.is_none() {
             let (name, spec) = (node.clone(), spec.clone());
             let log = self.logs.get(node).cloned().unwrap_or_default();
-            let started = on_node(nodes, node, move || async move { start(&name, &spec, &log).await }).await;
+            let started = on_node(nodes, node, move || async move { start(&name, &spec, &log) }).await;
             *running = Some(started.map_err(|source| ServeError::Node { server: server.to_owned(), source })??);
         }
         Ok(())

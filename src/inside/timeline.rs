@@ -198,3 +198,6 @@ fn in_words(load: &LoadResult) -> String {
     let answered = load.requests.iter().filter(|request| whole(&request.outcome)).count();
     format!("{answered} of {} answered whole", load.requests.len())
 }
+
+#[cfg(test)]
+mod tests;

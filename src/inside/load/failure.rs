@@ -79,8 +79,9 @@ impl Kind {
         let mut by_hyper = None;
         while let Some(error) = next {
             if let Some(io) = error.downcast_ref::<io::Error>() {
-                // An error of hyper's may hide in one of a socket.
-                return io.get_ref().map_or_else(|| Self::of_io(io), |inner| Self::of(inner));
+                // An error of hyper's may hide in one of a socket, which then has no kind of its own.
+                let hidden = io.get_ref().filter(|_| io.kind() == io::ErrorKind::Other);
+                return hidden.map_or_else(|| Self::of_io(io), |inner| Self::of(inner));
             }
             if let Some(hyper) = error.downcast_ref::<hyper::Error>() {
                 by_hyper = Some(Self::of_hyper(hyper));

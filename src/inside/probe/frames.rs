@@ -13,7 +13,7 @@ use crate::base::Mac;
 
 const ETHERNET_BYTES: usize = 14;
 const IPV6_BYTES: usize = 40;
-/// ICMPv6 header, flags, target, and one link-layer address option.
+/// Header of `ICMPv6`, flags, target, and one link-layer address option.
 const NEIGHBOUR_BYTES: usize = 32;
 const SOLICITATION_TARGET: std::ops::Range<usize> = 8..24;
 /// RFC 4861, section 4.4: the Override bit.
@@ -25,7 +25,7 @@ const TARGET_OPTION: u8 = 2;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct MixedVersions;
 
-/// The EtherType in which `address` is asked for.
+/// The `EtherType` in which `address` is asked for.
 pub(super) const fn ether_type(address: IpAddr) -> u16 {
     match address {
         IpAddr::V4(_) => EtherTypes::Arp.0,
@@ -175,7 +175,7 @@ mod tests {
     const OTHER: Mac = Mac([2, 0, 0, 0, 0, 2]);
 
     fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub(in crate::inside) fn open() -> io::Result<OwnedFd> {
     Ok(socket(AddressFamily::Packet, SockType::Raw, flags, None)?)
 }
 
-/// Binds it to an interface (0 for all) and an EtherType (`ETH_P_ALL` for all, then also what goes out).
+/// Binds it to an interface (0 for all) and an `EtherType` (`ETH_P_ALL` for all, then also what goes out).
 ///
 /// # Errors
 /// Where there is no such interface, or it is down.
