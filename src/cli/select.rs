@@ -25,7 +25,7 @@ pub struct Selected {
 #[derive(Debug, thiserror::Error)]
 pub enum SelectError {
     /// Neither a file nor a shipped scenario.
-    #[error("no scenario `{wanted}`: it is neither a file or folder here nor a shipped scenario{}", near(.near))]
+    #[error("no scenario `{wanted}`: it is neither a file or folder here nor a shipped scenario{}", suggestion(.near))]
     Unknown {
         /// The argument.
         wanted: String,
@@ -69,7 +69,7 @@ pub enum SelectError {
     },
 }
 
-fn near(names: &[String]) -> String {
+fn suggestion(names: &[String]) -> String {
     if names.is_empty() {
         "; `drlab list` shows them".to_owned()
     } else {
@@ -127,8 +127,8 @@ fn select_one(wanted: &str) -> Result<Vec<Selected>, SelectError> {
     }
     let shipped = shipped();
     if wanted.contains(['*', '?', '[']) {
-        let pattern = glob::Pattern::new(wanted)
-            .map_err(|source| SelectError::Pattern { wanted: wanted.to_owned(), source })?;
+        let pattern =
+            glob::Pattern::new(wanted).map_err(|source| SelectError::Pattern { wanted: wanted.to_owned(), source })?;
         let found: Vec<_> = shipped.iter().filter(|s| pattern.matches(&s.name)).cloned().collect();
         return if found.is_empty() { Err(unknown(wanted, &shipped)) } else { Ok(found) };
     }
@@ -138,8 +138,7 @@ fn select_one(wanted: &str) -> Result<Vec<Selected>, SelectError> {
         return Ok(in_folder);
     }
     let suffix = format!("/{wanted}");
-    let named: Vec<_> =
-        shipped.iter().filter(|s| s.name == wanted || s.name.ends_with(&suffix)).cloned().collect();
+    let named: Vec<_> = shipped.iter().filter(|s| s.name == wanted || s.name.ends_with(&suffix)).cloned().collect();
     match named.len() {
         0 => Err(unknown(wanted, &shipped)),
         1 => Ok(named),
@@ -174,8 +173,7 @@ fn on_disk(path: &Path, wanted: &str) -> Result<Vec<Selected>, SelectError> {
         return files.iter().map(|file| read(file, file.strip_prefix(path).unwrap_or(file))).collect();
     }
     if !path.exists() && wanted.contains(['*', '?', '[']) {
-        let paths = glob::glob(wanted)
-            .map_err(|source| SelectError::Pattern { wanted: wanted.to_owned(), source })?;
+        let paths = glob::glob(wanted).map_err(|source| SelectError::Pattern { wanted: wanted.to_owned(), source })?;
         let found: Vec<PathBuf> = paths.filter_map(Result::ok).collect();
         return if found.is_empty() {
             Err(unknown(wanted, &shipped()))
@@ -201,10 +199,8 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), SelectError> {
 
 fn read(path: &Path, named: &Path) -> Result<Selected, SelectError> {
     let bytes = fs::read(path).map_err(|source| SelectError::Read { path: path.to_owned(), source })?;
-    let text = String::from_utf8(bytes).map_err(|e| SelectError::NotText {
-        path: path.to_owned(),
-        at: e.utf8_error().valid_up_to(),
-    })?;
+    let text = String::from_utf8(bytes)
+        .map_err(|e| SelectError::NotText { path: path.to_owned(), at: e.utf8_error().valid_up_to() })?;
     let name = named.with_extension("");
     let name = name
         .components()
@@ -239,7 +235,10 @@ mod tests {
     #[test]
     fn a_misspelt_name_is_answered_with_the_near_one() {
         let error = select(&["lvs-rd".to_owned()]).unwrap_err();
-        assert!(matches!(&error, SelectError::Unknown { near, .. } if near.contains(&"basic/lvs-dr".to_owned())), "{error}");
+        assert!(
+            matches!(&error, SelectError::Unknown { near, .. } if near.contains(&"basic/lvs-dr".to_owned())),
+            "{error}"
+        );
     }
 
     #[test]
