@@ -106,9 +106,11 @@ pub fn table(kernels: &[Kernel]) -> String {
     for (at, kernel) in kernels.iter().enumerate() {
         let mark = if at == 0 { '*' } else { ' ' };
         // Writing to a string can't fail.
-        drop(writeln!(text, "{mark} {:width$}  {} ({})", kernel.name, kernel.image.display(), kernel.origin));
+        writeln!(text, "{mark} {:width$}  {} ({})", kernel.name, kernel.image.display(), kernel.origin)
+            .unwrap_or_default();
         if kernel.modules.is_none() {
-            drop(writeln!(text, "  {:width$}  has no modules beside it, so it must have everything built in", ""));
+            writeln!(text, "  {:width$}  has no modules beside it, so it must have everything built in", "")
+                .unwrap_or_default();
         }
     }
     text.push_str("* is taken unless DRLAB_KERNEL names another\n");
@@ -136,7 +138,12 @@ mod tests {
             kernel("6.12.48", None, Origin::Named),
             kernel("6.1.176", Some("/m"), Origin::Fetched("user-mode-linux_6.1um4_amd64".into())),
         ]);
-        assert_snapshot!(text, @"");
+        assert_snapshot!(text, @r"
+        * uml-6.12.48  /cache/6.12.48/linux.uml (named by DRLAB_KERNEL)
+                       has no modules beside it, so it must have everything built in
+          uml-6.1.176  /cache/6.1.176/linux.uml (fetched: user-mode-linux_6.1um4_amd64)
+        * is taken unless DRLAB_KERNEL names another
+        ");
     }
 
     #[test]

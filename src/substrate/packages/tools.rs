@@ -18,13 +18,13 @@ pub fn on_machine(tool: &str) -> Option<PathBuf> {
     on_path(&format!("{tool}-legacy")).or_else(|| on_path(tool).filter(|path| !is_nft(path)))
 }
 
-/// Finds a program in `PATH` and in the folders for root's programs, which a user's `PATH` lacks.
+/// Finds a program in `PATH` and in the usual folders; those for root's programs are not in a user's `PATH`.
 pub fn on_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let roots = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
+    let usual = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(PathBuf::from);
     std::env::split_paths(&path)
         .filter(|folder| folder.is_absolute())
-        .chain(roots)
+        .chain(usual)
         .map(|folder| folder.join(name))
         .find(|path| path.is_file())
 }
