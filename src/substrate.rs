@@ -10,7 +10,6 @@ pub mod guest;
 mod host;
 pub mod kernels;
 pub mod packages;
-pub mod tools;
 mod uml;
 
 use std::fmt;
