@@ -4,13 +4,25 @@
 
 pub mod addr;
 pub mod arpfilter;
+pub mod boot;
 pub mod build;
+pub mod capture;
 pub mod ipvs;
 pub mod link;
+pub mod load;
 pub mod modules;
 pub mod neigh;
 pub mod ns;
+pub mod orders;
+pub mod ping;
+pub mod probe;
 pub mod read;
+pub mod record;
+pub mod ring;
 pub mod route;
 pub mod rtnl;
+pub mod serve;
+pub mod session;
+pub mod stage;
 pub mod sysctl;
+pub mod timeline;

@@ -4,7 +4,29 @@
 //! Owns: the plan's shape and (in its parts) how a scenario becomes one. Refuses: touching anything.
 
 pub mod act;
+mod addresses;
+mod arp;
+pub mod case;
+pub mod compile;
+pub mod describe;
+mod draft;
+pub mod error;
+pub mod expect;
+mod filters;
+mod interfaces;
+mod ipvs;
+pub mod labels;
+mod loads;
+mod macs;
+mod neighbours;
+mod probes;
+mod routes;
+mod segments;
+mod servers;
 pub mod statements;
+pub mod sysctls;
+mod timeline;
+mod vip;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -14,6 +36,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::{Forwarding, IfName, Mac, NodeName, Protocol, Role, ServiceId, Verdict};
 pub use act::{Act, Condition, During, Load, LoadMode, TimedAct, Trigger};
+pub use case::case;
+pub use compile::compile;
+pub use describe::describe;
+pub use error::CompileError;
 
 /// Everything that `drlab inside` needs to build and run a lab.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,6 +1,25 @@
 //! One run's report: a single value from which text, JSON and JUnit are rendered.
 //!
-//! Owns: the report's content and its renderers. Refuses: computing anything in a renderer.
+//! Owns: the report's content and its renderers. Refuses: computing anything in a renderer; whoever makes a [`Report`]
+//! puts into it all that is shown. Every text in it may come from a lab or a capture, so renderers write control
+//! characters out.
+//!
+//! The renderers: [`text`] for one run at a terminal and in `report.txt`, [`summary`] for several, [`json`] for programs,
+//! [`junit`] for CI. A new one is a file beside them with a `render` function over `&Report` or `&[Report]`.
+
+pub mod json;
+pub mod junit;
+mod ladder;
+mod page;
+mod picture;
+mod proof;
+#[cfg(test)]
+mod sample;
+pub mod style;
+pub mod summary;
+mod table;
+pub mod text;
+mod traffic;
 
 use std::collections::BTreeMap;
 
@@ -11,6 +30,7 @@ use crate::facts::NodeFacts;
 use crate::facts::run::Acted;
 pub use crate::judge::{CensusEntry, LadderRung};
 use crate::judge::{CheckResult, Finding};
+pub use style::Style;
 
 /// The version of `report.json`.
 pub const SCHEMA: &str = "drlab-report/1";

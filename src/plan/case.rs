@@ -1,0 +1,106 @@
+//! What the judge is told of a planned lab. The dependency goes one way only, from the plan to [`crate::judge::case`];
+//! the judge never sees a plan, so that a capture from elsewhere can be judged by the same code.
+
+use super::{Act, Ipvs, Node, Plan, Service};
+use crate::base::NodeName;
+use crate::judge::case::{Case, Station, StationPort, WantedDestination, WantedService};
+
+/// The case of a plan. `wanted` is left empty: what each node's facts should read like is written by
+/// `plan::statements`.
+pub fn case(plan: &Plan) -> Case {
+    let held = |node: &Node| -> Vec<WantedService> {
+        let services = node.ipvs.iter().flat_map(|Ipvs { services, .. }| services);
+        services.map(|s| wanted(&node.name, s)).collect()
+    };
+    let mut services: Vec<WantedService> = plan.nodes.iter().flat_map(held).collect();
+    for act in acts(plan) {
+        match act {
+            Act::AddService { node, service } if !known(&services, node, service) => {
+                services.push(wanted(node, service));
+            }
+            Act::AddDestination { node, service, destination } => {
+                let of = services.iter_mut().find(|s| s.director == *node && s.id == *service);
+                if let Some(of) = of.filter(|s| !s.destinations.iter().any(|d| d.at == destination.at)) {
+                    of.destinations.push(real_server(destination));
+                }
+            }
+            _ => {}
+        }
+    }
+    Case {
+        vips: plan.vips.clone(),
+        stations: plan.nodes.iter().map(station).collect(),
+        services,
+        changes: acts(plan).any(changes),
+        share: plan.expect.share.clone(),
+        ..Case::default()
+    }
+}
+
+fn station(node: &Node) -> Station {
+    let ports = node.interfaces.iter().filter_map(|interface| {
+        Some(StationPort {
+            interface: interface.name.clone(),
+            segment: interface.segment()?.clone(),
+            mac: interface.mac?,
+            addresses: interface.addresses.iter().map(|a| a.address).collect(),
+        })
+    });
+    Station { node: node.name.clone(), role: node.role, ports: ports.collect() }
+}
+
+fn known(services: &[WantedService], node: &NodeName, service: &Service) -> bool {
+    services.iter().any(|s| s.director == *node && s.id == service.id)
+}
+
+fn wanted(director: &NodeName, service: &Service) -> WantedService {
+    WantedService {
+        director: director.clone(),
+        id: service.id,
+        scheduler: service.scheduler.clone(),
+        flags: service.flags.clone(),
+        persistence_s: service.persistence_s,
+        destinations: service.destinations.iter().map(real_server).collect(),
+    }
+}
+
+fn real_server(destination: &super::Destination) -> WantedDestination {
+    WantedDestination {
+        node: destination.node.clone(),
+        at: destination.at,
+        forwarding: destination.forwarding,
+        weight: destination.weight,
+    }
+}
+
+/// Every act, those during loads included.
+fn acts(plan: &Plan) -> impl Iterator<Item = &Act> {
+    let during = |act| match act {
+        &Act::Load(ref load) => load.during.as_slice(),
+        _ => &[],
+    };
+    plan.timeline.iter().flat_map(move |t| std::iter::once(&t.act).chain(during(&t.act).iter().map(|d| &d.act.act)))
+}
+
+/// Whether an act changes what was configured.
+fn changes(act: &Act) -> bool {
+    match act {
+        Act::SetSysctl { .. }
+        | Act::SetWeight { .. }
+        | Act::AddService { .. }
+        | Act::DeleteService { .. }
+        | Act::AddDestination { .. }
+        | Act::DeleteDestination { .. }
+        | Act::SetLink { .. }
+        | Act::AddAddress { .. }
+        | Act::DeleteAddress { .. }
+        | Act::SetNeighbour { .. } => true,
+        Act::Load(_)
+        | Act::StopServer { .. }
+        | Act::StartServer { .. }
+        | Act::FlushNeighbours { .. }
+        | Act::GratuitousArp { .. }
+        | Act::Ping { .. }
+        | Act::WaitUntil { .. } => false,
+    }
+}

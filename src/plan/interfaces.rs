@@ -1,0 +1,98 @@
+//! Interfaces: the loopback first, then what the scenario names, or `eth0` for the shorthand.
+
+use super::draft::Draft;
+use super::{CompileError, Interface, LinkKind, Node};
+use crate::base::{IfName, NodeName};
+use crate::scenario::spec::{self, InterfaceKind};
+
+/// The kernel's MTU of `lo`.
+const LOOPBACK_MTU: u32 = 65_536;
+/// An Ethernet device's MTU.
+const ETHERNET_MTU: u32 = 1500;
+/// `tunl0`'s: Ethernet's less the outer header.
+const IPIP_MTU: u32 = 1480;
+
+/// Adds the nodes with their interfaces, without addresses and MACs other than given ones.
+pub(super) fn add(draft: &mut Draft<'_>) -> Result<(), CompileError> {
+    let scenario = draft.scenario;
+    for (name, said) in &scenario.nodes {
+        let mut interfaces = vec![bare(device(name, "lo")?, LinkKind::Loopback)];
+        if let Some(segment) = &said.segment {
+            let eth0 = spec::Interface { segment: Some(segment.clone()), mac: said.mac, ..spec::Interface::default() };
+            interfaces.push(interface(draft, name, &device(name, "eth0")?, &eth0)?);
+        }
+        for (interface_name, said) in &said.interfaces {
+            if interface_name == "lo" {
+                continue;
+            }
+            interfaces.push(interface(draft, name, interface_name, said)?);
+        }
+        draft.nodes.push(Node {
+            name: name.clone(),
+            role: said.role,
+            interfaces,
+            sysctls: Vec::new(),
+            routes: Vec::new(),
+            neighbours: Vec::new(),
+            arptables: Vec::new(),
+            iptables: Vec::new(),
+            ipvs: None,
+            servers: Vec::new(),
+        });
+    }
+    Ok(())
+}
+
+fn interface(
+    draft: &Draft<'_>,
+    node: &NodeName,
+    name: &IfName,
+    said: &spec::Interface,
+) -> Result<Interface, CompileError> {
+    let (kind, mtu) = match (&said.segment, said.kind) {
+        (Some(segment), _) => {
+            let unknown = || CompileError::UnknownSegment { node: node.clone(), segment: segment.clone() };
+            let found = draft.segment(segment).ok_or_else(unknown)?;
+            (LinkKind::Segment(segment.clone()), found.mtu)
+        }
+        (None, Some(InterfaceKind::Dummy)) => (LinkKind::Dummy, ETHERNET_MTU),
+        (None, Some(InterfaceKind::Ipip)) => (LinkKind::Ipip, IPIP_MTU),
+        (None, None) => {
+            let nowhere = || CompileError::InterfaceNowhere { node: node.clone(), interface: name.clone() };
+            let made = by_name(name).ok_or_else(nowhere)?;
+            (made.kind, made.mtu)
+        }
+    };
+    Ok(Interface {
+        name: name.clone(),
+        kind,
+        mac: said.mac,
+        mtu: said.mtu.unwrap_or(mtu),
+        up: said.up.unwrap_or(true),
+        addresses: Vec::new(),
+    })
+}
+
+/// The device that a name alone tells: `dummy0`, `tunl0`.
+pub(super) fn by_name(name: &IfName) -> Option<Interface> {
+    let kind = match name.as_str() {
+        "tunl0" => LinkKind::Ipip,
+        other if other.starts_with("dummy") => LinkKind::Dummy,
+        _ => return None,
+    };
+    Some(bare(name.clone(), kind))
+}
+
+/// A device's name out of a text.
+pub(super) fn device(node: &NodeName, text: &str) -> Result<IfName, CompileError> {
+    text.parse().map_err(|source| CompileError::BadDevice { node: node.clone(), text: text.to_owned(), source })
+}
+
+fn bare(name: IfName, kind: LinkKind) -> Interface {
+    let mtu = match kind {
+        LinkKind::Loopback => LOOPBACK_MTU,
+        LinkKind::Ipip => IPIP_MTU,
+        LinkKind::Segment(_) | LinkKind::Dummy => ETHERNET_MTU,
+    };
+    Interface { name, kind, mac: None, mtu, up: true, addresses: Vec::new() }
+}

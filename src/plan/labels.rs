@@ -1,0 +1,88 @@
+//! Acts in plain words, as reports and progress lines show them.
+
+use std::collections::BTreeSet;
+
+use super::{Act, Condition, Load};
+use crate::base::Protocol;
+
+/// What an act does, in a few words.
+pub fn of(act: &Act) -> String {
+    match act {
+        Act::Load(load) => of_load(load),
+        Act::SetSysctl { node, key, value } => format!("{node}: sysctl {key} = {value}"),
+        Act::SetWeight { node, service, destination, weight } => {
+            format!("{node}: weight of {destination} in {service} becomes {weight}")
+        }
+        Act::AddService { node, service } => format!("{node}: add the service {}", service.id),
+        Act::DeleteService { node, service } => format!("{node}: delete the service {service}"),
+        Act::AddDestination { node, service, destination } => {
+            format!("{node}: add the real server {} to {service}", destination.at)
+        }
+        Act::DeleteDestination { node, service, destination } => {
+            format!("{node}: remove the real server {destination} from {service}")
+        }
+        Act::SetLink { node, interface, up } => {
+            format!("{node}: {interface} goes {}", if *up { "up" } else { "down" })
+        }
+        Act::AddAddress { node, interface, address } => {
+            let on = address.label.as_deref().unwrap_or(interface.as_str());
+            format!("{node}: add {} on {on}", address.address)
+        }
+        Act::DeleteAddress { node, interface, address } => format!("{node}: remove {address} from {interface}"),
+        Act::StopServer { node, server } => format!("{node}: stop {server}"),
+        Act::StartServer { node, server } => format!("{node}: start {server}"),
+        Act::FlushNeighbours { node, interface, address } => {
+            let which = address.map_or_else(|| "neighbours".to_owned(), |a| format!("the neighbour {a}"));
+            let of = interface.as_ref().map(|i| format!(" of {i}")).unwrap_or_default();
+            format!("{node}: forget {which}{of}")
+        }
+        Act::SetNeighbour { node, address, mac, permanent, .. } => {
+            let kind = if *permanent { "for good" } else { "as if learned" };
+            format!("{node}: bind {address} to {mac} {kind}")
+        }
+        Act::GratuitousArp { node, interface, address, mac } => {
+            let with = mac.map(|m| format!(" with {m}")).unwrap_or_default();
+            format!("{node}: announce {address}{with} by {interface}")
+        }
+        Act::Ping { node, target, count, .. } => {
+            format!("{node}: ping {target}{}", if *count == 1 { String::new() } else { format!(" {count} times") })
+        }
+        Act::WaitUntil { condition, deadline_ms } => {
+            format!("wait until {}, at most {deadline_ms} ms", until(condition))
+        }
+    }
+}
+
+fn of_load(load: &Load) -> String {
+    let nodes: BTreeSet<_> = load.clients.iter().map(|c| c.node.as_str()).collect();
+    let from = match nodes.len() {
+        0..=3 => nodes.into_iter().collect::<Vec<_>>().join(", "),
+        more => format!("{more} clients"),
+    };
+    let from = match load.clients.len() {
+        addresses if load.clients.iter().any(|c| c.source.is_some()) => format!("{addresses} addresses of {from}"),
+        _ => from,
+    };
+    let what = match load.protocol {
+        Protocol::Tcp => "requests",
+        Protocol::Udp => "datagrams",
+    };
+    let amount = match (load.requests, load.duration_ms) {
+        (u32::MAX, Some(ms)) => format!("{what} for {ms} ms"),
+        (requests, Some(ms)) => format!("{requests} {what} or {ms} ms"),
+        (requests, None) => format!("{requests} {what}"),
+    };
+    format!("{amount}, {} at once, to {} from {from}", load.concurrency, load.target)
+}
+
+fn until(condition: &Condition) -> String {
+    match condition {
+        Condition::Neighbour { node, address, mac: Some(mac) } => format!("{node} has {address} at {mac}"),
+        Condition::Neighbour { node, address, mac: None } => format!("{node} knows the neighbour {address}"),
+        Condition::NoNeighbour { node, address } => format!("{node} has forgotten the neighbour {address}"),
+        Condition::PortOpen { node, at } => format!("{node} can connect to {at}"),
+        Condition::Sysctl { node, key, value } => format!("{key} is {value} on {node}"),
+        Condition::LinkUp { node, interface } => format!("{interface} of {node} is up"),
+        Condition::Connections { node, at_least } => format!("{node} holds {at_least} connections"),
+    }
+}

@@ -1,0 +1,75 @@
+//! Every scenario that ships becomes a plan.
+
+use std::path::{Path, PathBuf};
+
+use drlab::plan::{Plan, case, compile, describe};
+use drlab::scenario::Scenario;
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("the folder can be read") {
+        let path = entry.expect("an entry can be read").path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else if path.extension().is_some_and(|e| e == "toml") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")
+}
+
+fn plan_of(path: &Path) -> Plan {
+    let text = std::fs::read_to_string(path).expect("the file can be read");
+    let scenario: Scenario = toml::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let name = path.strip_prefix(root()).expect("it is below the folder").with_extension("");
+    compile(&name.to_string_lossy(), &scenario).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+#[test]
+fn every_shipped_scenario_becomes_a_plan() {
+    let all = files(&root());
+    assert!(!all.is_empty());
+    for path in all {
+        let plan = plan_of(&path);
+        assert!(case(&plan).stations.len() == plan.nodes.len(), "{}", path.display());
+    }
+}
+
+#[test]
+fn every_shipped_scenario_says_first_what_it_shows() {
+    for path in files(&root()) {
+        let text = std::fs::read_to_string(&path).expect("the file can be read");
+        assert!(text.starts_with("# "), "{} has no comment at its head", path.display());
+    }
+}
+
+#[test]
+fn a_plan_survives_the_channel() {
+    for path in files(&root()) {
+        let plan = plan_of(&path);
+        let text = serde_json::to_string(&plan).expect("a plan can be written");
+        let back: Plan = serde_json::from_str(&text).expect("and read");
+        assert_eq!(plan, back, "{}", path.display());
+    }
+}
+
+#[test]
+fn a_lab_that_must_fail_says_how() {
+    for path in files(&root().join("broken")) {
+        let plan = plan_of(&path);
+        let held = |v: &drlab::base::Verdict| *v == drlab::base::Verdict::Held;
+        assert!(!plan.expect.checks.values().all(held), "{} expects no broken check", path.display());
+        let name = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
+        assert_eq!(plan.expect.findings, [name], "{} is named for its finding", path.display());
+    }
+}
+
+#[test]
+fn the_plan_of_the_textbook_case() {
+    insta::assert_snapshot!(describe(&plan_of(&root().join("basic/lvs-dr.toml"))));
+}
