@@ -289,7 +289,7 @@ impl<'a> Traffic<'a> {
                 connection.closed_ns.get_or_insert(entered.frame.at_ns);
             }
             let each_packet = packet.protocol == Protocol::Udp && service.flags.iter().any(|f| f == "ops");
-            let opens = packet.ip.tcp().map_or(known.is_none() || each_packet, |t| t.opens());
+            let opens = packet.ip.tcp().map_or(known.is_none() || each_packet, crate::wire::frame::Tcp::opens);
             if !opens {
                 continue;
             }
@@ -335,15 +335,14 @@ impl<'a> Traffic<'a> {
     ) -> Option<&'a Station> {
         let with = |address: IpAddr| self.input.case.stations.iter().find(|s| s.has(address));
         let of_director = |p: &Packet<'a>| p.exit(|s| self.is_director(s));
-        let out = match of_director(packet) {
-            Some(out) => out,
-            None => {
-                let other = translated.get(&(packet.protocol, packet.source, packet.sequence()))?;
-                if other.destination != packet.destination {
-                    return with(other.destination.ip());
-                }
-                of_director(other)?
+        let out = if let Some(out) = of_director(packet) {
+            out
+        } else {
+            let other = translated.get(&(packet.protocol, packet.source, packet.sequence()))?;
+            if other.destination != packet.destination {
+                return with(other.destination.ip());
             }
+            of_director(other)?
         };
         if let Some(rip) = out.tunnelled_to() {
             return with(rip);

@@ -286,6 +286,22 @@ mod tests {
     }
 
     #[test]
+    fn least_connections_are_bound_tightly_only_one_by_one() {
+        let mut lab = Lab::textbook();
+        lab.service().scheduler = "lc".into();
+        for server in ["rs2", "rs1", "rs1", "rs1"] {
+            lab.exchange(&Exchange::with(server).left_open());
+        }
+        lab.expect("distribution", Held);
+        let mut lab = Lab::textbook();
+        lab.service().scheduler = "lc".into();
+        for server in ["rs2", "rs1", "rs1", "rs1"] {
+            lab.exchange(&Exchange::with(server));
+        }
+        lab.expect("distribution", Broken);
+    }
+
+    #[test]
     fn lost_frames_leave_it_undecided() {
         Lab::ran(2).lose("director").expect("distribution", Undecided);
     }
