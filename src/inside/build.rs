@@ -88,7 +88,8 @@ impl BuildError {
     /// Whether the machine lacks something or the lab is at fault.
     pub fn kind(&self) -> FailureKind {
         let lacking = match self {
-            // Everything that making namespaces takes is root and a kernel that has them.
+            Self::Space(NsError::Threads(_)) => false,
+            // All that making namespaces takes is root and a kernel that has them.
             Self::Space(_) => true,
             Self::Node { source, .. } => source.is_lacking(),
             Self::Plan(_) | Self::Gone(_) => false,
@@ -139,17 +140,23 @@ impl Lab {
     pub fn create(plan: &Plan, options: &BuildOptions, search: &str) -> Result<Self, BuildError> {
         let roots: Vec<PathBuf> =
             options.tool_roots.iter().map(PathBuf::from).filter(|root| Path::is_dir(root)).collect();
-        let mut spaces = Space::nodes(plan.nodes.iter().map(|node| node.name.as_str()), &roots)?;
-        spaces.push(Space::switch("the switch")?);
-        let mut workers = Worker::all(spaces.into_iter().map(Arc::new).collect())?;
-        let switch = workers.pop();
-        let lab = Self {
-            plan: Arc::new(plan.clone()),
-            skip_ipvs: options.skip_ipvs,
-            filters: Arc::new(Filters::find(search, &roots)),
-            switch,
-            nodes: workers,
+        let nodes = Space::nodes(plan.nodes.iter().map(|node| node.name.as_str()), &roots)?;
+        let mut spaces: Vec<Arc<Space>> = nodes.into_iter().map(Arc::new).collect();
+        let filters = Arc::new(Filters::find(search, &roots));
+        let workers = Space::switch("the switch").and_then(|switch| {
+            spaces.push(Arc::new(switch));
+            Worker::all(spaces.clone())
+        });
+        let mut workers = match workers {
+            Ok(workers) => workers,
+            Err(error) => {
+                drop(ns::end(spaces));
+                return Err(error.into());
+            }
         };
+        drop(spaces);
+        let switch = workers.pop();
+        let lab = Self { plan: Arc::new(plan.clone()), skip_ipvs: options.skip_ipvs, filters, switch, nodes: workers };
         lab.wire()?;
         Ok(lab)
     }

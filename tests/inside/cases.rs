@@ -26,6 +26,9 @@ pub(crate) const CASES: &[Case] = &[
     ("an_impossible_route_is_refused_in_the_kernels_words", an_impossible_route_is_refused_in_the_kernels_words, false),
     ("acts_change_what_facts_say", acts_change_what_facts_say, false),
     ("a_hundred_real_servers_are_built", a_hundred_real_servers_are_built, false),
+    ("the_port_that_joined_last_answers_first", the_port_that_joined_last_answers_first, false),
+    ("tools_are_seen_in_a_node_whatever_covers_them", tools_are_seen_in_a_node_whatever_covers_them, false),
+    ("a_lab_that_fails_half_way_leaves_nothing", a_lab_that_fails_half_way_leaves_nothing, false),
     ("every_kind_of_device_is_made", every_kind_of_device_is_made, true),
     ("services_read_back_as_they_were_planned", services_read_back_as_they_were_planned, true),
     ("connections_are_shared_out_and_counted", connections_are_shared_out_and_counted, true),
@@ -138,7 +141,66 @@ fn the_first_packet_crosses_at_once() {
     println!("{heard:?} after {:?}", begun.elapsed());
     assert_eq!(heard.as_deref(), Some("rs1"));
     assert!(begun.elapsed() < Duration::from_millis(500), "a lost ARP would have cost a second");
+    serve(&lab, "director", "[2001:db8::73]:80");
+    let begun = Instant::now();
+    assert_eq!(ask_from(&lab, "router", "[2001:db8::73]:80").as_deref(), Some("director"));
+    assert!(begun.elapsed() < Duration::from_millis(500), "a lost solicitation would have cost a second");
     down(lab);
+}
+
+fn the_port_that_joined_last_answers_first() {
+    for last in ["rs1", "rs2"] {
+        let mut plan = labs::textbook();
+        for node in &mut plan.nodes {
+            node.sysctls.retain(|one| one.baseline);
+        }
+        let ports = &mut plan.segments[1].ports;
+        let place = ports.iter().position(|port| port.node == *last).unwrap();
+        let port = ports.remove(place);
+        ports.push(port);
+        let wanted = plan.nodes.iter().find(|node| node.name == *last).unwrap().interfaces[1].mac;
+        let lab = built(&plan, true);
+        assert_eq!(ask_from(&lab, "router", "172.16.0.66:80"), None, "nobody serves");
+        let address = labs::VIP.parse().unwrap();
+        let condition = Condition::Neighbour { node: name("router"), address, mac: wanted };
+        let router = lab.worker(&name("router")).unwrap();
+        let seen = router.run(move || async move { act::look(&condition).await.unwrap().unwrap() }).unwrap();
+        assert!(seen.holds, "{last}: {}", seen.what);
+        down(lab);
+    }
+}
+
+fn tools_are_seen_in_a_node_whatever_covers_them() {
+    use std::os::unix::fs::PermissionsExt;
+    let root = std::env::temp_dir().join(format!("drlab-tools-{}", std::process::id()));
+    let folder = root.join("usr/sbin");
+    std::fs::create_dir_all(&folder).unwrap();
+    let tool = folder.join("hello");
+    std::fs::write(&tool, "#!/bin/sh\necho from the tool\n").unwrap();
+    std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut options = options(true);
+    options.tool_roots.push(root.display().to_string());
+    let lab = Lab::create(&labs::textbook(), &options, "").unwrap();
+    let mut command = Command::new(drlab::inside::ns::tool_folder(0).join("usr/sbin/hello"));
+    command.stdout(Stdio::piped()).current_dir("/");
+    let child = lab.space(&name("client")).unwrap().spawn(&mut command).unwrap();
+    assert_eq!(child.wait_with_output().unwrap().stdout, b"from the tool\n");
+    let client = lab.worker(&name("client")).unwrap();
+    assert!(!client.run(move || async move { tool.exists() }).unwrap(), "the node's /tmp is its own");
+    down(lab);
+    std::fs::remove_dir_all(root).unwrap();
+}
+
+fn a_lab_that_fails_half_way_leaves_nothing() {
+    let mut plan = labs::textbook();
+    plan.segments[0].bridge = plan.segments[1].bridge.clone();
+    let refused = Lab::create(&plan, &options(true), &search()).unwrap_err();
+    println!("{}", chain(&refused));
+    assert_eq!(refused.kind(), drlab::channel::FailureKind::Lab);
+    let children = std::fs::read_to_string("/proc/thread-self/children");
+    assert_eq!(children.unwrap_or_default(), "");
+    // The process has its one thread again, so that another lab can be built.
+    down(built(&labs::textbook(), true));
 }
 
 /// Serves its own name on every connection, until the lab ends.
@@ -160,8 +222,12 @@ fn serve(lab: &Lab, node: &'static str, at: &str) {
 
 /// What the client hears from there.
 fn ask(lab: &Lab, at: &str) -> Option<String> {
+    ask_from(lab, "client", at)
+}
+
+fn ask_from(lab: &Lab, node: &str, at: &str) -> Option<String> {
     let at: SocketAddr = at.parse().unwrap();
-    let asked = lab.worker(&name("client")).unwrap().run(move || async move {
+    let asked = lab.worker(&name(node)).unwrap().run(move || async move {
         let connecting = tokio::net::TcpStream::connect(at);
         let stream = tokio::time::timeout(Duration::from_secs(3), connecting).await.ok()?.ok()?;
         let mut stream = stream.into_std().ok()?;
