@@ -10,7 +10,6 @@ pub mod guest;
 mod host;
 pub mod kernels;
 pub mod packages;
-pub mod tools;
 mod uml;
 
 use std::fmt;
@@ -109,6 +108,9 @@ pub enum StartError {
     /// `host` without root.
     #[error("the host substrate needs root; without it there is `--substrate uml`")]
     NotRoot,
+    /// `host` as root, but in a container that keeps root from making namespaces.
+    #[error("the host substrate needs namespaces, which this root may not make; there is `--substrate uml`")]
+    NoNamespaces,
     /// No kernel is there.
     #[error("found no kernel to start")]
     Kernel {

@@ -3,14 +3,15 @@
 //! Owns: looking. Refuses: trying things that leave a trace. Errs towards "can't": a sign that is missing counts as no.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::sys::utsname::uname;
-use nix::unistd::geteuid;
+use nix::unistd::{AccessFlags, access, geteuid};
 use serde::{Deserialize, Serialize};
 
-use super::Substrate;
 use super::bound::{CAP_SYS_ADMIN, CAP_SYS_MODULE, Confinement, capable};
+use super::{Cache, Substrate};
 
 /// Whether this machine's kernel has IPVS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +72,63 @@ impl Abilities {
     pub fn choice(&self) -> Substrate {
         if self.host() { Substrate::Host } else { Substrate::Uml }
     }
+}
+
+/// Where a guest's memory would be kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryRoom {
+    /// How much is wanted, in MiB.
+    pub wanted_mib: u32,
+    /// The first folder with room for it.
+    pub folder: Option<PathBuf>,
+    /// What is wrong with those before it.
+    pub tried: Vec<String>,
+}
+
+impl MemoryRoom {
+    /// Looks at the folders in which it may be kept.
+    pub fn look(cache: Option<&Cache>, wanted_mib: u32) -> Self {
+        let mut tried = Vec::new();
+        for folder in memory_folders(cache) {
+            match has_room(&folder, wanted_mib) {
+                Ok(()) => return Self { wanted_mib, folder: Some(folder), tried },
+                Err(why) => tried.push(format!("{}: {why}", folder.display())),
+            }
+        }
+        Self { wanted_mib, folder: None, tried }
+    }
+}
+
+/// What the kernel needs beside the memory that it gives to the guest.
+const OVERHEAD_MIB: u64 = 32;
+
+/// Where a guest's memory may be kept, best first.
+fn memory_folders(cache: Option<&Cache>) -> Vec<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let cache = cache.map(|cache| cache.root().to_owned());
+    let mut folders = Vec::new();
+    let candidates = [Some("/dev/shm".into()), set("XDG_RUNTIME_DIR"), set("TMPDIR"), Some("/tmp".into()), cache];
+    for folder in candidates.into_iter().flatten() {
+        if !folders.contains(&folder) {
+            folders.push(folder);
+        }
+    }
+    folders
+}
+
+/// Whether a folder has room for a guest's memory; the error says what is wrong with it.
+fn has_room(folder: &Path, memory_mib: u32) -> Result<(), String> {
+    access(folder, AccessFlags::W_OK | AccessFlags::X_OK).map_err(|errno| errno.desc().to_owned())?;
+    let found = statvfs(folder).map_err(|errno| errno.desc().to_owned())?;
+    if found.flags().contains(FsFlags::ST_NOEXEC) {
+        return Err("mounted noexec".to_owned());
+    }
+    let free_mib = found.blocks_available().saturating_mul(found.fragment_size()) >> 20;
+    let needed_mib = u64::from(memory_mib) + OVERHEAD_MIB;
+    if free_mib < needed_mib {
+        return Err(format!("{free_mib} MiB free, {needed_mib} MiB needed"));
+    }
+    Ok(())
 }
 
 fn user_namespaces() -> bool {

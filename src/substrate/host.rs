@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use nix::unistd::geteuid;
 
-use super::bound::{Confinement, bind};
+use super::bound::{CAP_SYS_ADMIN, Confinement, bind, capable};
 use super::guest::Guest;
 use super::{StartError, StartOptions};
 
@@ -19,6 +19,9 @@ pub(super) fn spawn(options: &StartOptions) -> Result<Guest, StartError> {
     let doing = |what: &'static str| move |source: io::Error| StartError::Io { what, source };
     if !geteuid().is_root() {
         return Err(StartError::NotRoot);
+    }
+    if !capable(CAP_SYS_ADMIN) {
+        return Err(StartError::NoNamespaces);
     }
     let program = match &options.program {
         Some(program) => program.clone(),

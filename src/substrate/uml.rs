@@ -7,12 +7,10 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use nix::sys::statvfs::{FsFlags, statvfs};
-use nix::unistd::{AccessFlags, access};
-
+use super::abilities::MemoryRoom;
 use super::bound::{Confinement, bind};
 use super::cache::{Cache, RunFolder};
 use super::guest::Guest;
@@ -31,48 +29,6 @@ const QUICK: [&str; 4] = [
     "cryptomgr.notests",
 ];
 
-/// What the kernel needs beside the memory that it gives to the guest.
-const OVERHEAD_MIB: u64 = 32;
-
-/// Where a guest's memory may be kept, best first.
-pub(super) fn memory_folders(cache: &Cache) -> Vec<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    [Some("/dev/shm".into()), set("XDG_RUNTIME_DIR"), set("TMPDIR"), Some("/tmp".into()), Some(cache.root().into())]
-        .into_iter()
-        .flatten()
-        .collect()
-}
-
-/// Whether a folder has room for a guest's memory; the error says what is wrong with it.
-pub(super) fn has_room(folder: &Path, memory_mib: u32) -> Result<(), String> {
-    access(folder, AccessFlags::W_OK | AccessFlags::X_OK).map_err(|errno| errno.desc().to_owned())?;
-    let found = statvfs(folder).map_err(|errno| errno.desc().to_owned())?;
-    if found.flags().contains(FsFlags::ST_NOEXEC) {
-        return Err("mounted noexec".to_owned());
-    }
-    let free_mib = found.blocks_available().saturating_mul(found.fragment_size()) >> 20;
-    let needed_mib = u64::from(memory_mib) + OVERHEAD_MIB;
-    if free_mib < needed_mib {
-        return Err(format!("{free_mib} MiB free, {needed_mib} MiB needed"));
-    }
-    Ok(())
-}
-
-/// The first folder with room for a guest's memory.
-///
-/// # Errors
-/// [`StartError::NoRoom`] with what is wrong with each.
-pub(super) fn memory_folder(cache: &Cache, memory_mib: u32) -> Result<PathBuf, StartError> {
-    let mut tried = Vec::new();
-    for folder in memory_folders(cache) {
-        match has_room(&folder, memory_mib) {
-            Ok(()) => return Ok(folder),
-            Err(why) => tried.push(format!("{}: {why}", folder.display())),
-        }
-    }
-    Err(StartError::NoRoom { memory_mib, tried })
-}
-
 /// Starts a kernel whose first process is `drlab inside`, and does not wait for it.
 pub(super) fn spawn(kernel: &Kernel, options: &StartOptions, cache: &Cache) -> Result<Guest, StartError> {
     let doing = |what: &'static str| move |source: io::Error| StartError::Io { what, source };
@@ -80,7 +36,9 @@ pub(super) fn spawn(kernel: &Kernel, options: &StartOptions, cache: &Cache) -> R
         .map_err(|source| StartError::Output { path: options.output.clone(), source })?;
     let mut run = RunFolder::make(cache)?;
     let plain = run.plain()?;
-    let memory = run.beside(&memory_folder(cache, options.memory_mib)?)?;
+    let room = MemoryRoom::look(Some(cache), options.memory_mib);
+    let no_room = StartError::NoRoom { memory_mib: options.memory_mib, tried: room.tried };
+    let memory = run.beside(&room.folder.ok_or(no_room)?)?;
     let program = match &options.program {
         Some(program) => program.clone(),
         None => std::env::current_exe().map_err(doing("find out where this program is"))?,

@@ -71,9 +71,14 @@ impl Apt {
         })
     }
 
-    /// Fetches the lists of packages.
+    /// Fetches the lists of packages. Fails also where only one of several sources did not answer, which `apt-get` itself
+    /// takes for a success.
     pub(super) fn update(&self, progress: &mut dyn FnMut(&str)) -> Result<(), PackageError> {
-        self.call(&["update"], &self.folder, progress)
+        let lines = self.call(&["update"], &self.folder, progress)?;
+        match classify("apt-get", &lines) {
+            PackageError::Failed { .. } => Ok(()),
+            lacking => Err(lacking),
+        }
     }
 
     /// Fetches a package's file into a folder.
@@ -83,7 +88,8 @@ impl Apt {
         into: &Path,
         progress: &mut dyn FnMut(&str),
     ) -> Result<(), PackageError> {
-        self.call(&["download", package], into, progress).map_err(|error| match error {
+        let called = self.call(&["download", package], into, progress);
+        called.map(drop).map_err(|error| match error {
             PackageError::Failed { said, .. } if means_unknown(&said) => {
                 PackageError::NoSuchPackage { package: package.to_owned(), said }
             }
@@ -91,7 +97,12 @@ impl Apt {
         })
     }
 
-    fn call(&self, arguments: &[&str], from: &Path, progress: &mut dyn FnMut(&str)) -> Result<(), PackageError> {
+    fn call(
+        &self,
+        arguments: &[&str],
+        from: &Path,
+        progress: &mut dyn FnMut(&str),
+    ) -> Result<Vec<String>, PackageError> {
         let at = |key: &str, path: &Path| format!("{key}={}", path.display());
         let mut command = Command::new("apt-get");
         command
@@ -113,12 +124,13 @@ impl Apt {
     }
 }
 
-/// Runs a program that ends with us, passes on what it fetches, and takes its last error from what it says.
+/// Runs a program that ends with us, passes on what it fetches, and takes its last error from what it says; gives its
+/// last lines.
 pub(super) fn run(
     mut command: Command,
     name: &'static str,
     progress: &mut dyn FnMut(&str),
-) -> Result<(), PackageError> {
+) -> Result<Vec<String>, PackageError> {
     let no_start = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => PackageError::NoProgram { name, source },
         _ => PackageError::NoStart { name, source },
@@ -140,7 +152,8 @@ pub(super) fn run(
     }
     let status = child.wait().map_err(no_start)?;
     drop(life);
-    if status.success() { Ok(()) } else { Err(classify(name, tail.make_contiguous())) }
+    let lines = Vec::from(tail);
+    if status.success() { Ok(lines) } else { Err(classify(name, &lines)) }
 }
 
 fn configuration_text(etc: &Path) -> String {
