@@ -81,7 +81,8 @@ pub(super) struct Connection<'a> {
     pub(super) closed_ns: Option<u64>,
     /// Its first packet entering the Director.
     pub(super) entered: Hop<'a>,
-    /// Who got it; the Director itself where it serves. Nothing where the packet stayed in the Director.
+    /// The real server that it was sent to; the Director itself where it serves. Nothing where the packet stayed in the
+    /// Director or went to one who is no real server of the service.
     pub(super) to: Option<&'a Station>,
 }
 
@@ -349,7 +350,7 @@ impl<'a> Traffic<'a> {
         }
         let owners = self.input.case.owners(out.frame.decoded.destination);
         let members = self.members(service);
-        owners.iter().find(|(s, _)| members.iter().any(|m| m.node == s.node)).or(owners.first()).map(|o| o.0)
+        owners.iter().map(|o| o.0).find(|s| members.iter().any(|m| m.node == s.node))
     }
 }
 
