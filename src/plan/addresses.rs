@@ -37,7 +37,10 @@ pub(super) fn on_segment(address: IpNet) -> Address {
 
 fn given(draft: &Draft<'_>, index: usize) -> Result<Vec<Vec<Address>>, CompileError> {
     let node = &draft.nodes[index];
-    node.interfaces.iter().map(|i| texts(draft, &node.name, i).iter().map(|t| one(draft, &node.name, i, t)).collect()).collect()
+    node.interfaces
+        .iter()
+        .map(|i| texts(draft, &node.name, i).iter().map(|t| one(draft, &node.name, i, t)).collect())
+        .collect()
 }
 
 fn texts<'s>(draft: &Draft<'s>, node: &NodeName, interface: &Interface) -> &'s [String] {
@@ -56,15 +59,13 @@ fn said<'s>(draft: &Draft<'s>, node: &NodeName, interface: &Interface) -> Option
 
 fn one(draft: &Draft<'_>, node: &NodeName, interface: &Interface, text: &str) -> Result<Address, CompileError> {
     let bad = || CompileError::BadAddress { node: node.clone(), text: text.to_owned() };
-    let address = match text.parse::<IpNet>() {
-        Ok(net) => net,
-        Err(_) => {
-            let address: IpAddr = text.parse().map_err(|_| bad())?;
-            let segment = interface.segment().and_then(|s| draft.segment(s));
-            let subnet = segment.and_then(|s| s.subnet(Family::of(address)));
-            subnet.map_or(Ok(host(address)), |net| IpNet::new(address, net.prefix_len())).map_err(|_| bad())?
-        }
+    let with_length = || {
+        let address: IpAddr = text.parse().ok()?;
+        let segment = interface.segment().and_then(|s| draft.segment(s));
+        let subnet = segment.and_then(|s| s.subnet(Family::of(address)));
+        subnet.map_or(Some(host(address)), |net| IpNet::new(address, net.prefix_len()).ok())
     };
+    let address = text.parse::<IpNet>().ok().or_else(with_length).ok_or_else(bad)?;
     let nodad = address.addr().is_ipv6() && interface.segment().is_some();
     Ok(Address { address, broadcast: None, label: None, nodad })
 }
@@ -77,26 +78,21 @@ fn derive(draft: &mut Draft<'_>, index: usize, at: usize) -> Result<(), CompileE
         return Ok(());
     }
     for family in Family::BOTH {
-        if draft.nodes[index].interfaces[at].first(family).is_none() {
-            if let Some(address) = next(draft, index, at, family)? {
-                let whom = draft.nodes[index].name.clone();
-                let interface = &mut draft.nodes[index].interfaces[at];
-                interface.addresses.push(on_segment(address));
-                let what = format!("address {address} on {}", interface.name);
-                draft.imply(whom, what, "the next free host of the segment, counted by role");
-            }
+        if draft.nodes[index].interfaces[at].first(family).is_some() {
+            continue;
         }
+        let Some(address) = next(draft, index, at, family)? else { continue };
+        let whom = draft.nodes[index].name.clone();
+        let interface = &mut draft.nodes[index].interfaces[at];
+        interface.addresses.push(on_segment(address));
+        let what = format!("address {address} on {}", interface.name);
+        draft.imply(whom, what, "the next free host of the segment, counted by role");
     }
     Ok(())
 }
 
 /// The next free address for an interface; `None` where its segment has no subnet of that family.
-pub(super) fn next(
-    draft: &Draft<'_>,
-    index: usize,
-    at: usize,
-    family: Family,
-) -> Result<Option<IpNet>, CompileError> {
+pub(super) fn next(draft: &Draft<'_>, index: usize, at: usize, family: Family) -> Result<Option<IpNet>, CompileError> {
     let node = &draft.nodes[index];
     let interface = &node.interfaces[at];
     let Some(segment) = interface.segment().and_then(|s| draft.segment(s)) else { return Ok(None) };
@@ -173,6 +169,9 @@ mod tests {
 
     #[test]
     fn a_derived_host_is_never_out_of_its_subnet() {
-        assert_eq!(free_v6("2001:db8::/126".parse().unwrap(), 21, &BTreeSet::new()).unwrap().to_string(), "2001:db8::1");
+        assert_eq!(
+            free_v6("2001:db8::/126".parse().unwrap(), 21, &BTreeSet::new()).unwrap().to_string(),
+            "2001:db8::1"
+        );
     }
 }

@@ -5,8 +5,8 @@
 
 use super::draft::{Draft, many};
 use super::{
-    CompileError, Plan, addresses, arp, expect, filters, interfaces, ipvs, loads, macs, neighbours, probes, routes, segments,
-    servers, sysctls, timeline, vip,
+    CompileError, Plan, addresses, arp, expect, filters, interfaces, ipvs, loads, macs, neighbours, probes, routes,
+    segments, servers, sysctls, timeline, vip,
 };
 use crate::scenario::Scenario;
 
@@ -21,8 +21,7 @@ pub fn compile(name: &str, scenario: &Scenario) -> Result<Plan, CompileError> {
         return Err(CompileError::NoVip);
     }
     let segments = segments::segments(scenario);
-    let mut draft =
-        Draft { scenario, vips, segments, nodes: Vec::new(), services: Vec::new(), implied: Vec::new() };
+    let mut draft = Draft { scenario, vips, segments, nodes: Vec::new(), services: Vec::new(), implied: Vec::new() };
     interfaces::add(&mut draft)?;
     addresses::add(&mut draft)?;
     draft.services = ipvs::wanted(&mut draft)?;
@@ -53,3 +52,6 @@ pub fn compile(name: &str, scenario: &Scenario) -> Result<Plan, CompileError> {
         expect,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! A plan in the making: what is fixed so far, and the questions that later parts ask of it.
 
+use std::fmt::Display;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -157,7 +158,7 @@ impl Node {
 
 impl Draft<'_> {
     /// Notes something that the scenario left open.
-    pub(super) fn imply(&mut self, whom: impl ToString, what: impl Into<String>, why: impl Into<String>) {
+    pub(super) fn imply(&mut self, whom: impl Display, what: impl Into<String>, why: impl Into<String>) {
         self.implied.push(Implied { whom: whom.to_string(), what: what.into(), why: why.into() });
     }
 
@@ -202,10 +203,8 @@ impl Draft<'_> {
 
     /// The Director that owns the VIP towards the segments, and its interface there.
     pub(super) fn vip_home(&self, vip: IpAddr) -> Option<(&Node, &Interface)> {
-        let director = self
-            .with_role(Role::Director)
-            .find(|d| d.owns(vip))
-            .or_else(|| self.with_role(Role::Director).next())?;
+        let director =
+            self.with_role(Role::Director).find(|d| d.owns(vip)).or_else(|| self.with_role(Role::Director).next())?;
         let carrier = director.ports().find(|i| i.carries(vip));
         Some((director, carrier.or_else(|| self.front(director, vip))?))
     }
@@ -219,7 +218,8 @@ impl Draft<'_> {
     /// the VIP's segment.
     pub(super) fn towards(&self, node: &NodeName, address: IpAddr) -> Result<IfName, CompileError> {
         let here = self.node(node.as_str(), "a neighbour")?;
-        let holding = here.ports().find(|i| i.segment().and_then(|s| self.segment(s)).is_some_and(|s| s.holds(address)));
+        let holding =
+            here.ports().find(|i| i.segment().and_then(|s| self.segment(s)).is_some_and(|s| s.holds(address)));
         let vip = || if self.vips.contains(&address) { here.port_on(self.vip_segment(address)?) } else { None };
         holding
             .or_else(vip)
@@ -230,10 +230,7 @@ impl Draft<'_> {
     /// A node's own address of that family, VIPs left out: on the segment that it shares with `asker` where it does.
     pub(super) fn own_address(&self, node: &Node, asker: Option<&Node>, family: Family) -> Option<IpAddr> {
         let own = |i: &Interface| {
-            i.addresses
-                .iter()
-                .map(|a| a.address.addr())
-                .find(|a| Family::of(*a) == family && !self.vips.contains(a))
+            i.addresses.iter().map(|a| a.address.addr()).find(|a| Family::of(*a) == family && !self.vips.contains(a))
         };
         let shared = |i: &&Interface| asker.is_some_and(|a| i.segment().is_some_and(|s| a.port_on(s).is_some()));
         node.ports().filter(shared).find_map(own).or_else(|| node.ports().find_map(own))

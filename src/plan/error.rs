@@ -11,7 +11,9 @@ use crate::base::{IfName, NodeName};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CompileError {
     /// A subnet is full.
-    #[error("could not derive an address for {interface} of {node}: {subnet} of segment {segment} has no free host left")]
+    #[error(
+        "could not derive an address for {interface} of {node}: {subnet} of segment {segment} has no free host left"
+    )]
     NoFreeAddress {
         /// Who wants one.
         node: NodeName,
@@ -73,6 +75,16 @@ pub enum CompileError {
         node: NodeName,
         /// As given.
         label: String,
+    },
+    /// A filter's line has a quote without its end.
+    #[error("could not split the {program} line `{line}` of {node} into words: a quote has no end")]
+    BadRule {
+        /// Whose line.
+        node: NodeName,
+        /// `arptables` or `iptables`.
+        program: String,
+        /// As given.
+        line: String,
     },
     /// A segment is named that is not there.
     #[error("could not connect {node} to segment {segment}: there is none of that name")]
@@ -146,7 +158,9 @@ pub enum CompileError {
         name: String,
     },
     /// A flag that no service has.
-    #[error("could not set the flag `{name}` on a service with scheduler {scheduler}: there are sh-fallback, sh-port, mh-fallback, mh-port and ops")]
+    #[error(
+        "could not set the flag `{name}` on a service with scheduler {scheduler}: there are sh-fallback, sh-port, mh-fallback, mh-port and ops"
+    )]
     UnknownFlag {
         /// As given.
         name: String,

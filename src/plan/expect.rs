@@ -49,13 +49,14 @@ pub(super) fn expect(draft: &mut Draft<'_>, timeline: &[TimedAct]) -> Result<Exp
         (node.clone(), bounds)
     });
     let expect = Expect { checks, findings: said.findings.clone(), share: share.collect() };
-    let held: Vec<&str> = CHECKS
-        .iter()
-        .copied()
-        .filter(|id| expect.checks.contains_key(*id) && !said.checks.contains_key(*id))
-        .collect();
+    let held: Vec<&str> =
+        CHECKS.iter().copied().filter(|id| expect.checks.contains_key(*id) && !said.checks.contains_key(*id)).collect();
     if !held.is_empty() {
-        draft.imply("lab", format!("{} hold", held.join(", ")), "every check that applies is made, and holds unless said otherwise");
+        draft.imply(
+            "lab",
+            format!("{} hold", held.join(", ")),
+            "every check that applies is made, and holds unless said otherwise",
+        );
     }
     Ok(expect)
 }

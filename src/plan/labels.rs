@@ -47,7 +47,9 @@ pub fn of(act: &Act) -> String {
         Act::Ping { node, target, count, .. } => {
             format!("{node}: ping {target}{}", if *count == 1 { String::new() } else { format!(" {count} times") })
         }
-        Act::WaitUntil { condition, deadline_ms } => format!("wait until {}, at most {deadline_ms} ms", until(condition)),
+        Act::WaitUntil { condition, deadline_ms } => {
+            format!("wait until {}, at most {deadline_ms} ms", until(condition))
+        }
     }
 }
 

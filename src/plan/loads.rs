@@ -38,15 +38,16 @@ pub(super) fn all(draft: &Draft<'_>) -> Result<Vec<Wave>, CompileError> {
     let said: Vec<spec::Load> = if scenario.timeline.is_empty() {
         vec![own]
     } else {
-        let loads = scenario.timeline.iter().filter_map(|s| if let Action::Load(l) = &s.action { Some(l) } else { None });
+        let loads =
+            scenario.timeline.iter().filter_map(|s| if let Action::Load(l) = &s.action { Some(l) } else { None });
         loads.map(|step| over(&own, step)).collect()
     };
     let mut waves: Vec<Wave> = Vec::new();
     for load in said {
         let wanted = load.name.clone().unwrap_or_else(|| "load".to_owned());
         let free = |name: &str| !waves.iter().any(|w| w.name == name);
-        let numbered = || (2..).map(|n| format!("{wanted}-{n}")).find(|n| free(n)).unwrap_or_default();
-        let name = if free(&wanted) { wanted.clone() } else { numbered() };
+        let numbered = (2..=waves.len() + 2).map(|n| format!("{wanted}-{n}"));
+        let name = std::iter::once(wanted.clone()).chain(numbered).find(|n| free(n)).unwrap_or(wanted.clone());
         waves.push(wave(draft, name, load)?);
     }
     Ok(waves)

@@ -29,7 +29,10 @@ pub(super) fn add(draft: &mut Draft<'_>) {
                     continue;
                 }
                 server.name = unique(server.name, &servers);
-                said.push((format!("server {} on {} {}", server.name, server.protocol, server.bind), why(wanted, destination)));
+                said.push((
+                    format!("server {} on {} {}", server.name, server.protocol, server.bind),
+                    why(wanted, destination),
+                ));
                 servers.push(server);
             }
         }
@@ -100,5 +103,5 @@ fn unique(name: String, taken: &[Server]) -> String {
     if free(&name) {
         return name;
     }
-    (2..).map(|n| format!("{name}-{n}")).find(|n| free(n)).unwrap_or(name)
+    (2..=taken.len() + 2).map(|n| format!("{name}-{n}")).find(|n| free(n)).unwrap_or(name)
 }

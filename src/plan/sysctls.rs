@@ -38,7 +38,9 @@ pub(super) fn add(draft: &mut Draft<'_>, loads: &[Wave]) {
     let baseline = if v6 { "IPv6 on, without duplicate address detection" } else { "IPv6 off" };
     draft.imply(
         "lab",
-        format!("the sysctl baseline in every node: ARP and rp_filter at 0, send_redirects 1, icmp_ratelimit 0, {baseline}"),
+        format!(
+            "the sysctl baseline in every node: ARP and rp_filter at 0, send_redirects 1, icmp_ratelimit 0, {baseline}"
+        ),
         "a new namespace copies what the machine has, and the lab must not depend on it",
     );
     for index in 0..draft.nodes.len() {
@@ -46,7 +48,10 @@ pub(super) fn add(draft: &mut Draft<'_>, loads: &[Wave]) {
         let mut said = by_role(draft, index, &mut list);
         if let Some(ports) = ports(draft, index, loads) {
             set(&mut list, "net.ipv4.ip_local_port_range", ports, false);
-            said.push((format!("ip_local_port_range {ports}"), "the load needs more ports than the kernel's range has"));
+            said.push((
+                format!("ip_local_port_range {ports}"),
+                "the load needs more ports than the kernel's range has",
+            ));
         }
         for (key, value) in arp::sysctls(draft, index) {
             set(&mut list, key, value, false);
@@ -82,8 +87,12 @@ fn baseline_of(node: &Node, v6: bool) -> Vec<Sysctl> {
     // Changing `ip_forward` resets other keys of all interfaces, so it comes first.
     put("net.ipv4.ip_forward".to_owned(), "0");
     put("net.ipv4.icmp_ratelimit".to_owned(), "0");
-    let devices: Vec<String> =
-        node.interfaces.iter().filter(|i| i.kind != LinkKind::Loopback).map(|i| i.name.as_str().replace('.', "/")).collect();
+    let devices: Vec<String> = node
+        .interfaces
+        .iter()
+        .filter(|i| i.kind != LinkKind::Loopback)
+        .map(|i| i.name.as_str().replace('.', "/"))
+        .collect();
     if v6 {
         put("net.ipv6.conf.all.disable_ipv6".to_owned(), "0");
         for device in ["all", "default"].into_iter().chain(devices.iter().map(String::as_str)) {

@@ -16,7 +16,11 @@ const DEADLINE_MS: u64 = 5000;
 pub(super) fn timeline(draft: &mut Draft<'_>, waves: &[Wave]) -> Result<Vec<TimedAct>, CompileError> {
     if draft.scenario.timeline.is_empty() {
         if draft.scenario.load.is_none() {
-            draft.imply("lab", "a load of 20 requests, 4 at once, from every client in turn", "no load and no timeline is stated");
+            draft.imply(
+                "lab",
+                "a load of 20 requests, 4 at once, from every client in turn",
+                "no load and no timeline is stated",
+            );
         }
         return waves.iter().map(|wave| load(draft, wave, None)).collect();
     }
@@ -133,7 +137,13 @@ fn elsewhere(draft: &Draft<'_>, action: &Action) -> Result<Option<Act>, CompileE
         Action::SetNeighbour { node, address, mac, permanent } => {
             let interface = draft.towards(node, *address)?;
             let mac = neighbours::mac(draft, node, &interface, mac, *address)?;
-            Act::SetNeighbour { node: known(node)?, interface, address: *address, mac, permanent: permanent.unwrap_or(true) }
+            Act::SetNeighbour {
+                node: known(node)?,
+                interface,
+                address: *address,
+                mac,
+                permanent: permanent.unwrap_or(true),
+            }
         }
         Action::GratuitousArp { node, interface, address, mac } => {
             let address = address.unwrap_or(draft.vips[0]);
@@ -216,7 +226,8 @@ fn waited(draft: &Draft<'_>, said: &spec::Condition) -> Result<Condition, Compil
         }
         spec::Condition::Connections { node, at_least } => {
             let first = || draft.with_role(crate::base::Role::Director).next().map(|n: &Node| n.name.clone());
-            let unknown = || CompileError::UnknownNode { node: "of a Director".to_owned(), what: "connections".to_owned() };
+            let unknown =
+                || CompileError::UnknownNode { node: "of a Director".to_owned(), what: "connections".to_owned() };
             let node = node.clone().or_else(first).ok_or_else(unknown)?;
             Condition::Connections { node, at_least: *at_least }
         }
