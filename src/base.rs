@@ -2,11 +2,15 @@
 //!
 //! Owns: types whose values are legal once they exist. Refuses: input and output of any kind.
 
+pub mod error;
+pub mod load;
 pub mod lvs;
 pub mod mac;
 pub mod name;
 pub mod verdict;
 
+pub use error::error_chain;
+pub use load::LoadMode;
 pub use lvs::{Forwarding, Protocol, Role, SCHEDULERS, ServiceId};
 pub use mac::Mac;
 pub use name::{IfName, NodeName};

@@ -6,6 +6,8 @@
 //!
 //! A frame is four bytes, big-endian, the length of the JSON that follows; at most [`LIMIT_BYTES`].
 
+pub mod boot;
+
 use std::io::{self, Read, Write};
 
 use serde::de::DeserializeOwned;
@@ -13,12 +15,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::facts::NodeFacts;
 use crate::facts::run::{Acted, CaptureStats, Ran};
-use crate::plan::Plan;
 
 /// The version of these messages; both ends are one binary, so they differ only by mistake.
 pub const VERSION: u32 = 1;
 
-/// The largest message, in bytes.
+/// The largest command, in bytes. The serial line of User-Mode Linux (6.1) holds 4096 bytes that were not read yet; past
+/// that it throttles its input (`line_throttle` in `arch/um/drivers/line.c`) and never hears of any again. So outside
+/// sends one small command at a time, and what is large goes by a file.
+pub const COMMAND_LIMIT_BYTES: usize = 3072;
+
+/// The largest event, in bytes.
 pub const LIMIT_BYTES: usize = 256 << 20;
 
 /// What outside asks for.
@@ -27,8 +33,8 @@ pub const LIMIT_BYTES: usize = 256 << 20;
 pub enum Command {
     /// Build the lab and start capturing. Answered by [`Event::Built`] or [`Event::Failed`].
     Build {
-        /// What to build.
-        plan: Box<Plan>,
+        /// The file with the [`crate::plan::Plan`] as JSON, at a path that is the same outside and inside.
+        plan: String,
         /// How.
         options: BuildOptions,
     },
@@ -40,6 +46,11 @@ pub enum Command {
     StopCapture,
     /// Take the lab down. Answered by [`Event::TornDown`].
     TearDown,
+    /// Run a program beside the lab, in the guest itself. Answered by [`Event::Executed`].
+    Execute {
+        /// The program and its arguments.
+        argv: Vec<String>,
+    },
     /// Leave. Not answered.
     Halt,
 }
@@ -87,8 +98,21 @@ pub enum Event {
         /// How long it took.
         timing: Timing,
     },
+    /// A program has ended.
+    Executed(Executed),
     /// A command failed.
     Failed(Failure),
+}
+
+/// What a program came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Executed {
+    /// Its exit status; 128 and the signal's number where one ended it.
+    pub status: i32,
+    /// What it wrote to its standard output.
+    pub stdout: String,
+    /// What it wrote to its standard error.
+    pub stderr: String,
 }
 
 /// A measured duration.

@@ -1,1 +1,218 @@
-//! (to come)
+//! The command line: words in, an exit code out. Only this layer prints.
+//!
+//! stdout is the result, stderr everything else.
+
+pub mod doctor;
+pub mod exit;
+pub mod explain;
+pub mod inside;
+pub mod interrupt;
+pub mod kernel;
+pub mod progress;
+pub mod run;
+pub mod select;
+pub mod show;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+pub use exit::Exit;
+
+/// LVS Direct Routing labs on real kernels, proven frame by frame.
+#[derive(Debug, Parser)]
+#[command(name = "drlab", version, after_help = exit::HELP, max_term_width = 110)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run scenarios and prove them
+    #[command(after_help = "\
+Examples:
+  drlab run lvs-dr                          a shipped scenario
+  drlab run my.toml --out results           a file of yours; everything is kept below results/
+  drlab run 'arp/*' schedulers --format junit > junit.xml")]
+    Run(RunArguments),
+    /// Print what a scenario comes to, with all that its roles imply
+    #[command(after_help = "Example:\n  drlab plan lvs-dr")]
+    Plan {
+        /// A shipped scenario's name, or a file
+        scenario: String,
+        /// How it is printed
+        #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
+        format: PlanFormat,
+    },
+    /// List the shipped scenarios
+    List,
+    /// Explain a check or a root cause; without one, list them
+    #[command(after_help = "Example:\n  drlab explain mac-rewrite")]
+    Explain {
+        /// Its id
+        id: Option<String>,
+    },
+    /// Print the JSON Schema of scenario files, or their reference
+    Schema {
+        /// The reference in Markdown instead
+        #[arg(long)]
+        reference: bool,
+    },
+    /// Tell what this machine can do, what it can't, and what would change that
+    Doctor {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Manage the User-Mode Linux kernels that hold labs
+    Kernel {
+        #[command(subcommand)]
+        command: KernelCommand,
+    },
+    /// What runs under the lab's kernel; started by drlab itself
+    #[command(hide = true)]
+    Inside {
+        /// How it was started: `uml` or `host`
+        #[arg(long)]
+        boot: String,
+        /// Under `uml`: where outside left what is to be known
+        #[arg(long)]
+        boot_file: Option<PathBuf>,
+        /// Under `host`: the channel's descriptor
+        #[arg(long)]
+        channel: Option<i32>,
+        /// What the kernel adds to its first process's arguments
+        #[arg(hide = true)]
+        from_kernel: Vec<String>,
+    },
+}
+
+/// What `drlab run` takes.
+#[derive(Debug, clap::Args)]
+pub struct RunArguments {
+    /// Shipped scenarios by name, folder or pattern; files or folders of yours
+    #[arg(required = true, value_name = "SCENARIO")]
+    scenarios: Vec<String>,
+    /// What holds the lab
+    #[arg(long, value_enum, default_value_t = SubstrateChoice::Auto, env = "DRLAB_SUBSTRATE")]
+    substrate: SubstrateChoice,
+    /// Keep report.json, junit.xml, report.txt and capture.pcapng in DIR/<scenario>/
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// What is printed
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    format: ReportFormat,
+    /// Print the whole report of each scenario also where several run
+    #[arg(long)]
+    full: bool,
+    /// How many labs run at once; one for each processor where not said
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: Option<u16>,
+    /// Show no progress
+    #[arg(long, short)]
+    quiet: bool,
+    /// Memory of a User-Mode Linux guest, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(64..=65536))]
+    memory: u32,
+}
+
+/// What holds the lab.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SubstrateChoice {
+    /// `host` for root on a kernel with IPVS, else `uml`
+    Auto,
+    /// This kernel, in namespaces of its own; needs root and `ip_vs`
+    Host,
+    /// User-Mode Linux: a real kernel as an ordinary process; needs nothing
+    Uml,
+}
+
+/// What `drlab run` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// For people
+    Text,
+    /// One JSON document, or an array where several scenarios run
+    Json,
+    /// `JUnit` XML
+    Junit,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PlanFormat {
+    /// For people
+    Text,
+    /// The plan as JSON
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum KernelCommand {
+    /// List the kernels that are there
+    List,
+    /// Fetch the distribution's user-mode-linux package into the cache, without root
+    Fetch,
+    /// Print the path of the kernel that would be used
+    Path,
+    /// Boot the kernel and run a command in it as root, over a read-only view of this machine
+    #[command(after_help = "Example:\n  drlab kernel run -- uname -a")]
+    Run {
+        /// A folder that the command may write to; the same path inside
+        #[arg(long, value_name = "DIR")]
+        writable: Option<PathBuf>,
+        /// Memory in MiB
+        #[arg(long, value_name = "MIB", default_value_t = 512)]
+        memory: u32,
+        /// The command
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
+}
+
+/// Runs the program with the process's own arguments.
+pub fn main() -> Exit {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let wanted = !error.use_stderr();
+            // Nothing is left to tell where the terminal is gone.
+            drop(error.print());
+            return if wanted { Exit::AsExpected } else { Exit::Usage };
+        }
+    };
+    match arguments.command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Plan { scenario, format } => show::plan(&scenario, format == PlanFormat::Json),
+        Command::List => show::list(),
+        Command::Explain { id } => show::explain(id.as_deref()),
+        Command::Schema { reference } => show::schema(reference),
+        Command::Doctor { json } => doctor::doctor(json),
+        Command::Kernel { command } => match command {
+            KernelCommand::List => kernel::list(),
+            KernelCommand::Fetch => kernel::fetch(),
+            KernelCommand::Path => kernel::path(),
+            KernelCommand::Run { writable, memory, command } => kernel::run(writable.as_deref(), memory, command),
+        },
+        Command::Inside { boot, boot_file, channel, .. } => inside::inside(&boot, boot_file, channel),
+    }
+}
+
+/// Prints a result. A reader that has gone away is not an error.
+pub(crate) fn print(text: &str) {
+    let mut stdout = anstream::stdout().lock();
+    // The only errors here are those of a reader that went away.
+    drop(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));
+}
+
+/// Prints a message for people.
+pub(crate) fn complain(text: &str) {
+    drop(writeln!(io::stderr().lock(), "{text}"));
+}
+
+/// An error and its causes, for people.
+pub(crate) fn complain_of(error: &dyn std::error::Error) {
+    let chain = crate::base::error_chain(error);
+    complain(&format!("drlab: {}", chain.join("\n  caused by: ")));
+}

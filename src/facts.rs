@@ -4,6 +4,7 @@
 //! opinion on them. What could not be read is listed in [`NodeFacts::unread`], never left out silently.
 
 pub mod run;
+pub mod statements;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -36,6 +37,24 @@ pub struct NodeFacts {
     pub counters: BTreeMap<String, u64>,
     /// What could not be read, and why.
     pub unread: Vec<Unread>,
+}
+
+impl NodeFacts {
+    /// Facts of a node of which nothing has been read.
+    pub fn unread(node: NodeName) -> Self {
+        Self {
+            node,
+            links: Vec::new(),
+            addresses: Vec::new(),
+            routes: Vec::new(),
+            neighbours: Vec::new(),
+            sysctls: BTreeMap::new(),
+            arptables: None,
+            ipvs: None,
+            counters: BTreeMap::new(),
+            unread: Vec::new(),
+        }
+    }
 }
 
 /// A fact that was wanted and not had.

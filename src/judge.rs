@@ -3,17 +3,28 @@
 //! Owns: the checks (each a file under `checks/`), the rules (each a file under `rules/`). Refuses: files, plans,
 //! clocks. Errs towards Undecided: what was not seen is not Held.
 
+mod askers;
 pub mod case;
+pub mod census;
 pub mod checks;
+mod host;
+pub mod ladder;
 pub mod rules;
+mod schedule;
+mod tally;
+#[cfg(test)]
+mod testlab;
+mod traffic;
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::{IfName, NodeName, Verdict};
 use crate::facts::NodeFacts;
 use crate::facts::run::{CaptureStats, Ran};
-use crate::trace::Trace;
+use crate::trace::{Frame, Trace};
 pub use case::Case;
+pub use census::{CensusEntry, census};
+pub use ladder::{LadderRung, ladder};
 
 /// Everything that a check or a rule may look at.
 #[derive(Debug, Clone, Copy)]
@@ -88,4 +99,47 @@ pub struct Finding {
     pub mend: Vec<String>,
     /// The kernel document, source or RFC that says so.
     pub source: String,
+}
+
+impl<'a> Input<'a> {
+    /// What was known of the node before the timeline; what was known after it where that is all there is.
+    pub fn facts(&self, node: &NodeName) -> Option<&'a NodeFacts> {
+        let of = |all: &'a [NodeFacts]| all.iter().find(|f| f.node == *node);
+        of(self.before).or_else(|| of(self.after))
+    }
+
+    /// What was known of the node after the timeline.
+    pub fn facts_after(&self, node: &NodeName) -> Option<&'a NodeFacts> {
+        self.after.iter().find(|f| f.node == *node)
+    }
+
+    /// How many of the node's frames the capture lost.
+    pub fn lost(&self, node: &NodeName) -> u64 {
+        self.capture.dropped.get(node).copied().unwrap_or(0)
+    }
+}
+
+impl Evidence {
+    /// A frame that shows something.
+    pub fn frame(trace: &Trace, frame: &Frame, what: impl Into<String>) -> Self {
+        Self { what: what.into(), frame: Some(FrameRef::to(trace, frame)), fact: None }
+    }
+
+    /// A fact that shows something: which node it was read on and what it says.
+    pub fn fact(what: impl Into<String>, fact: impl Into<String>) -> Self {
+        Self { what: what.into(), frame: None, fact: Some(fact.into()) }
+    }
+
+    /// Something that a result other than a frame or a fact shows.
+    pub fn told(what: impl Into<String>) -> Self {
+        Self { what: what.into(), frame: None, fact: None }
+    }
+}
+
+impl FrameRef {
+    /// Where the frame stands in the capture file.
+    pub fn to(trace: &Trace, frame: &Frame) -> Self {
+        let vantage = trace.vantages.get(frame.vantage).map(ToString::to_string).unwrap_or_default();
+        Self { vantage, frame: frame.number }
+    }
 }

@@ -1,1 +1,212 @@
-//! (to come)
+//! Outside's hand on a lab: a kernel that was started, and what can be asked of `drlab inside` in it.
+//!
+//! Owns: the order of questions and answers, and what a silence means. Building, running, reading and taking down are
+//! acts of their own, so that a lab can stay up between them; [`once`] is the pass that does them all and judges.
+
+pub mod assemble;
+pub mod once;
+
+use std::fs::File;
+use std::io::{self, BufWriter};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::channel::{BuildOptions, Command, Event, Executed, Failure, FailureKind, Timing};
+use crate::facts::NodeFacts;
+use crate::facts::run::{Acted, CaptureStats, Ran};
+use crate::plan::Plan;
+use crate::substrate::{self, Guest, GuestError, StartError, StartOptions, Substrate};
+
+/// Why a lab could not be had, or was lost.
+#[derive(Debug, thiserror::Error)]
+pub enum LabError {
+    /// No kernel for it.
+    #[error("could not start a kernel for the lab")]
+    Start(#[from] StartError),
+    /// The plan can't be handed over.
+    #[error("could not write {}", .path.display())]
+    Plan {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Inside says that a command failed.
+    #[error("{}", .0.chain.join("\n  caused by: "))]
+    Failed(Failure),
+    /// The guest went away or fell silent in the middle.
+    #[error("the lab was lost while {doing}")]
+    Lost {
+        /// What was asked of it.
+        doing: &'static str,
+        /// What became of it, with its last console lines.
+        source: GuestError,
+    },
+    /// Inside answered something else than what was asked.
+    #[error("`drlab inside` answered out of turn while {doing}: {got}")]
+    OutOfTurn {
+        /// What was asked of it.
+        doing: &'static str,
+        /// What came.
+        got: String,
+    },
+}
+
+impl LabError {
+    /// Whether the machine lacks something, rather than the lab being at fault.
+    pub fn is_lack(&self) -> bool {
+        match self {
+            Self::Start(error) => !matches!(error, StartError::NoHello { .. }),
+            Self::Failed(failure) => failure.kind == FailureKind::Lacking,
+            Self::Plan { .. } | Self::Lost { .. } | Self::OutOfTurn { .. } => false,
+        }
+    }
+}
+
+/// How long inside may be silent while it does something; every act and every step of a build says a word.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// How long a kernel may take to stop.
+const HALT: Duration = Duration::from_secs(5);
+
+/// What is told while something is under way.
+pub trait Watcher {
+    /// Something began.
+    fn progress(&mut self, what: &str);
+    /// An act of the timeline is done.
+    fn acted(&mut self, _acted: &Acted) {}
+}
+
+/// A kernel with `drlab inside` in it.
+#[derive(Debug)]
+pub struct Lab {
+    guest: Guest,
+}
+
+impl Lab {
+    /// Starts a kernel, or namespaces on this one, and waits for inside's first word.
+    ///
+    /// # Errors
+    /// [`LabError::Start`].
+    pub fn start(kind: Substrate, options: &StartOptions) -> Result<Self, LabError> {
+        Ok(Self { guest: substrate::start(kind, options)? })
+    }
+
+    /// The guest itself.
+    pub fn guest(&self) -> &Guest {
+        &self.guest
+    }
+
+    /// Builds what the plan says and begins to capture.
+    ///
+    /// # Errors
+    /// [`LabError`].
+    pub fn build(&mut self, plan: &Plan, options: BuildOptions, watcher: &mut dyn Watcher) -> Result<Timing, LabError> {
+        let path = Path::new(&options.output).join("plan.json");
+        let failed = |source| LabError::Plan { path: path.clone(), source };
+        let file = File::create(&path).map_err(failed)?;
+        serde_json::to_writer(BufWriter::new(file), plan).map_err(|error| failed(error.into()))?;
+        let plan = path.display().to_string();
+        self.ask("the lab was built", &Command::Build { plan, options })?;
+        self.await_event("the lab was built", watcher, |event| match event {
+            Event::Built(timing) => Ok(timing),
+            other => Err(other),
+        })
+    }
+
+    /// Reads the facts of every node, in the plan's order.
+    ///
+    /// # Errors
+    /// [`LabError`].
+    pub fn facts(&mut self, watcher: &mut dyn Watcher) -> Result<Vec<NodeFacts>, LabError> {
+        self.ask("facts were read", &Command::ReadFacts)?;
+        self.await_event("facts were read", watcher, |event| match event {
+            Event::Facts(facts) => Ok(facts),
+            other => Err(other),
+        })
+    }
+
+    /// Runs the plan's timeline and probes; each act that is done is told to the watcher.
+    ///
+    /// # Errors
+    /// [`LabError`].
+    pub fn run(&mut self, watcher: &mut dyn Watcher) -> Result<Ran, LabError> {
+        self.ask("the timeline ran", &Command::Run)?;
+        self.await_event("the timeline ran", watcher, |event| match event {
+            Event::Ran(ran) => Ok(ran),
+            other => Err(other),
+        })
+    }
+
+    /// Stops capturing; afterwards the raw capture is whole.
+    ///
+    /// # Errors
+    /// [`LabError`].
+    pub fn stop_capture(&mut self, watcher: &mut dyn Watcher) -> Result<CaptureStats, LabError> {
+        self.ask("the capture was stopped", &Command::StopCapture)?;
+        self.await_event("the capture was stopped", watcher, |event| match event {
+            Event::Captured(stats) => Ok(stats),
+            other => Err(other),
+        })
+    }
+
+    /// Takes the lab down and ends its kernel; what remained of it, a line each.
+    ///
+    /// # Errors
+    /// [`LabError`].
+    pub fn tear_down(mut self, watcher: &mut dyn Watcher) -> Result<Vec<String>, LabError> {
+        self.ask("the lab was taken down", &Command::TearDown)?;
+        let left = self.await_event("the lab was taken down", watcher, |event| match event {
+            Event::TornDown { left, .. } => Ok(left),
+            other => Err(other),
+        })?;
+        self.guest.halt(HALT).map_err(|source| LabError::Lost { doing: "the lab's kernel was stopped", source })?;
+        Ok(left)
+    }
+
+    /// Runs a program in the guest, outside of any node; its exit status and output.
+    ///
+    /// # Errors
+    /// [`LabError`].
+    pub fn execute(&mut self, argv: Vec<String>) -> Result<Executed, LabError> {
+        self.ask("a program ran", &Command::Execute { argv })?;
+        self.await_event("a program ran", &mut Silent, |event| match event {
+            Event::Executed(executed) => Ok(executed),
+            other => Err(other),
+        })
+    }
+
+    fn ask(&mut self, doing: &'static str, command: &Command) -> Result<(), LabError> {
+        self.guest.send(command).map_err(|source| LabError::Lost { doing, source })
+    }
+
+    fn await_event<T>(
+        &mut self,
+        doing: &'static str,
+        watcher: &mut dyn Watcher,
+        wanted: impl Fn(Event) -> Result<T, Event>,
+    ) -> Result<T, LabError> {
+        loop {
+            match self.guest.receive(SILENCE).map_err(|source| LabError::Lost { doing, source })? {
+                Event::Progress(what) => watcher.progress(&what),
+                Event::Acted(acted) => watcher.acted(&acted),
+                Event::Failed(failure) => return Err(LabError::Failed(failure)),
+                other => match wanted(other) {
+                    Ok(value) => return Ok(value),
+                    Err(other) => {
+                        let got = format!("{other:?}").chars().take(80).collect();
+                        return Err(LabError::OutOfTurn { doing, got });
+                    }
+                },
+            }
+        }
+    }
+}
+
+/// A watcher that tells nobody.
+#[derive(Debug, Clone, Copy)]
+pub struct Silent;
+
+impl Watcher for Silent {
+    fn progress(&mut self, _: &str) {}
+}

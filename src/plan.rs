@@ -23,6 +23,7 @@ mod probes;
 mod routes;
 mod segments;
 mod servers;
+pub mod statements;
 pub mod sysctls;
 mod timeline;
 mod vip;

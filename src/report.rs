@@ -1,6 +1,25 @@
 //! One run's report: a single value from which text, JSON and JUnit are rendered.
 //!
-//! Owns: the report's content and its renderers. Refuses: computing anything in a renderer.
+//! Owns: the report's content and its renderers. Refuses: computing anything in a renderer; whoever makes a [`Report`]
+//! puts into it all that is shown. Every text in it may come from a lab or a capture, so renderers write control
+//! characters out.
+//!
+//! The renderers: [`text`] for one run at a terminal and in `report.txt`, [`summary`] for several, [`json`] for programs,
+//! [`junit`] for CI. A new one is a file beside them with a `render` function over `&Report` or `&[Report]`.
+
+pub mod json;
+pub mod junit;
+mod ladder;
+mod page;
+mod picture;
+mod proof;
+#[cfg(test)]
+mod sample;
+pub mod style;
+pub mod summary;
+mod table;
+pub mod text;
+mod traffic;
 
 use std::collections::BTreeMap;
 
@@ -9,7 +28,9 @@ use serde::{Deserialize, Serialize};
 use crate::base::{Mac, NodeName, Role, Verdict};
 use crate::facts::NodeFacts;
 use crate::facts::run::Acted;
-use crate::judge::{CheckResult, Finding, FrameRef};
+pub use crate::judge::{CensusEntry, LadderRung};
+use crate::judge::{CheckResult, Finding};
+pub use style::Style;
 
 /// The version of `report.json`.
 pub const SCHEMA: &str = "drlab-report/1";
@@ -178,43 +199,6 @@ pub struct TopologyMember {
     pub addresses: Vec<String>,
     /// Where the node has the VIP, as `lo:0` or `eth0`.
     pub vip_on: Vec<String>,
-}
-
-/// One hop of the ladder.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LadderRung {
-    /// The frame.
-    #[serde(flatten)]
-    pub frame: FrameRef,
-    /// Microseconds since the ladder's first frame.
-    pub at_us: u64,
-    /// `out` or `in`.
-    pub direction: String,
-    /// Source and destination MAC with their owners, as `02:d1:… (director:eth0)`.
-    pub macs: (String, String),
-    /// The packet in a few words, as `SYN 203.0.113.2:40000 > 172.16.0.66:80`.
-    pub packet: String,
-    /// TTL or hop limit.
-    pub ttl: u8,
-    /// What differs from the rung before, as `source MAC`, `TTL 63→62`, with the byte offsets in the frame.
-    pub changed: Vec<String>,
-}
-
-/// Who answered for a VIP on a segment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CensusEntry {
-    /// The VIP.
-    pub vip: String,
-    /// The segment.
-    pub segment: String,
-    /// Who asked, and how often.
-    pub asked: BTreeMap<String, u64>,
-    /// Who answered, with which MAC, how often: `director (02:d1:…)`.
-    pub answered: BTreeMap<String, u64>,
-    /// Gratuitous announcements, by sender.
-    pub gratuitous: BTreeMap<String, u64>,
-    /// ARP requests with the VIP as sender, by sender.
-    pub leaked: BTreeMap<String, u64>,
 }
 
 /// Facts before and after.

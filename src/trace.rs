@@ -1,14 +1,20 @@
 //! All frames of a run in the order of time, and the journeys that they make up.
 //!
-//! Owns: merging, numbering, recognising one packet at every hop. Refuses: judging.
+//! Owns: merging, numbering, recognising one packet at every hop. Refuses: judging. Errs towards two journeys where one
+//! packet and a repetition of it can't be told apart; a frame is never in more than one.
 
+pub mod connection;
+pub mod file;
 pub mod journey;
 
 use std::fmt;
 
 use crate::base::{IfName, NodeName};
-use crate::wire::frame::Decoded;
-pub use journey::Journey;
+pub use crate::wire::frame::Direction;
+use crate::wire::frame::{Body, Decoded, Ip, Transport};
+pub use connection::{Connection, Connections, Ends};
+pub use file::{Recorded, TraceError};
+pub use journey::{Crossing, Journey};
 
 /// An interface that was captured.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,15 +31,19 @@ impl fmt::Display for Vantage {
     }
 }
 
-/// Which way a frame went at its vantage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Direction {
-    /// Into the node.
-    In,
-    /// Out of the node.
-    Out,
-    /// The capture does not tell.
-    Unknown,
+/// A frame as it was captured, before it has a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawFrame {
+    /// Index into the vantages that it is given with.
+    pub vantage: usize,
+    /// Which way it went.
+    pub direction: Direction,
+    /// Nanoseconds since the epoch.
+    pub at_ns: u64,
+    /// Length on the wire in bytes; `data` may be shorter.
+    pub length: u32,
+    /// The bytes captured.
+    pub data: Vec<u8>,
 }
 
 /// One frame at one vantage.
@@ -55,6 +65,32 @@ pub struct Frame {
     pub decoded: Decoded,
 }
 
+impl Frame {
+    /// The IP packet, where the frame carries one.
+    pub fn ip(&self) -> Option<&Ip> {
+        self.decoded.ip()
+    }
+
+    /// Whether bytes of it are missing.
+    pub fn is_cut(&self) -> bool {
+        (self.data.len() as u64) < u64::from(self.length)
+    }
+
+    /// Whether it is ARP, or a neighbour solicitation or advertisement.
+    pub fn resolves_neighbours(&self) -> bool {
+        match &self.decoded.body {
+            Body::Arp(_) => true,
+            Body::Ip(ip) => {
+                matches!(
+                    ip.transport,
+                    Transport::NeighbourSolicitation { .. } | Transport::NeighbourAdvertisement { .. }
+                )
+            }
+            Body::Other(_) | Body::Malformed(_) => false,
+        }
+    }
+}
+
 /// All frames of a run.
 #[derive(Debug, Clone, Default)]
 pub struct Trace {
@@ -64,4 +100,81 @@ pub struct Trace {
     pub frames: Vec<Frame>,
     /// Packets over all their hops, in the order of their first frame. Only IP packets make journeys.
     pub journeys: Vec<Journey>,
+    /// For each frame the index of its journey.
+    journey_of: Vec<Option<u32>>,
+    connections: Connections,
 }
+
+impl Trace {
+    /// Orders, numbers and decodes frames and makes the journeys.
+    ///
+    /// Frames of the same nanosecond stay in the order in which they were given. Frames with a vantage that isn't in
+    /// the list are kept, but belong to no node. Takes time linear in the number of frames once they are in order.
+    pub fn build(vantages: Vec<Vantage>, frames: impl IntoIterator<Item = RawFrame>) -> Self {
+        let mut raw: Vec<RawFrame> = frames.into_iter().collect();
+        raw.sort_by_key(|f| f.at_ns);
+        let frames: Vec<Frame> = (1..)
+            .zip(raw)
+            .map(|(number, raw)| Frame {
+                number,
+                vantage: raw.vantage,
+                direction: raw.direction,
+                at_ns: raw.at_ns,
+                length: raw.length,
+                decoded: crate::wire::decode(&raw.data),
+                data: raw.data,
+            })
+            .collect();
+        let (journeys, journey_of) = journey::group(&vantages, &frames);
+        let connections = Connections::of(&frames);
+        Self { vantages, frames, journeys, journey_of, connections }
+    }
+
+    /// The frame with that number.
+    pub fn frame(&self, number: u32) -> Option<&Frame> {
+        self.frames.get(usize::try_from(number).ok()?.checked_sub(1)?)
+    }
+
+    /// Where a frame was captured.
+    pub fn vantage(&self, frame: &Frame) -> Option<&Vantage> {
+        self.vantages.get(frame.vantage)
+    }
+
+    /// The node where a frame was captured.
+    pub fn node(&self, frame: &Frame) -> Option<&NodeName> {
+        self.vantage(frame).map(|v| &v.node)
+    }
+
+    /// The frames at a vantage, in the order of time.
+    pub fn at(&self, vantage: &Vantage) -> impl Iterator<Item = &Frame> {
+        let wanted = self.vantages.iter().position(|v| v == vantage);
+        self.frames.iter().filter(move |f| Some(f.vantage) == wanted)
+    }
+
+    /// The frames at a node, in the order of time.
+    pub fn at_node(&self, node: &NodeName) -> impl Iterator<Item = &Frame> {
+        let wanted: Vec<bool> = self.vantages.iter().map(|v| v.node == *node).collect();
+        self.frames.iter().filter(move |f| wanted.get(f.vantage).copied().unwrap_or(false))
+    }
+
+    /// The journey that a frame is in; frames without IP are in none.
+    pub fn journey_of(&self, frame: &Frame) -> Option<&Journey> {
+        let index = self.journey_of.get(usize::try_from(frame.number).ok()?.checked_sub(1)?)?;
+        self.journeys.get(usize::try_from((*index)?).ok()?)
+    }
+
+    /// Who spoke with whom over TCP and UDP.
+    pub fn connections(&self) -> &Connections {
+        &self.connections
+    }
+
+    /// All ARP frames and neighbour solicitations and advertisements, in the order of time.
+    pub fn neighbour_frames(&self) -> impl Iterator<Item = &Frame> {
+        self.frames.iter().filter(|f| f.resolves_neighbours())
+    }
+}
+
+#[cfg(test)]
+mod frames;
+#[cfg(test)]
+mod tests;

@@ -3,5 +3,12 @@
 //! Owns: decoding of Ethernet, ARP, IPv4, IPv6, TCP, UDP, ICMP and NDP as far as a check looks at it, and pcapng.
 //! Refuses: meaning. A frame that can't be taken apart is [`frame::Body::Malformed`] with the reason, never a panic.
 
+pub mod compare;
+pub mod decode;
+pub mod fields;
 pub mod frame;
 pub mod pcapng;
+
+pub use compare::{Difference, Rewrite, difference};
+pub use decode::decode;
+pub use fields::Field;

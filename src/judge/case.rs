@@ -95,8 +95,45 @@ impl Case {
         self.stations.iter().find_map(|s| s.ports.iter().find(|p| p.mac == mac).map(|p| (s, p)))
     }
 
+    /// All whose MAC it is: several where a MAC was given twice.
+    pub fn owners(&self, mac: Mac) -> Vec<(&Station, &StationPort)> {
+        let ports = self.stations.iter().flat_map(|s| s.ports.iter().map(move |p| (s, p)));
+        ports.filter(|(_, p)| p.mac == mac).collect()
+    }
+
+    /// The MAC with the name of its owner, as `02:d1:00:00:01:00 (director:eth0)`.
+    pub fn name_of(&self, mac: Mac) -> String {
+        if mac == Mac::BROADCAST {
+            return format!("{mac} (everyone)");
+        }
+        match self.owner_of(mac) {
+            Some((station, port)) => format!("{mac} ({}:{})", station.node, port.interface),
+            None if mac.is_group() => format!("{mac} (a group)"),
+            None => format!("{mac} (nobody's)"),
+        }
+    }
+
     /// Whether the address is one of the VIPs.
     pub fn is_vip(&self, address: IpAddr) -> bool {
         self.vips.contains(&address)
+    }
+}
+
+impl Station {
+    /// Whether one of its interfaces has the address, VIPs included.
+    pub fn has(&self, address: IpAddr) -> bool {
+        self.ports.iter().any(|p| p.has(address))
+    }
+
+    /// Whether it has an interface in the segment.
+    pub fn is_on(&self, segment: &NodeName) -> bool {
+        self.ports.iter().any(|p| p.segment == *segment)
+    }
+}
+
+impl StationPort {
+    /// Whether the interface has the address.
+    pub fn has(&self, address: IpAddr) -> bool {
+        self.addresses.iter().any(|a| a.addr() == address)
     }
 }

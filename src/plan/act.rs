@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use super::{Destination, Service};
+pub use crate::base::LoadMode;
 use crate::base::{IfName, Mac, NodeName, Protocol, ServiceId};
 
 /// One step of the timeline.
@@ -218,16 +219,6 @@ pub enum Condition {
         /// How many.
         at_least: u32,
     },
-}
-
-/// How connections are used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum LoadMode {
-    /// Every request has a connection of its own, so that each one is scheduled.
-    PerRequest,
-    /// A client keeps its connection, cookies and redirects, as a browser does.
-    KeepAlive,
 }
 
 /// A load: who asks whom for what, how often and how fast.

@@ -9,8 +9,7 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::base::{Forwarding, IfName, Mac, NodeName, Protocol, Role, Verdict};
-use crate::plan::LoadMode;
+use crate::base::{Forwarding, IfName, LoadMode, Mac, NodeName, Protocol, Role, Verdict};
 
 /// A whole scenario.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -32,8 +31,10 @@ pub struct Scenario {
     #[serde(default)]
     pub arp_cure: Option<ArpCure>,
     /// Broadcast domains by name.
+    #[schemars(extend("propertyNames" = { "type": "string", "format": "node-name" }))]
     pub segments: IndexMap<NodeName, Segment>,
     /// Nodes by name, in order.
+    #[schemars(extend("propertyNames" = { "type": "string", "format": "node-name" }))]
     pub nodes: IndexMap<NodeName, Node>,
     /// Virtual services. Without one: TCP port 80 of the first VIP with every real server, scheduler `rr`.
     #[serde(default)]
@@ -55,6 +56,7 @@ pub struct Scenario {
 /// One value, or a list of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
+#[schemars(inline)]
 pub enum OneOrMany<T> {
     /// One.
     One(T),
@@ -126,8 +128,9 @@ pub struct Node {
     pub mac: Option<Mac>,
     /// Its interfaces by name, instead of the shorthand.
     #[serde(default)]
+    #[schemars(extend("propertyNames" = { "type": "string", "format": "interface-name" }))]
     pub interfaces: IndexMap<IfName, Interface>,
-    /// The default gateway, `none`, or not said: the segment's router.
+    /// The default gateway: an address, a node's name, `none`, or not said: the segment's router.
     #[serde(default)]
     pub gateway: Option<OneOrMany<String>>,
     /// Further routes.
@@ -357,7 +360,7 @@ pub struct Timeouts {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Serve {
-    /// Its name in the timeline; `http` or `udp` with the port where not said.
+    /// Its name in the timeline; `http-80` or `udp-53` after its port where not said.
     #[serde(default)]
     pub name: Option<String>,
     /// `tcp` (HTTP/1.1) where not said, `udp` for an echo.
@@ -631,6 +634,7 @@ pub enum Condition {
         /// From where.
         node: NodeName,
         /// Address and port.
+        #[schemars(with = "String", extend("format" = "socket-address"))]
         at: std::net::SocketAddr,
     },
     /// A sysctl has a value.
@@ -674,6 +678,7 @@ pub struct Expect {
     pub findings: Vec<String>,
     /// Answers per real server: a number, or smallest and largest.
     #[serde(default)]
+    #[schemars(extend("propertyNames" = { "type": "string", "format": "node-name" }))]
     pub share: BTreeMap<NodeName, Share>,
 }
 

@@ -4,6 +4,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::base::Mac;
 
+/// Which way a frame went at its vantage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// Into the node.
+    In,
+    /// Out of the node.
+    Out,
+    /// The capture does not tell.
+    Unknown,
+}
+
 /// A frame's parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decoded {
@@ -24,7 +35,7 @@ pub enum Body {
     Arp(Arp),
     /// IPv4 or IPv6.
     Ip(Ip),
-    /// Another EtherType.
+    /// Another `EtherType`.
     Other(u16),
     /// Cut short or nonsense.
     Malformed(String),
@@ -89,7 +100,7 @@ pub enum Transport {
     Tcp(Tcp),
     /// UDP.
     Udp(Udp),
-    /// ICMP or ICMPv6 that is not neighbour discovery.
+    /// ICMP of either version that is not neighbour discovery.
     Icmp {
         /// Type.
         kind: u8,
@@ -204,6 +215,15 @@ impl Decoded {
 }
 
 impl Ip {
+    /// The packet that is not a wrapping of another: itself, unless it carries IP in IP.
+    pub fn innermost(&self) -> &Self {
+        let mut ip = self;
+        while let Transport::Encapsulated(inner) = &ip.transport {
+            ip = inner;
+        }
+        ip
+    }
+
     /// The TCP header, where there is one.
     pub fn tcp(&self) -> Option<&Tcp> {
         match &self.transport {

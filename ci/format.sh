@@ -1,0 +1,3 @@
+#!/usr/bin/env bash
+# Every file is formatted.
+exec cargo fmt --check

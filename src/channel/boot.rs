@@ -1,0 +1,16 @@
+//! What outside leaves in a file for `drlab inside` to find when it is the first process of a guest.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// What the first process of a guest has to know before it can say hello.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BootFile {
+    /// The one folder of the machine that the guest may write to; it has the same path inside.
+    pub output: PathBuf,
+    /// The folder with the kernel's `modules.dep`, where the kernel has modules.
+    pub modules: Option<PathBuf>,
+    /// Folders that must stay visible inside even where they lie below `/tmp` or `/run`.
+    pub visible: Vec<PathBuf>,
+}

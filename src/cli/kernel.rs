@@ -1,0 +1,146 @@
+//! `drlab kernel`: the User-Mode Linux kernels that hold labs.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Exit, complain, complain_of, print};
+use crate::channel::{Command, Event};
+use crate::substrate::cache::RunFolder;
+use crate::substrate::{self, Cache, Kernel, KernelError, StartOptions, Substrate, kernels};
+
+/// How long a command in a guest may take; it says nothing until it ends.
+const COMMAND_WITHIN: Duration = Duration::from_secs(24 * 3600);
+
+/// How long a guest may take to switch itself off.
+const HALT_WITHIN: Duration = Duration::from_secs(10);
+
+/// Prints the kernels that are there, the one that would be taken first.
+pub fn list() -> Exit {
+    told(Cache::locate().map_err(KernelError::from).and_then(|cache| kernels::list(&cache)), |kernels| table(&kernels))
+}
+
+/// Fetches the distribution's kernel and prints where it is.
+pub fn fetch() -> Exit {
+    let fetched = Cache::locate()
+        .map_err(KernelError::from)
+        .and_then(|cache| kernels::fetch(&cache, &mut |line| complain(&format!("drlab: {line}"))));
+    told(fetched, |kernel| format!("{}\n", kernel.image.display()))
+}
+
+/// Prints the path of the kernel that would be taken.
+pub fn path() -> Exit {
+    let chosen = Cache::locate().map_err(KernelError::from).and_then(|cache| kernels::chosen(&cache));
+    told(chosen, |kernel| format!("{}\n", kernel.image.display()))
+}
+
+/// Boots the kernel, runs a command in it, and passes its output and exit status on.
+pub fn run(writable: Option<&Path>, memory_mib: u32, argv: Vec<String>) -> Exit {
+    match run_in_guest(writable, memory_mib, argv) {
+        Ok(exit) => exit,
+        Err(error) => {
+            complain_of(&*error);
+            Exit::Lacking
+        }
+    }
+}
+
+fn run_in_guest(
+    writable: Option<&Path>,
+    memory_mib: u32,
+    argv: Vec<String>,
+) -> Result<Exit, Box<dyn std::error::Error>> {
+    let cache = Cache::locate()?;
+    let kernel = kernels::chosen_or_fetched(&cache, &mut |line| complain(&format!("drlab: {line}")))?;
+    // Without a folder to write to the guest gets one that goes away with it.
+    let own = writable.is_none().then(|| RunFolder::make(&cache)).transpose()?;
+    let output = writable.or(own.as_ref().map(RunFolder::path)).unwrap_or(Path::new("/nonexistent"));
+    let options = StartOptions { memory_mib, kernel: Some(kernel), ..StartOptions::new(output) };
+    let guest = substrate::start(Substrate::Uml, &options)?;
+    guest.send(&Command::Execute { argv })?;
+    let exit = loop {
+        match guest.receive(COMMAND_WITHIN)? {
+            Event::Executed(executed) => {
+                print(&executed.stdout);
+                if !executed.stderr.is_empty() {
+                    complain(executed.stderr.trim_end());
+                }
+                if executed.status != 0 {
+                    complain(&format!("drlab: the command ended with status {}", executed.status));
+                }
+                break if executed.status == 0 { Exit::AsExpected } else { Exit::Broken };
+            }
+            Event::Failed(failure) => {
+                complain(&format!("drlab: {}", failure.chain.join("\n  caused by: ")));
+                break Exit::Lab;
+            }
+            _ => {}
+        }
+    };
+    guest.halt(HALT_WITHIN)?;
+    Ok(exit)
+}
+
+fn told<T>(result: Result<T, KernelError>, text: impl FnOnce(T) -> String) -> Exit {
+    match result {
+        Ok(value) => {
+            print(&text(value));
+            Exit::AsExpected
+        }
+        Err(error) => {
+            complain_of(&error);
+            Exit::Lacking
+        }
+    }
+}
+
+/// The list as people read it.
+pub fn table(kernels: &[Kernel]) -> String {
+    if kernels.is_empty() {
+        return "No User-Mode Linux kernel is here. `drlab kernel fetch` fetches one, without root; \
+                `drlab run` does so by itself.\n"
+            .to_owned();
+    }
+    let width = kernels.iter().map(|kernel| kernel.name.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for (at, kernel) in kernels.iter().enumerate() {
+        let mark = if at == 0 { '*' } else { ' ' };
+        // Writing to a string can't fail.
+        drop(writeln!(text, "{mark} {:width$}  {} ({})", kernel.name, kernel.image.display(), kernel.origin));
+        if kernel.modules.is_none() {
+            drop(writeln!(text, "  {:width$}  has no modules beside it, so it must have everything built in", ""));
+        }
+    }
+    text.push_str("* is taken unless DRLAB_KERNEL names another\n");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::table;
+    use crate::substrate::Kernel;
+    use crate::substrate::kernels::Origin;
+
+    #[test]
+    fn the_list_marks_the_kernel_that_is_taken() {
+        let kernel = |version: &str, modules: Option<&str>, origin| Kernel {
+            name: format!("uml-{version}"),
+            version: version.into(),
+            image: format!("/cache/{version}/linux.uml").into(),
+            modules: modules.map(Into::into),
+            origin,
+        };
+        let text = table(&[
+            kernel("6.12.48", None, Origin::Named),
+            kernel("6.1.176", Some("/m"), Origin::Fetched("user-mode-linux_6.1um4_amd64".into())),
+        ]);
+        assert_snapshot!(text, @"");
+    }
+
+    #[test]
+    fn an_empty_list_says_how_to_get_one() {
+        assert!(table(&[]).contains("drlab kernel fetch"));
+    }
+}

@@ -1,0 +1,261 @@
+//! `drlab run`: scenarios in, reports out.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{fs, io, thread};
+
+use super::exit::Exit;
+use super::progress::Progress;
+use super::select::{self, Selected};
+use super::{ReportFormat, RunArguments, SubstrateChoice, complain, complain_of, interrupt, print};
+use crate::judge::{checks, rules};
+use crate::lab::Watcher;
+use crate::lab::once::{self, Ended, Settings};
+use crate::plan::{self, Plan};
+use crate::report::{self, Report};
+use crate::scenario;
+use crate::substrate::cache::RunFolder;
+use crate::substrate::packages::tools;
+use crate::substrate::{Abilities, Cache, Kernel, StartOptions, Substrate, kernels};
+
+/// Runs what the arguments say.
+pub fn run(arguments: &RunArguments) -> Exit {
+    let plans = match plans(&arguments.scenarios) {
+        Ok(plans) => plans,
+        Err(exit) => return exit,
+    };
+    interrupt::watch();
+    let progress = Mutex::new(Progress::new(arguments.quiet));
+    let ground = match prepare(arguments, &plans, &progress) {
+        Ok(ground) => ground,
+        Err(error) => {
+            lock(&progress).clear();
+            complain_of(&*error);
+            complain("`drlab doctor` tells what this machine can do and what would change it.");
+            return if interrupt::interrupted() { Exit::Interrupted } else { Exit::Lacking };
+        }
+    };
+    let results = run_all(arguments, &plans, &ground, &progress);
+    lock(&progress).clear();
+    finish(arguments, &results)
+}
+
+/// Reads and compiles every scenario; all mistakes of all of them are told before anything is touched.
+pub(super) fn plans(wanted: &[String]) -> Result<Vec<Plan>, Exit> {
+    let selected = select::select(wanted).map_err(|error| {
+        complain_of(&error);
+        Exit::Usage
+    })?;
+    let mut plans = Vec::new();
+    let mut refused = false;
+    for one in &selected {
+        match compile(one) {
+            Ok(plan) => plans.push(plan),
+            Err(text) => {
+                complain(&text);
+                refused = true;
+            }
+        }
+    }
+    if refused { Err(Exit::Usage) } else { Ok(plans) }
+}
+
+fn compile(selected: &Selected) -> Result<Plan, String> {
+    let known_checks: Vec<&str> = checks::ALL.iter().map(|c| c.id).collect();
+    let known_findings: Vec<&str> = rules::ALL.iter().map(|r| r.id).collect();
+    let scenario = scenario::load(&selected.origin, &selected.text, &known_checks, &known_findings)
+        .map_err(|problems| problems.render(io::IsTerminal::is_terminal(&io::stderr())))?;
+    plan::compile(&selected.name, &scenario)
+        .map_err(|error| format!("{}: {}", selected.origin, crate::base::error_chain(&error).join("\n  caused by: ")))
+}
+
+/// What all runs stand on.
+struct Ground {
+    kind: Substrate,
+    cache: Cache,
+    kernel: Option<Kernel>,
+    tool_roots: Vec<PathBuf>,
+}
+
+fn prepare(
+    arguments: &RunArguments,
+    plans: &[Plan],
+    progress: &Mutex<Progress>,
+) -> Result<Ground, Box<dyn std::error::Error>> {
+    let mut tell = |text: &str| lock(progress).note(text);
+    let kind = match arguments.substrate {
+        SubstrateChoice::Auto => Abilities::look().choice(),
+        SubstrateChoice::Host => Substrate::Host,
+        SubstrateChoice::Uml => Substrate::Uml,
+    };
+    let cache = Cache::locate()?;
+    let kernel = match kind {
+        Substrate::Host => None,
+        Substrate::Uml => Some(kernels::chosen_or_fetched(&cache, &mut tell)?),
+    };
+    let tool_roots = tools::roots(&cache, &needed(plans), &mut tell)?;
+    Ok(Ground { kind, cache, kernel, tool_roots })
+}
+
+/// The programs that the plans' nodes call.
+fn needed(plans: &[Plan]) -> Vec<&'static str> {
+    let nodes = || plans.iter().flat_map(|plan| &plan.nodes);
+    let mut tools = Vec::new();
+    if nodes().any(|node| !node.arptables.is_empty()) {
+        tools.push("arptables");
+    }
+    if nodes().any(|node| !node.iptables.is_empty()) {
+        tools.push("iptables");
+    }
+    tools
+}
+
+/// A report and how its run ended.
+type Done = (Report, Exit);
+
+fn run_all(arguments: &RunArguments, plans: &[Plan], ground: &Ground, progress: &Mutex<Progress>) -> Vec<Done> {
+    let jobs = arguments
+        .jobs
+        .map_or_else(|| thread::available_parallelism().map_or(1, Into::into), usize::from)
+        .min(plans.len());
+    let next = AtomicUsize::new(0);
+    let done: Mutex<Vec<(usize, Done)>> = Mutex::new(Vec::new());
+    let work = || {
+        while let Some((at, plan)) =
+            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, plans.get(at)?)))
+        {
+            if interrupt::interrupted() {
+                break;
+            }
+            let label = if plans.len() > 1 { format!("[{}/{}] ", at + 1, plans.len()) } else { String::new() };
+            let mut watcher = Line { progress, prefix: format!("{label}{}: ", plan.scenario) };
+            let result = run_one(arguments, plan, ground, &mut watcher);
+            lock(progress).clear();
+            show(arguments, plans.len(), &result);
+            lock(&done).push((at, result));
+        }
+    };
+    if jobs <= 1 {
+        // A guest ends with the thread that started it, and the main thread is the one that lives longest.
+        work();
+    } else {
+        thread::scope(|scope| {
+            for _ in 0..jobs {
+                scope.spawn(work);
+            }
+        });
+    }
+    let mut done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    done.sort_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+fn run_one(arguments: &RunArguments, plan: &Plan, ground: &Ground, watcher: &mut dyn Watcher) -> Done {
+    let folder = match RunFolder::make(&ground.cache) {
+        Ok(folder) => folder,
+        Err(error) => {
+            complain_of(&error);
+            return (once::not_run(plan, ground.kind, &error), Exit::Lacking);
+        }
+    };
+    let kept = arguments.out.as_ref().map(|out| out.join(&plan.scenario));
+    let settings = Settings {
+        kind: ground.kind,
+        started: interrupt::started,
+        start: StartOptions {
+            kernel: ground.kernel.clone(),
+            memory_mib: arguments.memory,
+            visible: ground.tool_roots.clone(),
+            ..StartOptions::new(folder.path())
+        },
+        tool_roots: ground.tool_roots.clone(),
+        keep_capture: kept.as_ref().map(|folder| folder.join("capture.pcapng")),
+    };
+    let (report, ended) = once::run(plan, &settings, watcher);
+    let mut exit = exit(&report, &ended);
+    if let Some(folder) = kept
+        && let Err(error) = write(&folder, &report)
+    {
+        complain(&format!("drlab: could not write {}: {error}", folder.display()));
+        exit = exit.worse(Exit::Lab);
+    }
+    (report, exit)
+}
+
+fn exit(report: &Report, ended: &Ended) -> Exit {
+    match ended {
+        _ if interrupt::interrupted() => Exit::Interrupted,
+        Ended::Whole => Exit::of(report),
+        Ended::Remains(left) => {
+            complain(&format!("drlab: this is left of the lab:\n  {}", left.join("\n  ")));
+            Exit::Teardown
+        }
+        Ended::Failed(error) if error.is_lack() => Exit::Lacking,
+        Ended::Failed(_) | Ended::Capture(_) => Exit::Lab,
+    }
+}
+
+/// Writes all that is kept of a run; the capture is there already.
+fn write(folder: &Path, report: &Report) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let junit = report::junit::render(std::slice::from_ref(report)).map_err(io::Error::other)?;
+    fs::write(folder.join("report.json"), report::json::render(report)?)?;
+    fs::write(folder.join("junit.xml"), junit)?;
+    let style = report::Style { out: Some(folder.display().to_string()), ..report::Style::default() };
+    fs::write(folder.join("report.txt"), report::text::render(report, &style))
+}
+
+/// Prints a run's text report as soon as it is there: whole for a single scenario, else only where it is not as expected.
+fn show(arguments: &RunArguments, count: usize, (report, _): &Done) {
+    if arguments.format != ReportFormat::Text {
+        return;
+    }
+    if count == 1 || arguments.full || !report.expected.met {
+        let out = arguments.out.as_ref().map(|out| out.join(&report.scenario).display().to_string());
+        print(&report::text::render(report, &report::Style { out, ..super::show::style() }));
+    }
+}
+
+fn finish(arguments: &RunArguments, results: &[Done]) -> Exit {
+    let reports: Vec<Report> = results.iter().map(|(report, _)| report.clone()).collect();
+    match arguments.format {
+        ReportFormat::Text if reports.len() > 1 => print(&report::summary::render(&reports, &super::show::style())),
+        ReportFormat::Text => {}
+        ReportFormat::Json => rendered(match reports.as_slice() {
+            [one] => report::json::render(one),
+            several => report::json::render_all(several),
+        }),
+        ReportFormat::Junit => rendered(report::junit::render(&reports)),
+    }
+    let exit = results.iter().fold(Exit::AsExpected, |worst, (_, exit)| worst.worse(*exit));
+    if interrupt::interrupted() {
+        complain("drlab: interrupted; the lab was taken down");
+        return Exit::Interrupted;
+    }
+    exit
+}
+
+fn rendered<E: std::error::Error>(text: Result<String, E>) {
+    match text {
+        Ok(text) => print(&text),
+        Err(error) => complain_of(&error),
+    }
+}
+
+/// Shows a run's progress on the one line that all runs share.
+struct Line<'a> {
+    progress: &'a Mutex<Progress>,
+    prefix: String,
+}
+
+impl Watcher for Line<'_> {
+    fn progress(&mut self, what: &str) {
+        lock(self.progress).step(&format!("{}{what}", self.prefix));
+    }
+}
+
+/// A poisoned lock means that a thread panicked; what it guarded here is only text.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

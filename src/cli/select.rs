@@ -1,0 +1,251 @@
+//! Which scenarios an argument means: a shipped one by name, folder or pattern, or a file or folder on disk.
+//!
+//! Errs towards refusing: a word that fits nothing, or several shipped scenarios by its last part alone, is an error
+//! with the names that come near.
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use include_dir::{Dir, DirEntry, include_dir};
+
+static SHIPPED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/scenarios");
+
+/// A scenario's text and where it comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selected {
+    /// Its name in reports and in the output folder, as `basic/lvs-dr`.
+    pub name: String,
+    /// Where it stands, for messages.
+    pub origin: String,
+    /// The TOML text.
+    pub text: String,
+}
+
+/// Why an argument selects nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum SelectError {
+    /// Neither a file nor a shipped scenario.
+    #[error("no scenario `{wanted}`: it is neither a file or folder here nor a shipped scenario{}", suggestion(.near))]
+    Unknown {
+        /// The argument.
+        wanted: String,
+        /// Shipped names that come near.
+        near: Vec<String>,
+    },
+    /// Several shipped scenarios end in that word.
+    #[error("`{wanted}` could be {}: write the whole name", .names.join(" or "))]
+    Ambiguous {
+        /// The argument.
+        wanted: String,
+        /// The names it could be.
+        names: Vec<String>,
+    },
+    /// A file or folder that can't be read.
+    #[error("could not read {}", .path.display())]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A folder without any scenario.
+    #[error("no scenario (*.toml) in {}", .0.display())]
+    Empty(PathBuf),
+    /// A file that is no text.
+    #[error("{} is not UTF-8 text: byte {at} is the first that isn't", .path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+        /// Offset of the first bad byte.
+        at: usize,
+    },
+    /// A pattern that is none.
+    #[error("`{wanted}` is no pattern")]
+    Pattern {
+        /// The argument.
+        wanted: String,
+        /// Why.
+        source: glob::PatternError,
+    },
+}
+
+fn suggestion(names: &[String]) -> String {
+    if names.is_empty() {
+        "; `drlab list` shows them".to_owned()
+    } else {
+        format!(". Did you mean {}?", names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(" or "))
+    }
+}
+
+/// Every shipped scenario, by name.
+pub fn shipped() -> Vec<Selected> {
+    let mut all = Vec::new();
+    collect(&SHIPPED, &mut all);
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    all
+}
+
+fn collect(folder: &Dir<'_>, all: &mut Vec<Selected>) {
+    for entry in folder.entries() {
+        match entry {
+            DirEntry::Dir(inner) => collect(inner, all),
+            DirEntry::File(file) => {
+                let path = file.path();
+                if let Some(text) = file.contents_utf8()
+                    && path.extension().is_some_and(|e| e == "toml")
+                {
+                    let name = path.with_extension("").to_string_lossy().into_owned();
+                    all.push(Selected { origin: format!("{name}.toml (shipped)"), name, text: text.to_owned() });
+                }
+            }
+        }
+    }
+}
+
+/// The scenarios that the arguments mean, in their order, each once.
+///
+/// # Errors
+/// The first argument that selects nothing.
+pub fn select(wanted: &[String]) -> Result<Vec<Selected>, SelectError> {
+    let mut all: Vec<Selected> = Vec::new();
+    for argument in wanted {
+        for one in select_one(argument)? {
+            if !all.iter().any(|s| s.origin == one.origin) {
+                all.push(one);
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn select_one(wanted: &str) -> Result<Vec<Selected>, SelectError> {
+    let path = Path::new(wanted);
+    let folder = wanted.trim_end_matches('/');
+    let on_this_disk = path.is_dir() && SHIPPED.get_dir(folder).is_none();
+    if on_this_disk || wanted.starts_with(['.', '/']) || wanted.ends_with(".toml") {
+        return on_disk(path, wanted);
+    }
+    let shipped = shipped();
+    if wanted.contains(['*', '?', '[']) {
+        let pattern =
+            glob::Pattern::new(wanted).map_err(|source| SelectError::Pattern { wanted: wanted.to_owned(), source })?;
+        let found: Vec<_> = shipped.iter().filter(|s| pattern.matches(&s.name)).cloned().collect();
+        return if found.is_empty() { Err(unknown(wanted, &shipped)) } else { Ok(found) };
+    }
+    let prefix = format!("{folder}/");
+    let in_folder: Vec<_> = shipped.iter().filter(|s| s.name.starts_with(&prefix)).cloned().collect();
+    if !in_folder.is_empty() {
+        return Ok(in_folder);
+    }
+    let suffix = format!("/{wanted}");
+    let named: Vec<_> = shipped.iter().filter(|s| s.name == wanted || s.name.ends_with(&suffix)).cloned().collect();
+    match named.len() {
+        0 => Err(unknown(wanted, &shipped)),
+        1 => Ok(named),
+        _ => Err(SelectError::Ambiguous {
+            wanted: wanted.to_owned(),
+            names: named.into_iter().map(|s| s.name).collect(),
+        }),
+    }
+}
+
+fn unknown(wanted: &str, shipped: &[Selected]) -> SelectError {
+    let mut near: Vec<(f64, String)> = shipped
+        .iter()
+        .map(|s| {
+            let last = s.name.rsplit('/').next().unwrap_or(&s.name);
+            (strsim::jaro_winkler(wanted, last).max(strsim::jaro_winkler(wanted, &s.name)), s.name.clone())
+        })
+        .filter(|(score, _)| *score > 0.84)
+        .collect();
+    near.sort_by(|a, b| b.0.total_cmp(&a.0));
+    SelectError::Unknown { wanted: wanted.to_owned(), near: near.into_iter().take(2).map(|(_, n)| n).collect() }
+}
+
+fn on_disk(path: &Path, wanted: &str) -> Result<Vec<Selected>, SelectError> {
+    if path.is_dir() {
+        let mut files = Vec::new();
+        walk(path, &mut files)?;
+        files.sort();
+        if files.is_empty() {
+            return Err(SelectError::Empty(path.to_owned()));
+        }
+        return files.iter().map(|file| read(file, file.strip_prefix(path).unwrap_or(file))).collect();
+    }
+    if !path.exists() && wanted.contains(['*', '?', '[']) {
+        let paths = glob::glob(wanted).map_err(|source| SelectError::Pattern { wanted: wanted.to_owned(), source })?;
+        let found: Vec<PathBuf> = paths.filter_map(Result::ok).collect();
+        return if found.is_empty() {
+            Err(unknown(wanted, &shipped()))
+        } else {
+            found.iter().map(|file| read(file, file)).collect()
+        };
+    }
+    Ok(vec![read(path, path)?])
+}
+
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), SelectError> {
+    let failed = |source| SelectError::Read { path: folder.to_owned(), source };
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.is_dir() {
+            walk(&path, files)?;
+        } else if path.extension().is_some_and(|e| e == "toml") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn read(path: &Path, named: &Path) -> Result<Selected, SelectError> {
+    let bytes = fs::read(path).map_err(|source| SelectError::Read { path: path.to_owned(), source })?;
+    let text = String::from_utf8(bytes)
+        .map_err(|e| SelectError::NotText { path: path.to_owned(), at: e.utf8_error().valid_up_to() })?;
+    let name = named.with_extension("");
+    let name = name
+        .components()
+        .filter_map(|c| match c {
+            std::path::Component::Normal(part) => part.to_str(),
+            _ => None,
+        })
+        .collect::<Vec<_>>();
+    let name = match name.iter().position(|part| *part == "scenarios") {
+        Some(at) if at + 1 < name.len() => name[at + 1..].join("/"),
+        _ if named.is_absolute() => name.last().map(|&n| n.to_owned()).unwrap_or_default(),
+        _ => name.join("/"),
+    };
+    Ok(Selected { name, origin: path.display().to_string(), text })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SelectError, select, shipped};
+
+    #[test]
+    fn a_shipped_scenario_is_found_by_its_last_part() {
+        let found = select(&["lvs-dr".to_owned()]).unwrap();
+        assert_eq!(found[0].name, "basic/lvs-dr");
+    }
+
+    #[test]
+    fn a_folder_of_shipped_scenarios_is_all_of_them() {
+        assert!(select(&["basic".to_owned()]).unwrap().iter().all(|s| s.name.starts_with("basic/")));
+    }
+
+    #[test]
+    fn a_misspelt_name_is_answered_with_the_near_one() {
+        let error = select(&["lvs-rd".to_owned()]).unwrap_err();
+        assert!(
+            matches!(&error, SelectError::Unknown { near, .. } if near.contains(&"basic/lvs-dr".to_owned())),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn every_shipped_name_is_there_once() {
+        let names: Vec<_> = shipped().into_iter().map(|s| s.name).collect();
+        let mut unique = names.clone();
+        unique.dedup();
+        assert_eq!(names, unique);
+    }
+}

@@ -1,0 +1,290 @@
+//! Building a lab from its plan, in two steps, and taking it down.
+//!
+//! Owns: the order of things. [`Lab::create`] makes namespaces and interfaces, all down, so that captures can start;
+//! [`Lab::configure`] does the rest: sysctls, links up, addresses, routes, neighbours, filters, IPVS, and waits until
+//! every segment forwards. Refuses: filling gaps of a plan. Nothing is left behind by a lab that could not be built.
+
+pub mod act;
+mod node;
+mod switch;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::errno::Errno;
+
+use super::arpfilter::{ArpFilterError, Filters};
+use super::ipvs::IpvsError;
+use super::link::offload::OffloadError;
+use super::ns::{self, NsError, Space, Worker, WorkerGone};
+use super::read::{self, Wanted};
+use super::rtnl::RtnlError;
+use super::sysctl::SysctlError;
+use crate::base::{IfName, NodeName};
+use crate::channel::{BuildOptions, FailureKind};
+use crate::facts::{NodeFacts, Unread};
+use crate::plan::{LinkKind, Node, Plan};
+
+/// How long interfaces may take to carry frames. A loaded machine was seen to take 0.2 s; the kernel's own patience with
+/// such events is 1 s.
+const SETTLE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Why a lab could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// Namespaces could not be made or entered.
+    #[error("could not make the lab's namespaces")]
+    Space(#[from] NsError),
+    /// A node or the switch could not be set up.
+    #[error("could not set up {node}")]
+    Node {
+        /// Which one.
+        node: String,
+        /// What went wrong there.
+        source: StepError,
+    },
+    /// The plan names something that it does not have.
+    #[error("the plan is not whole: {0}")]
+    Plan(String),
+    /// A worker ended.
+    #[error("could not set up the lab")]
+    Gone(#[from] WorkerGone),
+}
+
+/// What went wrong on one node.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// A link, address, route or neighbour.
+    #[error(transparent)]
+    Rtnl(#[from] RtnlError),
+    /// An offload.
+    #[error(transparent)]
+    Offload(#[from] OffloadError),
+    /// The socket for offloads.
+    #[error("could not open a socket for ethtool")]
+    Ethtool(#[source] Errno),
+    /// A sysctl.
+    #[error(transparent)]
+    Sysctl(#[from] SysctlError),
+    /// A rule of arptables or iptables.
+    #[error(transparent)]
+    Filter(#[from] ArpFilterError),
+    /// The IPVS table.
+    #[error(transparent)]
+    Ipvs(#[from] IpvsError),
+    /// Interfaces that never carried frames.
+    #[error("after {waited_ms} ms these interfaces did not carry frames: {last_seen}")]
+    NotSettled {
+        /// How long it was waited.
+        waited_ms: u128,
+        /// Each of them with the state that was seen last.
+        last_seen: String,
+    },
+}
+
+impl BuildError {
+    /// Whether the machine lacks something or the lab is at fault.
+    pub fn kind(&self) -> FailureKind {
+        let lacking = match self {
+            // Everything that making namespaces takes is root and a kernel that has them.
+            Self::Space(_) => true,
+            Self::Node { source, .. } => source.is_lacking(),
+            Self::Plan(_) | Self::Gone(_) => false,
+        };
+        if lacking { FailureKind::Lacking } else { FailureKind::Lab }
+    }
+}
+
+impl StepError {
+    /// Whether it is the machine or its kernel that lacks something.
+    pub fn is_lacking(&self) -> bool {
+        match self {
+            Self::Filter(error) => error.is_lacking(),
+            Self::Ipvs(error) => error.is_lacking(),
+            // A kind of device that the kernel does not know.
+            Self::Rtnl(error) => error.source.errno() == Some(Errno::EOPNOTSUPP) && error.what.starts_with("make the "),
+            Self::Sysctl(error) => error.source.kind() == io::ErrorKind::NotFound,
+            Self::Offload(_) | Self::Ethtool(_) | Self::NotSettled { .. } => false,
+        }
+    }
+}
+
+/// A lab that was built or is being built. Dropping it takes it down, too, but says nothing of what is left.
+#[derive(Debug)]
+pub struct Lab {
+    plan: Arc<Plan>,
+    skip_ipvs: bool,
+    filters: Arc<Filters>,
+    switch: Option<Worker>,
+    nodes: Vec<Worker>,
+}
+
+/// What configuring a lab came to, beyond that it worked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Configured {
+    /// Sysctls of the baseline that this kernel does not have, by node.
+    pub absent_sysctls: Vec<(NodeName, String)>,
+}
+
+impl Lab {
+    /// Makes all namespaces and all interfaces, which are down. Must be called from the process's only thread, and that
+    /// thread must live as long as the lab.
+    ///
+    /// `search` is the environment's `PATH`.
+    ///
+    /// # Errors
+    /// [`BuildError`]; what was made is gone then.
+    pub fn create(plan: &Plan, options: &BuildOptions, search: &str) -> Result<Self, BuildError> {
+        let roots: Vec<PathBuf> =
+            options.tool_roots.iter().map(PathBuf::from).filter(|root| Path::is_dir(root)).collect();
+        let mut spaces = Space::nodes(plan.nodes.iter().map(|node| node.name.as_str()), &roots)?;
+        spaces.push(Space::switch("the switch")?);
+        let mut workers = Worker::all(spaces.into_iter().map(Arc::new).collect())?;
+        let switch = workers.pop();
+        let lab = Self {
+            plan: Arc::new(plan.clone()),
+            skip_ipvs: options.skip_ipvs,
+            filters: Arc::new(Filters::find(search, &roots)),
+            switch,
+            nodes: workers,
+        };
+        lab.wire()?;
+        Ok(lab)
+    }
+
+    /// Makes bridges, veths and the nodes' other interfaces.
+    fn wire(&self) -> Result<(), BuildError> {
+        let wires = switch::wires(&self.plan, &self.nodes)?;
+        let plan = Arc::clone(&self.plan);
+        self.on_switch(move || switch::create(plan, wires))?;
+        self.on_nodes(|node, _| move || async move { node::create(&node).await })?;
+        Ok(())
+    }
+
+    /// Configures everything and waits until every segment forwards.
+    ///
+    /// # Errors
+    /// [`BuildError`]; the lab is to be taken down then.
+    pub fn configure(&self) -> Result<Configured, BuildError> {
+        let plan = Arc::clone(&self.plan);
+        // Ports first: a node's end that comes up then finds its peer up, and carrier is there at once.
+        self.on_switch(move || switch::set_up(plan))?;
+        let filters = Arc::clone(&self.filters);
+        let skip_ipvs = self.skip_ipvs;
+        let absent = self.on_nodes(|node, space| {
+            let (space, filters) = (Arc::clone(space), Arc::clone(&filters));
+            move || async move { node::configure(&node, &space, &filters, skip_ipvs).await }
+        })?;
+        let plan = Arc::clone(&self.plan);
+        self.on_switch(move || switch::settle(plan, SETTLE_DEADLINE))?;
+        let named = self.plan.nodes.iter().zip(absent);
+        let absent_sysctls =
+            named.flat_map(|(node, keys)| keys.into_iter().map(|key| (node.name.clone(), key))).collect();
+        Ok(Configured { absent_sysctls })
+    }
+
+    /// Reads all nodes' facts, in the plan's order.
+    pub fn facts(&self) -> Vec<NodeFacts> {
+        let pending: Vec<_> = self
+            .plan
+            .nodes
+            .iter()
+            .zip(&self.nodes)
+            .map(|(node, worker)| {
+                let mut wanted = Wanted::of(node);
+                wanted.ipvs &= !self.skip_ipvs;
+                let (space, filters) = (Arc::clone(worker.space()), Arc::clone(&self.filters));
+                let empty = wanted.clone();
+                (empty, worker.start(move || read::facts(wanted, space, filters)))
+            })
+            .collect();
+        pending
+            .into_iter()
+            .map(|(wanted, answer)| {
+                answer.wait().unwrap_or_else(|gone| {
+                    let mut facts = NodeFacts::unread(wanted.node);
+                    facts.unread.push(Unread { what: "everything".to_owned(), why: gone.to_string() });
+                    facts
+                })
+            })
+            .collect()
+    }
+
+    /// The plan that it is built from.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// The worker that lives in a node.
+    pub fn worker(&self, node: &NodeName) -> Option<&Worker> {
+        self.plan.nodes.iter().zip(&self.nodes).find(|(planned, _)| planned.name == *node).map(|(_, worker)| worker)
+    }
+
+    /// All nodes with their workers, in the plan's order.
+    pub fn workers(&self) -> impl Iterator<Item = (&Node, &Worker)> {
+        self.plan.nodes.iter().zip(&self.nodes)
+    }
+
+    /// A node's namespaces, to start programs in.
+    pub fn space(&self, node: &NodeName) -> Option<&Arc<Space>> {
+        self.worker(node).map(Worker::space)
+    }
+
+    /// Takes the lab down and says what is left. Whoever holds a [`Space`] of it is to let go before.
+    pub fn tear_down(mut self) -> Vec<String> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Vec<String> {
+        let workers = self.nodes.drain(..).chain(self.switch.take());
+        // Each worker's thread ends when it is dropped.
+        let spaces = workers.map(|worker| Arc::clone(worker.space())).collect();
+        ns::end(spaces)
+    }
+
+    fn on_switch<T, F>(&self, job: impl FnOnce() -> F + Send + 'static) -> Result<T, BuildError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, StepError>> + 'static,
+    {
+        let switch = self.switch.as_ref().ok_or_else(|| BuildError::Plan("the lab is down".to_owned()))?;
+        switch.run(job)?.map_err(|source| BuildError::Node { node: switch.space().name().to_owned(), source })
+    }
+
+    /// Does something on all nodes at once; the first error in the plan's order counts.
+    fn on_nodes<T, J, F>(&self, job: impl Fn(Node, &Arc<Space>) -> J) -> Result<Vec<T>, BuildError>
+    where
+        T: Send + 'static,
+        J: FnOnce() -> F + Send + 'static,
+        F: Future<Output = Result<T, StepError>> + 'static,
+    {
+        let begun: Vec<_> =
+            self.workers().map(|(node, worker)| worker.start(job(node.clone(), worker.space()))).collect();
+        let answers: Vec<_> = begun.into_iter().map(ns::Pending::wait).collect();
+        let named = self.plan.nodes.iter().zip(answers);
+        named
+            .map(|(node, answer)| answer?.map_err(|source| BuildError::Node { node: node.name.to_string(), source }))
+            .collect()
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        drop(self.end());
+    }
+}
+
+/// The number of a node's interface, by its place in the plan. The first ones stay free for tunnel devices that the
+/// kernel puts into every namespace.
+fn far_index(node: &Node, interface: &IfName) -> Option<u32> {
+    const FIRST: u32 = 16;
+    let place = node.interfaces.iter().position(|one| one.name == *interface)?;
+    Some(FIRST + u32::try_from(place).ok()?)
+}
+
+/// The interfaces of a node that are in segments.
+fn in_segments(node: &Node) -> impl Iterator<Item = &crate::plan::Interface> {
+    node.interfaces.iter().filter(|interface| matches!(interface.kind, LinkKind::Segment(_)))
+}

@@ -1,0 +1,123 @@
+//! One node's part of the build, done by its worker.
+//!
+//! Owns: the order on a node: links, sysctls, links up, addresses, routes, neighbours, filters, IPVS. Sysctls come before
+//! links are up, so that nothing is sent or learned under other rules than the plan's. Refuses: order of its own within
+//! each kind; it is the plan's.
+
+use std::collections::BTreeMap;
+
+use rtnetlink::Handle;
+
+use super::{StepError, far_index, in_segments};
+use crate::base::IfName;
+use crate::inside::arpfilter::Filters;
+use crate::inside::link::offload::Ethtool;
+use crate::inside::link::{self, End, LOOPBACK};
+use crate::inside::ns::Space;
+use crate::inside::rtnl::{self, Attempt, Refused, pipeline};
+use crate::inside::{addr, ipvs, neigh, route, sysctl};
+use crate::plan::{Interface, LinkKind, Node};
+
+/// Makes what is not a veth, and turns offloads off on what is.
+pub(super) async fn create(node: &Node) -> Result<(), StepError> {
+    let ethtool = Ethtool::open().map_err(StepError::Ethtool)?;
+    in_segments(node).try_for_each(|interface| ethtool.offloads_off(&interface.name))?;
+    let others = |kind: LinkKind| node.interfaces.iter().filter(move |interface| interface.kind == kind);
+    let mut dummies = others(LinkKind::Dummy).peekable();
+    let mut tunnels = others(LinkKind::Ipip).peekable();
+    if dummies.peek().is_none() && tunnels.peek().is_none() {
+        return Ok(());
+    }
+    let handle = rtnl::open()?;
+    for interface in dummies {
+        let index = far_index(node, &interface.name).unwrap_or_default();
+        let end = End { name: &interface.name, index, mac: interface.mac };
+        link::add_dummy(&handle, end, interface.mtu).await?;
+    }
+    for interface in tunnels {
+        link::ensure_ipip(&handle, &interface.name).await?;
+    }
+    Ok(())
+}
+
+/// Configures the node. Says which sysctls of the baseline this kernel does not have.
+pub(super) async fn configure(
+    node: &Node,
+    space: &Space,
+    filters: &Filters,
+    skip_ipvs: bool,
+) -> Result<Vec<String>, StepError> {
+    let absent = sysctl::set_all(&node.sysctls)?;
+    let handle = rtnl::open()?;
+    let numbers = Numbers::of(&handle, node).await?;
+    let up = node.interfaces.iter().filter(|interface| interface.up);
+    pipeline(
+        numbers.each(up)?.into_iter().map(|(index, interface)| link::set_up(&handle, index, &interface.name, true)),
+    )
+    .await?;
+    let addresses = numbers.each(node.interfaces.iter())?.into_iter().flat_map(|(index, interface)| {
+        let planned = interface.addresses.iter().filter(|one| !comes_by_itself(interface, one));
+        planned.map(move |address| (index, interface, address))
+    });
+    pipeline(addresses.map(|(index, interface, address)| addr::add(&handle, index, &interface.name, address))).await?;
+    let mut routes = Vec::with_capacity(node.routes.len());
+    for planned in &node.routes {
+        routes.push((numbers.maybe(planned.interface.as_ref())?, planned));
+    }
+    pipeline(routes.iter().map(|(index, planned)| route::add(&handle, *index, planned))).await?;
+    let mut entries = Vec::with_capacity(node.neighbours.len());
+    for planned in &node.neighbours {
+        entries.push((numbers.one(&planned.interface)?, planned));
+    }
+    pipeline(
+        entries.iter().map(|(index, planned)| {
+            neigh::set(&handle, *index, &planned.interface, planned.address, planned.mac, true)
+        }),
+    )
+    .await?;
+    filters.apply_arp(space, &node.arptables)?;
+    filters.apply_ip(space, &node.iptables)?;
+    if let (Some(table), false) = (&node.ipvs, skip_ipvs) {
+        ipvs::Session::open()?.apply(table)?;
+    }
+    Ok(absent)
+}
+
+/// Whether the kernel puts the address there as soon as `lo` is up.
+fn comes_by_itself(interface: &Interface, address: &crate::plan::Address) -> bool {
+    interface.kind == LinkKind::Loopback && crate::facts::statements::is_loopback_default(&address.address)
+}
+
+/// The numbers of a node's interfaces: chosen by us, but for `lo` and `tunl0`.
+struct Numbers(BTreeMap<IfName, u32>);
+
+impl Numbers {
+    async fn of(handle: &Handle, node: &Node) -> Result<Self, StepError> {
+        let mut numbers = BTreeMap::new();
+        for interface in &node.interfaces {
+            let number = match interface.kind {
+                LinkKind::Loopback => Some(LOOPBACK),
+                LinkKind::Ipip => Some(link::index(handle, &interface.name).await?),
+                LinkKind::Segment(_) | LinkKind::Dummy => far_index(node, &interface.name),
+            };
+            numbers.extend(number.map(|number| (interface.name.clone(), number)));
+        }
+        Ok(Self(numbers))
+    }
+
+    fn one(&self, interface: &IfName) -> Result<u32, StepError> {
+        let found = self.0.get(interface).copied().ok_or(Refused::Missing);
+        Ok(found.attempt(|| format!("find the interface {interface}"))?)
+    }
+
+    fn maybe(&self, interface: Option<&IfName>) -> Result<Option<u32>, StepError> {
+        interface.map(|interface| self.one(interface)).transpose()
+    }
+
+    fn each<'a>(
+        &self,
+        interfaces: impl Iterator<Item = &'a Interface>,
+    ) -> Result<Vec<(u32, &'a Interface)>, StepError> {
+        interfaces.map(|interface| Ok((self.one(&interface.name)?, interface))).collect()
+    }
+}

@@ -1,0 +1,188 @@
+//! The switch: one namespace with a bridge for each segment and a port for each interface.
+//!
+//! Owns: bridges, ports, the order in which ports join, waiting until they forward. Refuses: anything with an address;
+//! the switch itself never speaks.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rtnetlink::packet_route::link::{
+    BridgePortState, InfoBridgePort, InfoPortData, LinkAttribute, LinkInfo, LinkMessage, State,
+};
+
+use super::{BuildError, StepError, far_index};
+use crate::base::{IfName, Mac};
+use crate::inside::link::offload::Ethtool;
+use crate::inside::link::{self, End};
+use crate::inside::ns::{Space, Worker};
+use crate::inside::rtnl::{self, Attempt, pipeline};
+use crate::inside::sysctl;
+use crate::plan::{Plan, Port, Segment};
+
+/// Numbers of ports begin here; below are bridges.
+const FIRST_PORT: u32 = 1000;
+/// The first bridge's number; below are the loopback and tunnel devices that the kernel puts into every namespace.
+const FIRST_BRIDGE: u32 = 100;
+
+/// A port that is to be made, with all that its veth's far end needs.
+pub(super) struct Wire {
+    bridge: u32,
+    port: IfName,
+    index: u32,
+    far: IfName,
+    far_index: u32,
+    mac: Option<Mac>,
+    mtu: u32,
+    space: Arc<Space>,
+}
+
+/// Finds what each port of a plan leads to.
+///
+/// # Errors
+/// [`BuildError::Plan`] for a port that leads nowhere.
+pub(super) fn wires(plan: &Plan, workers: &[Worker]) -> Result<Vec<Wire>, BuildError> {
+    let ports = plan
+        .segments
+        .iter()
+        .zip(FIRST_BRIDGE..)
+        .flat_map(|(segment, bridge)| segment.ports.iter().map(move |port| (segment, bridge, port)));
+    ports
+        .zip(FIRST_PORT..)
+        .map(|((segment, bridge, port), index)| wire(plan, workers, segment, bridge, port, index))
+        .collect()
+}
+
+fn wire(
+    plan: &Plan,
+    workers: &[Worker],
+    segment: &Segment,
+    bridge: u32,
+    port: &Port,
+    index: u32,
+) -> Result<Wire, BuildError> {
+    let nowhere = || BuildError::Plan(format!("port {} of {} leads nowhere", port.name, segment.name));
+    let (node, worker) = plan.nodes.iter().zip(workers).find(|(node, _)| node.name == port.node).ok_or_else(nowhere)?;
+    let interface = node.interfaces.iter().find(|one| one.name == port.interface).ok_or_else(nowhere)?;
+    Ok(Wire {
+        bridge,
+        port: port.name.clone(),
+        index,
+        far: interface.name.clone(),
+        far_index: far_index(node, &interface.name).ok_or_else(nowhere)?,
+        mac: interface.mac,
+        mtu: interface.mtu,
+        space: Arc::clone(worker.space()),
+    })
+}
+
+/// Makes bridges and ports, in the plan's order, for it decides who is flooded first.
+pub(super) async fn create(plan: Arc<Plan>, wires: Vec<Wire>) -> Result<(), StepError> {
+    silence()?;
+    let handle = rtnl::open()?;
+    let bridges = plan.segments.iter().zip(FIRST_BRIDGE..);
+    pipeline(bridges.map(|(segment, index)| link::add_bridge(&handle, &segment.bridge, index, segment.mtu))).await?;
+    pipeline(wires.iter().map(|wire| {
+        let port = End { name: &wire.port, index: wire.index, mac: None };
+        let far = End { name: &wire.far, index: wire.far_index, mac: wire.mac };
+        link::add_veth(&handle, port, wire.bridge, far, wire.space.net(), wire.mtu)
+    }))
+    .await?;
+    let ethtool = Ethtool::open().map_err(StepError::Ethtool)?;
+    wires.iter().try_for_each(|wire| ethtool.offloads_off(&wire.port))?;
+    Ok(())
+}
+
+/// Keeps the switch from speaking on its own (IPv6) and from filtering what it carries. Keys that this kernel lacks
+/// stand for something that can't happen then.
+fn silence() -> Result<(), StepError> {
+    let quiet = [
+        ("net.ipv6.conf.all.disable_ipv6", "1"),
+        ("net.ipv6.conf.default.disable_ipv6", "1"),
+        ("net.bridge.bridge-nf-call-arptables", "0"),
+        ("net.bridge.bridge-nf-call-iptables", "0"),
+        ("net.bridge.bridge-nf-call-ip6tables", "0"),
+    ];
+    for (key, value) in quiet {
+        match sysctl::set(key, value) {
+            Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => {}
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+/// Sets bridges and ports up.
+pub(super) async fn set_up(plan: Arc<Plan>) -> Result<(), StepError> {
+    let handle = rtnl::open()?;
+    let bridges = plan.segments.iter().map(|segment| &segment.bridge).zip(FIRST_BRIDGE..);
+    let ports = plan.segments.iter().flat_map(|segment| &segment.ports).map(|port| &port.name).zip(FIRST_PORT..);
+    pipeline(bridges.chain(ports).map(|(name, index)| link::set_up(&handle, index, name, true))).await?;
+    Ok(())
+}
+
+/// Waits until every port whose far end is up forwards. A port gets there by work that the kernel puts off; frames that
+/// come before are lost, and a lost ARP costs a second.
+pub(super) async fn settle(plan: Arc<Plan>, patience: Duration) -> Result<(), StepError> {
+    let handle = rtnl::open()?;
+    let begun = Instant::now();
+    let mut waiting: Vec<(u32, &IfName)> = plan
+        .segments
+        .iter()
+        .flat_map(|segment| &segment.ports)
+        .zip(FIRST_PORT..)
+        .filter(|(port, _)| is_up(&plan, port))
+        .map(|(port, index)| (index, &port.name))
+        .collect();
+    loop {
+        let mut last_seen = String::new();
+        let mut still = Vec::new();
+        for (index, name) in waiting {
+            let seen = look(&handle, index).await.attempt(|| format!("look at the port {name}"))?;
+            if !matches!(seen, (State::Up, Some(BridgePortState::Forwarding))) {
+                // Writing to a String can't fail.
+                write!(last_seen, "{name} {:?}/{:?} ", seen.0, seen.1).unwrap_or_default();
+                still.push((index, name));
+            }
+        }
+        if still.is_empty() {
+            return Ok(());
+        }
+        if begun.elapsed() > patience {
+            return Err(StepError::NotSettled {
+                waited_ms: begun.elapsed().as_millis(),
+                last_seen: last_seen.trim_end().to_owned(),
+            });
+        }
+        waiting = still;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+fn is_up(plan: &Plan, port: &Port) -> bool {
+    let node = plan.nodes.iter().find(|node| node.name == port.node);
+    node.and_then(|node| node.interfaces.iter().find(|one| one.name == port.interface)).is_some_and(|one| one.up)
+}
+
+async fn look(handle: &rtnetlink::Handle, index: u32) -> Result<(State, Option<BridgePortState>), rtnetlink::Error> {
+    use futures_util::TryStreamExt;
+    let found: Option<LinkMessage> =
+        std::pin::pin!(handle.link().get().match_index(index).execute()).try_next().await?;
+    let mut seen = (State::Unknown, None);
+    for attribute in found.iter().flat_map(|message| &message.attributes) {
+        match attribute {
+            LinkAttribute::OperState(state) => seen.0 = *state,
+            LinkAttribute::LinkInfo(infos) => seen.1 = infos.iter().find_map(port_state),
+            _ => {}
+        }
+    }
+    Ok(seen)
+}
+
+fn port_state(info: &LinkInfo) -> Option<BridgePortState> {
+    let LinkInfo::PortData(InfoPortData::BridgePort(parts)) = info else { return None };
+    parts.iter().find_map(|part| match part {
+        InfoBridgePort::State(state) => Some(*state),
+        _ => None,
+    })
+}

@@ -1,0 +1,179 @@
+//! One request on a connection of its own: HTTP by hyper over a socket that is ours, or a datagram.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::{Duration, Instant};
+use std::{io, str};
+
+use http_body_util::{BodyExt, Empty};
+use hyper::body::{Body, Bytes};
+use hyper::client::conn::http1;
+use hyper::header::{CONNECTION, HOST};
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use nix::sys::socket::{setsockopt, sockopt};
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
+use tokio::time::timeout_at;
+
+use super::failure::Kind;
+use crate::facts::run::Outcome;
+use crate::inside::serve::{REQUEST_HEADER, body};
+
+/// What is asked, of whom, from where.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::inside) struct Ask<'a> {
+    pub(in crate::inside) target: SocketAddr,
+    pub(in crate::inside) source: Option<IpAddr>,
+    pub(in crate::inside) host: &'a str,
+    pub(in crate::inside) path: &'a str,
+    /// `LOAD/NUMBER`.
+    pub(in crate::inside) id: &'a str,
+    pub(in crate::inside) timeout_ms: u64,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(in crate::inside) struct Answer {
+    pub(in crate::inside) local: Option<SocketAddr>,
+    pub(in crate::inside) outcome: Outcome,
+    /// When the last byte of the answer was there; `None` where it failed.
+    pub(in crate::inside) whole_at: Option<Instant>,
+}
+
+impl Answer {
+    pub(in crate::inside) fn failed(local: Option<SocketAddr>, outcome: Outcome) -> Self {
+        Self { local, outcome, whole_at: None }
+    }
+}
+
+impl Ask<'_> {
+    fn deadline(&self) -> tokio::time::Instant {
+        tokio::time::Instant::now() + Duration::from_millis(self.timeout_ms)
+    }
+}
+
+/// Asks over TCP. The server is asked to close, and this returns once it has: so its port is what waits (`TIME_WAIT`),
+/// the client's never runs out, and the next request meets a Director that has seen the end of this one.
+pub(in crate::inside) async fn http(ask: Ask<'_>) -> Answer {
+    let deadline = ask.deadline();
+    let socket = match tcp_socket(&ask) {
+        Ok(socket) => socket,
+        Err((doing, error)) => return Answer::failed(None, Kind::Local.outcome(doing, &error)),
+    };
+    let stream = match timeout_at(deadline, socket.connect(ask.target)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return Answer::failed(None, Kind::of_io(&error).outcome("could not connect", &error)),
+        Err(_) => return Answer::failed(None, Kind::timed_out("could not connect", ask.timeout_ms)),
+    };
+    let local = stream.local_addr().ok();
+    let mut answer = None;
+    let exchanged = timeout_at(deadline, exchange(stream, &ask, &mut answer)).await;
+    let (outcome, whole_at) = match (answer, exchanged) {
+        (Some((outcome, at)), _) => (outcome, Some(at)),
+        (None, Ok(Err(error))) => (Kind::of(&error).outcome("could not get an answer", &error), None),
+        (None, Ok(Ok(())) | Err(_)) => (Kind::timed_out("could not get an answer", ask.timeout_ms), None),
+    };
+    Answer { local, outcome, whole_at }
+}
+
+fn tcp_socket(ask: &Ask<'_>) -> Result<TcpSocket, (&'static str, io::Error)> {
+    let socket = if ask.target.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+    let socket = socket.map_err(|e| ("could not open a socket", e))?;
+    if let Some(source) = ask.source {
+        // Else the kernel would take a port of the source for every target at once, and run out of them sooner.
+        setsockopt(&socket, sockopt::IpBindAddressNoPort, &true)
+            .map_err(|e| ("could not leave the port open", e.into()))?;
+        socket.bind(SocketAddr::new(source, 0)).map_err(|e| ("could not bind the source address", e))?;
+    }
+    Ok(socket)
+}
+
+type Whole = Option<(Outcome, Instant)>;
+
+async fn exchange(stream: TcpStream, ask: &Ask<'_>, answer: &mut Whole) -> Result<(), hyper::Error> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let asking = async move {
+        let response = sender.send_request(request(ask)?).await.map_err(Failed::Http)?;
+        let outcome = read(response, ask.path).await.map_err(Failed::Http)?;
+        Ok((outcome, Instant::now()))
+    };
+    let (closed, asked) = tokio::join!(connection.without_shutdown(), asking);
+    match asked {
+        Ok(whole) => *answer = Some(whole),
+        Err(Failed::Http(error)) => return Err(error),
+        Err(Failed::Request(error)) => {
+            *answer = Some((Kind::Protocol.outcome("could not put the request together", &error), Instant::now()));
+        }
+    }
+    if let Ok(parts) = closed {
+        let mut stream = parts.io.into_inner();
+        // Whatever ends the connection ends the wait; the answer is whole by now.
+        while let Ok(1..) = stream.read(&mut [0; 64]).await {}
+    }
+    Ok(())
+}
+
+enum Failed {
+    Request(hyper::http::Error),
+    Http(hyper::Error),
+}
+
+fn request(ask: &Ask<'_>) -> Result<Request<Empty<Bytes>>, Failed> {
+    Request::get(ask.path)
+        .header(HOST, ask.host)
+        .header(CONNECTION, "close")
+        .header(REQUEST_HEADER, ask.id)
+        .body(Empty::new())
+        .map_err(Failed::Request)
+}
+
+async fn read<B: Body>(response: Response<B>, path: &str) -> Result<Outcome, B::Error> {
+    let status = response.status().as_u16();
+    let bytes = response.into_body().collect().await?.to_bytes();
+    Ok(judge(status, &bytes, path))
+}
+
+/// What an HTTP answer is worth.
+pub(in crate::inside) fn judge(status: u16, bytes: &[u8], path: &str) -> Outcome {
+    let examined = body::examine(bytes, path);
+    let whole = examined.whole && status == 200;
+    Outcome::Answered { status, server: examined.server, bytes: bytes.len() as u64, whole }
+}
+
+/// Asks over UDP: one datagram from a port of its own, and the first one that comes back from the target.
+pub(in crate::inside) async fn datagram(ask: Ask<'_>) -> Answer {
+    let deadline = ask.deadline();
+    let unspecified: IpAddr =
+        if ask.target.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let source = SocketAddr::new(ask.source.unwrap_or(unspecified), 0);
+    let socket = match UdpSocket::bind(source).await {
+        Ok(socket) => socket,
+        Err(error) => return Answer::failed(None, Kind::Local.outcome("could not bind the source address", &error)),
+    };
+    let mut local = None;
+    let sent = format!("{} {}", ask.id, ask.path);
+    let mut buffer = vec![0; sent.len() + 256];
+    let asking = async {
+        socket.connect(ask.target).await?;
+        local = socket.local_addr().ok();
+        socket.send(sent.as_bytes()).await?;
+        socket.recv(&mut buffer).await
+    };
+    let received = match timeout_at(deadline, asking).await {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(error)) => return Answer::failed(local, Kind::of_io(&error).outcome("could not get an echo", &error)),
+        Err(_) => return Answer::failed(local, Kind::timed_out("could not get an echo", ask.timeout_ms)),
+    };
+    let whole_at = Some(Instant::now());
+    Answer { local, outcome: echo(&buffer[..received], &sent), whole_at }
+}
+
+fn echo(received: &[u8], sent: &str) -> Outcome {
+    let words = str::from_utf8(received).ok().and_then(|text| text.split_once(' '));
+    Outcome::Answered {
+        status: 200,
+        server: words.map(|(server, _)| server.to_owned()),
+        bytes: received.len() as u64,
+        whole: words.is_some_and(|(_, rest)| rest == sent),
+    }
+}

@@ -1,0 +1,369 @@
+//! Namespaces: making them, entering them, starting programs in them, and giving them up.
+//!
+//! Owns: the only calls of `clone`, `unshare` and `setns`. A namespace is a file descriptor; nothing is left in the file
+//! system, so that everything is gone once the descriptors and the node's first process are. Refuses: what is built
+//! inside a namespace. Errs towards failing: a namespace that turns out to be the caller's own is an error, never
+//! used.
+
+mod agent;
+pub mod worker;
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::process::{Child, Command};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{Pid, pipe2};
+
+pub use worker::{Pending, Worker, WorkerGone};
+
+/// Why a namespace could not be made or entered.
+#[derive(Debug, thiserror::Error)]
+pub enum NsError {
+    /// Nodes can only be made before any thread was started, for each one begins as a copy of this process.
+    #[error("could not make nodes: {0} threads run already, and a node begins as a copy of this process's only one")]
+    Threads(usize),
+    /// The kernel refused to make the node's first process.
+    #[error("could not make the namespaces of {node}")]
+    Clone {
+        /// The node.
+        node: String,
+        /// Its errno.
+        source: Errno,
+    },
+    /// The node's first process failed to prepare the node.
+    #[error("could not prepare {node}: {step}")]
+    Prepare {
+        /// The node.
+        node: String,
+        /// What it was doing.
+        step: String,
+        /// Its errno.
+        source: Errno,
+    },
+    /// The node's first process ended before it was ready.
+    #[error("the first process of {node} ended before it was ready")]
+    Died {
+        /// The node.
+        node: String,
+    },
+    /// A namespace that should be new is the caller's.
+    #[error("the {kind} namespace of {node} is not one of its own")]
+    NotNew {
+        /// The node.
+        node: String,
+        /// Which one.
+        kind: &'static str,
+    },
+    /// A file or pipe that is needed on the way.
+    #[error("could not {what} for {node}")]
+    Io {
+        /// The node.
+        node: String,
+        /// What was tried.
+        what: &'static str,
+        /// The cause.
+        source: io::Error,
+    },
+    /// A thread could not enter.
+    #[error("could not enter the {kind} namespace of {node}")]
+    Enter {
+        /// The node.
+        node: String,
+        /// Which one.
+        kind: &'static str,
+        /// Its errno.
+        source: Errno,
+    },
+}
+
+/// A set of namespaces: a node's, or the switch's, which is a network namespace and nothing else.
+#[derive(Debug)]
+pub struct Space {
+    name: String,
+    net: OwnedFd,
+    host: Option<HostPart>,
+}
+
+/// What makes a network namespace a host of its own.
+#[derive(Debug)]
+struct HostPart {
+    agent: Pid,
+    mnt: OwnedFd,
+    pid: OwnedFd,
+    uts: OwnedFd,
+    /// The agent ends when this is closed, also by our death.
+    _life: OwnedFd,
+}
+
+/// How many bytes of stack an agent gets; it makes a dozen system calls and then sleeps.
+const AGENT_STACK_BYTES: usize = 256 << 10;
+
+/// How long teardown waits for killed agents.
+const REAP_DEADLINE: Duration = Duration::from_secs(5);
+
+impl Space {
+    /// Makes the namespaces of all nodes at once: network, mount, PID and UTS, each with an agent as its first process.
+    ///
+    /// `tools` are folders that each node sees under [`tool_folder`], even where its own `/tmp` or `/var` covers them.
+    /// Must be called from the process's only thread, which must live as long as the nodes do.
+    ///
+    /// # Errors
+    /// [`NsError`]; agents that were already made end.
+    pub fn nodes<'a>(names: impl IntoIterator<Item = &'a str>, tools: &[PathBuf]) -> Result<Vec<Self>, NsError> {
+        let threads = std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
+        if threads != 1 {
+            return Err(NsError::Threads(threads));
+        }
+        let names: Vec<&str> = names.into_iter().collect();
+        allow_descriptors(names.len())?;
+        let mut stack = vec![0; AGENT_STACK_BYTES];
+        let begun: Vec<_> =
+            names.into_iter().map(|name| Begun::new(name, tools, &mut stack)).collect::<Result<_, _>>()?;
+        let own = OwnNamespaces::read()?;
+        begun.into_iter().map(|agent| agent.ready(&own)).collect()
+    }
+
+    /// Makes a network namespace without a host: the switch that holds all bridges.
+    ///
+    /// # Errors
+    /// [`NsError`].
+    pub fn switch(name: &str) -> Result<Self, NsError> {
+        let own = name.to_owned();
+        let made = thread::Builder::new().name(format!("new {name}")).spawn(move || -> Result<OwnedFd, NsError> {
+            let before = thread_net(&own)?;
+            unshare(CloneFlags::CLONE_NEWNET).map_err(|source| NsError::Clone { node: own.clone(), source })?;
+            let after = thread_net(&own)?;
+            if inode(&before, &own)? == inode(&after, &own)? {
+                return Err(NsError::NotNew { node: own, kind: "network" });
+            }
+            Ok(after)
+        });
+        let made = made.map_err(|source| NsError::Io { node: name.to_owned(), what: "start a thread", source })?;
+        let net = made.join().map_err(|_| NsError::Died { node: name.to_owned() })??;
+        Ok(Self { name: name.to_owned(), net, host: None })
+    }
+
+    /// The node's name, or the switch's.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The network namespace.
+    pub fn net(&self) -> &OwnedFd {
+        &self.net
+    }
+
+    /// The node's first process, by its number in our own PID namespace; `None` for the switch.
+    pub fn agent(&self) -> Option<Pid> {
+        self.host.as_ref().map(|host| host.agent)
+    }
+
+    /// Brings the calling thread into the network, UTS and mount namespace, for good.
+    ///
+    /// # Errors
+    /// [`NsError::Enter`] and [`NsError::NotNew`] where the kernel did something else than it was asked.
+    fn enter(&self) -> Result<(), NsError> {
+        self.set(&self.net, CloneFlags::CLONE_NEWNET, "network")?;
+        if inode(&thread_net(&self.name)?, &self.name)? != inode(&self.net, &self.name)? {
+            return Err(NsError::NotNew { node: self.name.clone(), kind: "network" });
+        }
+        let Some(host) = &self.host else { return Ok(()) };
+        self.set(&host.uts, CloneFlags::CLONE_NEWUTS, "UTS")?;
+        // Threads share root and working directory; a mount namespace can only be entered with ones of one's own.
+        unshare(CloneFlags::CLONE_FS).map_err(|source| self.refused("mount", source))?;
+        self.set(&host.mnt, CloneFlags::CLONE_NEWNS, "mount")
+    }
+
+    fn set(&self, namespace: &OwnedFd, flag: CloneFlags, kind: &'static str) -> Result<(), NsError> {
+        setns(namespace.as_fd(), flag).map_err(|source| self.refused(kind, source))
+    }
+
+    fn refused(&self, kind: &'static str, source: Errno) -> NsError {
+        NsError::Enter { node: self.name.clone(), kind, source }
+    }
+
+    /// Starts a program in all of the node's namespaces; it ends with the node.
+    ///
+    /// # Errors
+    /// Those of starting a program; a namespace that can't be entered shows as `Other` with an [`NsError`] inside.
+    pub fn spawn(&self, command: &mut Command) -> io::Result<Child> {
+        // A thread that has set the PID namespace of its children can never start a thread again, so it is one that
+        // does nothing else. No PDEATHSIG: it would fire at this thread's end; the program dies with the node's
+        // first process instead.
+        thread::scope(|scope| {
+            let starter = thread::Builder::new().name(format!("start {}", self.name)).spawn_scoped(scope, || {
+                self.enter().map_err(io::Error::other)?;
+                if let Some(host) = &self.host {
+                    self.set(&host.pid, CloneFlags::CLONE_NEWPID, "PID").map_err(io::Error::other)?;
+                }
+                command.spawn()
+            })?;
+            starter.join().unwrap_or_else(|_| Err(io::Error::other("the starting thread panicked")))
+        })
+    }
+}
+
+/// Raises the limit of open descriptors to what so many nodes, their sockets and their captures need.
+fn allow_descriptors(nodes: usize) -> Result<(), NsError> {
+    const PER_NODE: u64 = 64;
+    const BESIDES: u64 = 1024;
+    let failed = |errno: Errno| NsError::Io {
+        node: format!("{nodes} nodes"),
+        what: "raise the limit of open files",
+        source: errno.into(),
+    };
+    let wanted = u64::try_from(nodes).unwrap_or(u64::MAX).saturating_mul(PER_NODE).saturating_add(BESIDES);
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(failed)?;
+    if soft >= wanted {
+        return Ok(());
+    }
+    setrlimit(Resource::RLIMIT_NOFILE, wanted, hard.max(wanted)).map_err(failed)
+}
+
+/// Where a node sees the `index`th of the tool folders.
+pub fn tool_folder(index: usize) -> PathBuf {
+    PathBuf::from(format!("/run/drlab/tools/{index}"))
+}
+
+/// Ends the nodes: kills their agents and with them whatever runs in their PID namespaces, and lets go of the
+/// descriptors. Says what is left; a space that somebody else still holds is left.
+pub fn end(spaces: Vec<Arc<Space>>) -> Vec<String> {
+    let mut left = Vec::new();
+    let mut waiting: Vec<(Pid, String)> = Vec::new();
+    for space in &spaces {
+        let Some(agent) = space.agent() else { continue };
+        match kill(agent, Signal::SIGKILL) {
+            Ok(()) | Err(Errno::ESRCH) => waiting.push((agent, space.name.clone())),
+            Err(errno) => left.push(format!("{}: its first process {agent} could not be killed: {errno}", space.name)),
+        }
+    }
+    let held = spaces.iter().filter(|space| Arc::strong_count(space) > 1);
+    left.extend(held.map(|space| format!("{}: its namespaces are still held", space.name)));
+    drop(spaces);
+    let deadline = Instant::now() + REAP_DEADLINE;
+    // Any child is reaped, not only agents: a PID namespace ends only after its last process has been, and programs
+    // started by `Space::spawn` are our own children.
+    while !waiting.is_empty() {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::StillAlive) if Instant::now() < deadline => thread::sleep(Duration::from_micros(100)),
+            Ok(WaitStatus::StillAlive) => break,
+            Ok(status) => waiting.retain(|(agent, _)| Some(*agent) != status.pid()),
+            Err(Errno::EINTR) => {}
+            Err(_) => waiting.clear(),
+        }
+    }
+    left.extend(waiting.into_iter().map(|(agent, name)| format!("{name}: its first process {agent} has not ended")));
+    left
+}
+
+/// An agent that was made and has not yet said that it is ready.
+struct Begun {
+    name: String,
+    agent: Pid,
+    report: File,
+    life: OwnedFd,
+}
+
+impl Begun {
+    fn new(name: &str, tools: &[PathBuf], stack: &mut [u8]) -> Result<Self, NsError> {
+        let node = || name.to_owned();
+        let pipe = || {
+            pipe2(OFlag::O_CLOEXEC).map_err(|errno| NsError::Io {
+                node: node(),
+                what: "make a pipe",
+                source: errno.into(),
+            })
+        };
+        let (report, report_end) = pipe()?;
+        let (life_end, life) = pipe()?;
+        let flags =
+            CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWUTS;
+        let body = Box::new(|| agent::live(name, tools, &report_end, &life_end));
+        #[expect(unsafe_code, reason = "a process with namespaces of its own is only to be had by clone")]
+        // SAFETY: without CLONE_VM the child has a copy of this memory and of the stack given, and this process has
+        // no other thread (checked by the caller), so no lock is held that the child could wait for.
+        let agent = unsafe { nix::sched::clone(body, stack, flags, Some(libc::SIGCHLD)) };
+        let agent = agent.map_err(|source| NsError::Clone { node: node(), source })?;
+        Ok(Self { name: node(), agent, report: report.into(), life })
+    }
+
+    fn ready(mut self, own: &OwnNamespaces) -> Result<Space, NsError> {
+        agent::heard(&mut self.report, &self.name)?;
+        let open = |kind: &'static str, file: &str, mine: u64| {
+            let path = format!("/proc/{}/ns/{file}", self.agent);
+            let opened = File::open(path).map_err(|source| NsError::Io {
+                node: self.name.clone(),
+                what: "open a namespace",
+                source,
+            })?;
+            if inode(&opened, &self.name)? == mine {
+                return Err(NsError::NotNew { node: self.name.clone(), kind });
+            }
+            Ok(OwnedFd::from(opened))
+        };
+        let net = open("network", "net", own.net)?;
+        let mnt = open("mount", "mnt", own.mnt)?;
+        let pid = open("PID", "pid", own.pid)?;
+        let uts = open("UTS", "uts", own.uts)?;
+        Ok(Space { name: self.name, net, host: Some(HostPart { agent: self.agent, mnt, pid, uts, _life: self.life }) })
+    }
+}
+
+/// The inodes of this process's own namespaces.
+struct OwnNamespaces {
+    net: u64,
+    mnt: u64,
+    pid: u64,
+    uts: u64,
+}
+
+impl OwnNamespaces {
+    fn read() -> Result<Self, NsError> {
+        let of =
+            |file: &str| {
+                std::fs::metadata(format!("/proc/self/ns/{file}")).map(|found| found.ino()).map_err(|source| {
+                    NsError::Io { node: "drlab itself".to_owned(), what: "look at a namespace", source }
+                })
+            };
+        Ok(Self { net: of("net")?, mnt: of("mnt")?, pid: of("pid")?, uts: of("uts")? })
+    }
+}
+
+/// The calling thread's network namespace, asked of a socket and not of `/proc`: a thread that is in a node's mount
+/// namespace and not in its PID namespace has no `self` there.
+#[expect(unsafe_code, reason = "SIOCGSKNS has no safe wrapper")]
+fn thread_net(node: &str) -> Result<OwnedFd, NsError> {
+    const SIOCGSKNS: libc::Ioctl = 0x894c;
+    let failed = |errno: Errno| NsError::Io {
+        node: node.to_owned(),
+        what: "find out the thread's network namespace",
+        source: errno.into(),
+    };
+    let asked = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).map_err(failed)?;
+    // SAFETY: the call takes no argument and gives a new descriptor, which nobody else owns.
+    unsafe {
+        let found = Errno::result(libc::ioctl(asked.as_raw_fd(), SIOCGSKNS)).map_err(failed)?;
+        Ok(OwnedFd::from_raw_fd(found))
+    }
+}
+
+fn inode(namespace: &impl AsFd, node: &str) -> Result<u64, NsError> {
+    nix::sys::stat::fstat(namespace).map(|found| found.st_ino).map_err(|errno| NsError::Io {
+        node: node.to_owned(),
+        what: "look at a namespace",
+        source: errno.into(),
+    })
+}

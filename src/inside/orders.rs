@@ -1,0 +1,222 @@
+//! Carrying out what outside asks for, one command after the other.
+//!
+//! Owns: the loop from `Hello` to `Halt`, and what state a lab is in. It runs on the process's first thread, which is the
+//! only one until the lab is created and which outlives it. Errs towards answering: every command gets its event.
+
+use std::io::{self, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::Command as Program;
+use std::time::Instant;
+
+use super::build::{BuildError, Lab};
+use super::capture::{Capture, CaptureError, Closing};
+use super::modules::{self, ModulesError};
+use super::probe::{self, ProbeError};
+use super::record::{self, RecordError};
+use super::serve::{ServeError, Servers};
+use super::timeline::{self, Stage, TimelineError};
+use crate::base::error_chain;
+use crate::channel::{self, BuildOptions, Command, Event, Executed, Failure, FailureKind, Timing};
+use crate::facts::run::{CaptureStats, Ran};
+use crate::plan::Plan;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+enum OrderError {
+    #[error("could not build the lab")]
+    Build(#[from] BuildError),
+    #[error("could not read the plan in {path}")]
+    Plan { path: String, source: io::Error },
+    #[error("could not load kernel modules")]
+    Modules(#[from] ModulesError),
+    #[error("could not capture")]
+    Record(#[from] RecordError),
+    #[error("could not end the capture")]
+    Capture(#[from] CaptureError),
+    #[error("could not start the servers")]
+    Serve(#[from] ServeError),
+    #[error("could not run the timeline")]
+    Timeline(#[from] TimelineError),
+    #[error("could not ask who has the VIP")]
+    Probe(#[from] ProbeError),
+    #[error("could not start a runtime")]
+    Runtime(#[source] io::Error),
+    #[error("could not run {program}")]
+    Execute { program: String, source: io::Error },
+    #[error("{0}")]
+    Order(&'static str),
+}
+
+impl OrderError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Build(error) => error.kind(),
+            Self::Modules(_) => FailureKind::Lacking,
+            _ => FailureKind::Lab,
+        }
+    }
+}
+
+/// A lab and all that runs in it.
+struct Standing {
+    // Fields are dropped in this order: what runs in the lab ends before the lab does.
+    capture: Option<Capture>,
+    closing: Option<Closing>,
+    servers: Servers,
+    runtime: tokio::runtime::Runtime,
+    lab: Lab,
+}
+
+/// Says hello and carries out commands until `Halt` or the channel's end.
+///
+/// # Errors
+/// Those of the channel.
+pub fn carry_out<C>(channel: &C, modules: Option<&Path>, kernel: String) -> io::Result<()>
+where
+    for<'a> &'a C: io::Read + io::Write,
+{
+    let mut orders = Orders { channel, modules, standing: None };
+    orders.tell(&Event::Hello { version: channel::VERSION, kernel })?;
+    let mut reader = BufReader::new(channel);
+    while let Some(command) = channel::receive::<Command>(&mut reader)? {
+        if matches!(command, Command::Halt) {
+            break;
+        }
+        let answer = orders
+            .carry_out(command)
+            .unwrap_or_else(|error| Event::Failed(Failure { kind: error.kind(), chain: error_chain(&error) }));
+        orders.tell(&answer)?;
+    }
+    Ok(())
+}
+
+struct Orders<'c, C> {
+    channel: &'c C,
+    modules: Option<&'c Path>,
+    standing: Option<Standing>,
+}
+
+impl<C> Orders<'_, C>
+where
+    for<'a> &'a C: io::Read + io::Write,
+{
+    fn tell(&self, event: &Event) -> io::Result<()> {
+        channel::send(&mut &*self.channel, event)
+    }
+
+    /// Tells something that nobody waits for; a channel that is gone shows at the next answer.
+    fn mention(&self, event: &Event) {
+        drop(self.tell(event));
+    }
+
+    fn carry_out(&mut self, command: Command) -> Result<Event, OrderError> {
+        match command {
+            Command::Build { plan, options } => {
+                if self.standing.is_some() {
+                    return Err(OrderError::Order("could not build a lab: one stands already"));
+                }
+                let since = Instant::now();
+                self.standing = Some(self.build(&read_plan(&plan)?, &options)?);
+                Ok(Event::Built(timing(since)))
+            }
+            Command::ReadFacts => Ok(Event::Facts(self.standing()?.lab.facts())),
+            Command::Run => self.run().map(Event::Ran),
+            Command::StopCapture => self.stop_capture().map(Event::Captured),
+            Command::TearDown => {
+                let since = Instant::now();
+                let left = self.standing.take().map(Standing::tear_down).unwrap_or_default();
+                Ok(Event::TornDown { left, timing: timing(since) })
+            }
+            Command::Execute { argv } => execute(&argv).map(Event::Executed),
+            Command::Halt => Err(OrderError::Order("could not answer a halt")),
+        }
+    }
+
+    fn standing(&mut self) -> Result<&mut Standing, OrderError> {
+        self.standing.as_mut().ok_or(OrderError::Order("could not do that: no lab is built"))
+    }
+
+    fn build(&self, plan: &Plan, options: &BuildOptions) -> Result<Standing, OrderError> {
+        if let Some(folder) = self.modules {
+            self.mention(&Event::Progress("loading kernel modules".to_owned()));
+            // A module that is missing shows where it is needed, with the step that fails for it.
+            modules::load(folder, &modules::needed(plan))?;
+        }
+        self.mention(&Event::Progress("making nodes and links".to_owned()));
+        let search = std::env::var("PATH").unwrap_or_default();
+        let lab = Lab::create(plan, options, &search)?;
+        let capture = if options.capture {
+            Some(record::start(&lab, &PathBuf::from(&options.output).join("capture.raw.pcapng"))?)
+        } else {
+            None
+        };
+        self.mention(&Event::Progress("configuring nodes".to_owned()));
+        lab.configure()?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(OrderError::Runtime)?;
+        let servers = runtime.block_on(Servers::start_all(&plan.nodes, &lab))?;
+        Ok(Standing { capture, closing: None, servers, runtime, lab })
+    }
+
+    fn run(&mut self) -> Result<Ran, OrderError> {
+        self.mention(&Event::Progress("running the timeline".to_owned()));
+        let Some(Standing { servers, runtime, lab, .. }) = &self.standing else {
+            return Err(OrderError::Order("could not run a timeline: no lab is built"));
+        };
+        let plan = lab.plan();
+        let stage = Stage { nodes: lab, servers, kernel: lab };
+        let loads =
+            runtime.block_on(timeline::run(&plan.timeline, &stage, |acted| self.mention(&Event::Acted(acted))))?;
+        self.mention(&Event::Progress("asking who has the VIP".to_owned()));
+        let probes = runtime.block_on(probe::ask_all(&plan.probes, lab))?;
+        Ok(Ran { loads, access_logs: servers.access_logs(), probes })
+    }
+
+    fn stop_capture(&mut self) -> Result<CaptureStats, OrderError> {
+        let standing = self.standing()?;
+        let capture = standing.capture.take().ok_or(OrderError::Order("could not end a capture: none runs"))?;
+        let (stats, closing) = capture.stop()?;
+        standing.closing = Some(closing);
+        Ok(stats)
+    }
+}
+
+impl Standing {
+    fn tear_down(self) -> Vec<String> {
+        let Self { capture, closing, servers, runtime, lab } = self;
+        drop(capture);
+        runtime.block_on(servers.stop_all());
+        drop(runtime);
+        let left = lab.tear_down();
+        // Rings take their time to close, and may do so while the lab is taken down.
+        drop(closing);
+        left
+    }
+}
+
+fn read_plan(path: &str) -> Result<Plan, OrderError> {
+    let failed = |source| OrderError::Plan { path: path.to_owned(), source };
+    let text = std::fs::read(path).map_err(failed)?;
+    serde_json::from_slice(&text).map_err(|error| failed(error.into()))
+}
+
+fn execute(argv: &[String]) -> Result<Executed, OrderError> {
+    use std::os::unix::process::ExitStatusExt;
+
+    let [program, arguments @ ..] = argv else {
+        return Err(OrderError::Order("could not run a program: none is named"));
+    };
+    let output = Program::new(program)
+        .args(arguments)
+        .output()
+        .map_err(|source| OrderError::Execute { program: program.clone(), source })?;
+    Ok(Executed {
+        status: output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0)),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
+}
+
+fn timing(since: Instant) -> Timing {
+    Timing { ms: since.elapsed().as_secs_f64() * 1e3 }
+}

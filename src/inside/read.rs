@@ -1,0 +1,214 @@
+//! Reading a node back: everything that can be configured, and the counters that tell causes apart.
+//!
+//! Owns: what is asked of a kernel and in which files. Refuses: failing; what could not be read is listed as unread. A
+//! sysctl that this kernel does not have is unread only where the plan set it.
+
+pub mod netlink;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::sync::Arc;
+
+use crate::base::{IfName, NodeName};
+use crate::facts::{IpvsFacts, NodeFacts, Unread};
+use crate::inside::arpfilter::Filters;
+use crate::inside::ipvs::{self, IpvsError};
+use crate::inside::ns::Space;
+use crate::inside::{rtnl, sysctl};
+use crate::plan::Node;
+
+/// Keys below `net.ipv4.conf.<interface>.` that decide about ARP and about which packets are taken or sent on.
+const IPV4_CONF: [&str; 10] = [
+    "arp_ignore",
+    "arp_announce",
+    "arp_filter",
+    "arp_notify",
+    "arp_accept",
+    "rp_filter",
+    "accept_local",
+    "proxy_arp",
+    "send_redirects",
+    "forwarding",
+];
+/// Keys below `net.ipv6.conf.<interface>.`, likewise.
+const IPV6_CONF: [&str; 4] = ["disable_ipv6", "accept_dad", "accept_ra", "forwarding"];
+/// Keys by themselves.
+const SINGLE: [&str; 2] = ["net.ipv4.ip_forward", "net.ipv4.icmp_ratelimit"];
+
+/// What is to be read of a node beyond what every node has.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// The node.
+    pub node: NodeName,
+    /// Sysctls that must be read, with dots.
+    pub sysctls: BTreeSet<String>,
+    /// Whether the ARP filter is read.
+    pub arptables: bool,
+    /// Whether the IPVS table is read.
+    pub ipvs: bool,
+}
+
+impl Wanted {
+    /// What a plan's node calls for.
+    pub fn of(node: &Node) -> Self {
+        Self {
+            node: node.name.clone(),
+            sysctls: node.sysctls.iter().map(|one| one.key.clone()).collect(),
+            arptables: !node.arptables.is_empty(),
+            ipvs: node.ipvs.is_some(),
+        }
+    }
+}
+
+/// Reads all facts of the node whose worker this is called in.
+pub async fn facts(wanted: Wanted, space: Arc<Space>, filters: Arc<Filters>) -> NodeFacts {
+    let mut facts = NodeFacts::unread(wanted.node.clone());
+    by_netlink(&mut facts).await;
+    sysctls(&mut facts, &wanted);
+    for file in ["snmp", "netstat"] {
+        match net_file(file) {
+            Ok(text) => facts.counters.extend(counters(&text)),
+            Err(error) => unread(&mut facts, &format!("/proc/net/{file}"), &error),
+        }
+    }
+    if wanted.arptables {
+        match filters.rules(&space) {
+            Ok(rules) => facts.arptables = Some(rules),
+            Err(error) => unread(&mut facts, "arptables", &error),
+        }
+    }
+    if wanted.ipvs {
+        match ipvs_facts() {
+            Ok(found) => facts.ipvs = Some(found),
+            Err(error) => unread(&mut facts, "ipvs", &error),
+        }
+    }
+    facts
+}
+
+async fn by_netlink(facts: &mut NodeFacts) {
+    let handle = match rtnl::open() {
+        Ok(handle) => handle,
+        Err(error) => return unread(facts, "links, addresses, routes and neighbours", &error),
+    };
+    match netlink::links(&handle).await {
+        Ok(found) => facts.links = found,
+        Err(error) => return unread(facts, "links, addresses, routes and neighbours", &error),
+    }
+    let names = facts.links.iter().map(|link| (link.index, link.name.clone())).collect();
+    match netlink::addresses(&handle, &names).await {
+        Ok(found) => facts.addresses = found,
+        Err(error) => unread(facts, "addresses", &error),
+    }
+    match netlink::routes(&handle, &names).await {
+        Ok(found) => facts.routes = found,
+        Err(error) => unread(facts, "routes", &error),
+    }
+    match netlink::neighbours(&handle, &names).await {
+        Ok(found) => facts.neighbours = found,
+        Err(error) => unread(facts, "neighbours", &error),
+    }
+}
+
+fn sysctls(facts: &mut NodeFacts, wanted: &Wanted) {
+    let mut keys = wanted.sysctls.clone();
+    keys.extend(SINGLE.map(str::to_owned));
+    let interfaces: Vec<String> = facts.links.iter().map(|link| in_key(&link.name)).collect();
+    for name in ["all", "default"].into_iter().chain(interfaces.iter().map(String::as_str)) {
+        keys.extend(IPV4_CONF.iter().map(|key| format!("net.ipv4.conf.{name}.{key}")));
+        keys.extend(IPV6_CONF.iter().map(|key| format!("net.ipv6.conf.{name}.{key}")));
+    }
+    if wanted.ipvs {
+        let files = fs::read_dir("/proc/sys/net/ipv4/vs").into_iter().flatten().filter_map(Result::ok);
+        keys.extend(files.map(|file| format!("net.ipv4.vs.{}", file.file_name().to_string_lossy())));
+    }
+    for key in keys {
+        match sysctl::get(&key) {
+            Ok(value) => {
+                facts.sysctls.insert(key, value);
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !wanted.sysctls.contains(&key) => {}
+            // Some keys of IPVS can only be written.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && !wanted.sysctls.contains(&key) => {}
+            Err(error) => unread(facts, &key, &error),
+        }
+    }
+}
+
+/// An interface's name as it stands in a key.
+fn in_key(name: &IfName) -> String {
+    name.as_str().replace('.', "/")
+}
+
+fn ipvs_facts() -> Result<IpvsFacts, IpvsError> {
+    let mut session = ipvs::Session::open()?;
+    let timeouts = session.timeouts()?;
+    let version = session.version()?;
+    let services = session.services()?;
+    let file = |name: &str| {
+        net_file(name).map_err(|error| IpvsError::Conversation {
+            what: format!("read /proc/net/{name}"),
+            detail: error.to_string(),
+        })
+    };
+    let totals = ipvs::proc::totals(&file("ip_vs_stats_percpu")?);
+    Ok(IpvsFacts {
+        version,
+        timeout_tcp_s: timeouts.tcp,
+        timeout_tcp_fin_s: timeouts.fin,
+        timeout_udp_s: timeouts.udp,
+        services,
+        connections: ipvs::proc::connections(&file("ip_vs_conn")?),
+        total_connections: totals.connections,
+        total_in_packets: totals.in_packets,
+        total_out_packets: totals.out_packets,
+    })
+}
+
+/// A file of `/proc/net` as the node's first process sees it. Our own `self` does not exist in the node's `/proc`, as this
+/// thread is not in its PID namespace, and outside it would be the main thread's network.
+///
+/// # Errors
+/// Those of the file.
+pub fn net_file(name: &str) -> io::Result<String> {
+    fs::read_to_string(format!("/proc/1/net/{name}"))
+}
+
+/// Counters that are not zero, from pairs of lines: `Ip: InReceives …` and `Ip: 17 …` give `IpInReceives`.
+fn counters(text: &str) -> BTreeMap<String, u64> {
+    let lines: Vec<&str> = text.lines().collect();
+    let pairs = lines.chunks_exact(2).filter_map(|pair| {
+        let (group, names) = pair[0].split_once(':')?;
+        let (_, values) = pair[1].split_once(':')?;
+        Some(names.split_ascii_whitespace().zip(values.split_ascii_whitespace()).map(move |(name, value)| {
+            // A value may be -1 where there is no limit (TcpMaxConn); it counts nothing.
+            (format!("{group}{name}"), value.parse().unwrap_or(0))
+        }))
+    });
+    pairs.flatten().filter(|(_, value)| *value != 0).collect()
+}
+
+fn unread(facts: &mut NodeFacts, what: &str, why: &dyn std::error::Error) {
+    let mut text = why.to_string();
+    let mut cause = why.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    facts.unread.push(Unread { what: what.to_owned(), why: text });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::counters;
+
+    #[test]
+    fn counters_are_named_by_group_and_column_and_zeros_left_out() {
+        let text = "Ip: Forwarding InAddrErrors InReceives\nIp: 2 1 0\nTcp: MaxConn ActiveOpens\nTcp: -1 4\n";
+        let found = counters(text);
+        assert_eq!(found.get("IpInAddrErrors"), Some(&1));
+        assert_eq!(found.get("TcpActiveOpens"), Some(&4));
+        assert_eq!(found.len(), 3);
+    }
+}

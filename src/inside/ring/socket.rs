@@ -1,0 +1,48 @@
+//! Packet sockets: opened deaf, then bound, so that nothing is taken in before its owner is ready.
+#![expect(unsafe_code, reason = "nix makes no link-layer address with a protocol, tokio watches descriptors on trust")]
+
+use std::io;
+use std::mem::size_of;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+use tokio::io::unix::AsyncFd;
+
+/// Opens a raw packet socket that takes in nothing yet, in the calling thread's network namespace.
+///
+/// # Errors
+/// Without `CAP_NET_RAW` in the namespace.
+pub(in crate::inside) fn open() -> io::Result<OwnedFd> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    Ok(socket(AddressFamily::Packet, SockType::Raw, flags, None)?)
+}
+
+/// Binds it to an interface (0 for all) and an `EtherType` (`ETH_P_ALL` for all, then also what goes out).
+///
+/// # Errors
+/// Where there is no such interface, or it is down.
+pub(in crate::inside) fn bind(socket: &OwnedFd, interface: u32, ether_type: u16) -> io::Result<()> {
+    #[expect(clippy::cast_possible_truncation, reason = "an address family and a size of 20 bytes")]
+    let (family, length) = (libc::AF_PACKET as u16, size_of::<libc::sockaddr_ll>() as libc::socklen_t);
+    let address = libc::sockaddr_ll {
+        sll_family: family,
+        sll_protocol: ether_type.to_be(),
+        sll_ifindex: interface.cast_signed(),
+        sll_hatype: 0,
+        sll_pkttype: 0,
+        sll_halen: 0,
+        sll_addr: [0; 8],
+    };
+    // SAFETY: `address` lives through the call and the length is its own.
+    let done = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast::<libc::sockaddr>(), length) };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Lets the calling thread's runtime watch a socket.
+///
+/// # Errors
+/// Where the runtime's selector takes no more.
+pub(in crate::inside) fn watch(socket: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` is open, stays the same and is closed by its own end alone, which is that of the `AsyncFd`.
+    Ok(unsafe { AsyncFd::register(socket) }?)
+}

@@ -1,0 +1,139 @@
+//! HTTP/1.1: every path is answered by a body that tells the node.
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ALLOW, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use nix::sys::socket::{setsockopt, sockopt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+use super::{AccessLog, REQUEST_HEADER, SERVER_HEADER, body};
+use crate::base::NodeName;
+use crate::facts::run::AccessLogEntry;
+use crate::inside::timeline::clock::epoch_ns;
+
+const BACKLOG: u32 = 1024;
+
+/// What all connections of a server share.
+pub(super) struct Site {
+    pub(super) node: NodeName,
+    pub(super) filler_bytes: u32,
+    pub(super) log: AccessLog,
+}
+
+/// Opens a listener; an IPv6 one takes IPv6 alone, so that a node can have both.
+pub(super) fn listen(at: SocketAddr) -> Result<TcpListener, (&'static str, io::Error)> {
+    let socket = match at {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    };
+    let socket = socket.map_err(|e| ("open a socket", e))?;
+    if at.is_ipv6() {
+        setsockopt(&socket, sockopt::Ipv6V6Only, &true).map_err(|e| ("keep IPv4 off the socket", e.into()))?;
+    }
+    socket.set_reuseaddr(true).map_err(|e| ("set SO_REUSEADDR", e))?;
+    // Connections inherit it, which saves a system call for each.
+    socket.set_nodelay(true).map_err(|e| ("set TCP_NODELAY", e))?;
+    socket.bind(at).map_err(|e| ("bind", e))?;
+    socket.listen(BACKLOG).map_err(|e| ("listen", e))
+}
+
+/// Serves until `stop` is dropped, then closes everything and lets go of `done`.
+pub(super) async fn serve(
+    listener: TcpListener,
+    site: Site,
+    mut stop: oneshot::Receiver<()>,
+    done: oneshot::Sender<()>,
+) {
+    let site = Rc::new(site);
+    // Bodies differ only by path, and a load has few of them.
+    let bodies = Rc::new(RefCell::new(None));
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            _ = &mut stop => break,
+            accepted = listener.accept() => {
+                // A client that broke off while it waited in the backlog is no reason to stop serving.
+                if let Ok((stream, client)) = accepted {
+                    connections.spawn_local(connection(stream, client, Rc::clone(&site), Rc::clone(&bodies)));
+                }
+            }
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+        }
+    }
+    drop(listener);
+    connections.shutdown().await;
+    drop(done);
+}
+
+type LastBody = RefCell<Option<(String, Bytes)>>;
+
+async fn connection(stream: TcpStream, client: SocketAddr, site: Rc<Site>, bodies: Rc<LastBody>) {
+    let Ok(local) = stream.local_addr() else { return };
+    let service = service_fn(|request| {
+        let response = answer(&request, client, local, &site, &bodies);
+        async move { Ok::<_, Infallible>(response) }
+    });
+    let served = http1::Builder::new().auto_date_header(false).serve_connection(TokioIo::new(stream), service).await;
+    // What a client does to its connection shows in its own result and in the capture.
+    drop(served);
+}
+
+fn answer(
+    request: &Request<Incoming>,
+    client: SocketAddr,
+    local: SocketAddr,
+    site: &Site,
+    bodies: &LastBody,
+) -> Response<Full<Bytes>> {
+    let path = request.uri().path_and_query().map_or("/", hyper::http::uri::PathAndQuery::as_str);
+    let allowed = matches!(*request.method(), Method::GET | Method::HEAD);
+    let (status, body) = if allowed {
+        (StatusCode::OK, body_of(site, path, bodies))
+    } else {
+        (StatusCode::METHOD_NOT_ALLOWED, Bytes::new())
+    };
+    site.log.add(AccessLogEntry {
+        at_ns: epoch_ns(),
+        client,
+        local,
+        request: request.headers().get(REQUEST_HEADER).and_then(|v| v.to_str().ok()).map(str::to_owned),
+        path: path.to_owned(),
+        status: status.as_u16(),
+        bytes: body.len() as u64,
+    });
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    // A node's name is a hostname, hence a header's value.
+    if let Ok(name) = HeaderValue::from_str(site.node.as_str()) {
+        response.headers_mut().insert(SERVER_HEADER, name);
+    }
+    if !allowed {
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    }
+    response
+}
+
+fn body_of(site: &Site, path: &str, last: &LastBody) -> Bytes {
+    let mut last = last.borrow_mut();
+    match &*last {
+        Some((of, body)) if of == path => body.clone(),
+        _ => {
+            let body = Bytes::from(body::compose(site.node.as_str(), path, site.filler_bytes));
+            *last = Some((path.to_owned(), body.clone()));
+            body
+        }
+    }
+}

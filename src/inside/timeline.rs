@@ -1,0 +1,203 @@
+//! The timeline: acts, one after the other, each told with its time and what came of it.
+//!
+//! Owns: the order, loads, servers, pings, announcements, and waiting. Refuses: anything that goes to the kernel by
+//! netlink or `/proc`; that is behind [`Configure`]. It errs towards stopping: the first act that fails ends it.
+
+pub mod clock;
+pub mod nodes;
+mod wait;
+
+use std::error::Error;
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use self::clock::epoch_ns;
+use self::nodes::{NodeGone, Nodes, on_node};
+use super::load::{self, LoadError};
+use super::ping::{self, PingError};
+use super::probe::{self, ProbeError};
+use super::serve::{ServeError, Servers};
+use crate::base::{IfName, Mac, NodeName};
+use crate::facts::run::{Acted, LoadResult, Outcome};
+use crate::plan::{Act, Condition, TimedAct};
+
+/// Why an act failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ActError {
+    /// The kernel did not take a setting, or could not be asked.
+    #[error("could not change or read the node's kernel")]
+    Configure(#[source] Box<dyn Error + Send + Sync>),
+    /// A server could not be started or stopped.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// No echo request could be sent.
+    #[error(transparent)]
+    Ping(#[from] PingError),
+    /// No announcement could be sent.
+    #[error(transparent)]
+    Announce(#[from] ProbeError),
+    /// A node takes no work.
+    #[error(transparent)]
+    Node(#[from] NodeGone),
+    /// A load could not be run to its end.
+    #[error(transparent)]
+    Load(Box<LoadError<TimelineError>>),
+    /// A load stands in the middle of another one.
+    #[error("could not start a load within a load")]
+    LoadWithinLoad,
+    /// A condition did not come to hold.
+    #[error("waited {deadline_ms} ms in vain until {condition}; last seen: {seen}")]
+    Waited {
+        /// How long, in milliseconds.
+        deadline_ms: u64,
+        /// For what.
+        condition: String,
+        /// What was seen the last time.
+        seen: String,
+    },
+}
+
+/// An act of the timeline failed.
+#[derive(Debug, thiserror::Error)]
+#[error("could not do `{label}`")]
+pub struct TimelineError {
+    /// The act's label.
+    pub label: String,
+    /// Why.
+    pub source: ActError,
+}
+
+/// What was seen of a condition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    /// Whether it holds.
+    pub holds: bool,
+    /// What there is instead, or how it holds, in a few words.
+    pub seen: String,
+}
+
+/// The acts and conditions that are a matter of netlink or `/proc`.
+pub trait Configure {
+    /// Does one act and says what came of it, in a few words or none. Only called with `SetSysctl`, `SetWeight`,
+    /// `AddService`, `DeleteService`, `AddDestination`, `DeleteDestination`, `SetLink`, `AddAddress`, `DeleteAddress`,
+    /// `FlushNeighbours` and `SetNeighbour`.
+    ///
+    /// # Errors
+    /// [`ActError::Configure`].
+    fn apply(&self, act: &Act) -> impl Future<Output = Result<String, ActError>>;
+
+    /// Looks once whether a condition holds. Only called with `Neighbour`, `NoNeighbour`, `Sysctl`, `LinkUp` and
+    /// `Connections`.
+    ///
+    /// # Errors
+    /// [`ActError::Configure`] where it can't be told.
+    fn observe(&self, condition: &Condition) -> impl Future<Output = Result<Observed, ActError>>;
+}
+
+/// What a timeline works on.
+#[derive(Debug)]
+pub struct Stage<'a, N, C> {
+    /// The nodes' threads.
+    pub nodes: &'a N,
+    /// The servers on them.
+    pub servers: &'a Servers,
+    /// The nodes' kernels.
+    pub kernel: &'a C,
+}
+
+/// Does all acts in their order and tells of each once it is done; returns what the loads gave.
+///
+/// # Errors
+/// The first act that fails; those after it are not done.
+pub async fn run<N: Nodes, C: Configure>(
+    timeline: &[TimedAct],
+    stage: &Stage<'_, N, C>,
+    tell: impl Fn(Acted),
+) -> Result<Vec<LoadResult>, TimelineError> {
+    let mut loads = Vec::new();
+    for timed in timeline {
+        let Act::Load(load) = &timed.act else {
+            stage.act(timed, &tell).await?;
+            continue;
+        };
+        let (at_ns, began) = (epoch_ns(), Instant::now());
+        let result = load::run(load, stage.nodes, async |timed: &TimedAct| stage.act(timed, &tell).await)
+            .await
+            .map_err(|error| TimelineError { label: timed.label.clone(), source: ActError::Load(Box::new(error)) })?;
+        tell(acted(&timed.label, at_ns, began, in_words(&result)));
+        loads.push(result);
+    }
+    Ok(loads)
+}
+
+impl<N: Nodes, C: Configure> Stage<'_, N, C> {
+    /// Does one act that is no load.
+    async fn act(&self, timed: &TimedAct, tell: &impl Fn(Acted)) -> Result<(), TimelineError> {
+        let (at_ns, began) = (epoch_ns(), Instant::now());
+        let outcome =
+            self.outcome(&timed.act).await.map_err(|source| TimelineError { label: timed.label.clone(), source })?;
+        tell(acted(&timed.label, at_ns, began, outcome));
+        Ok(())
+    }
+
+    async fn outcome(&self, act: &Act) -> Result<String, ActError> {
+        match act {
+            Act::Load(_) => Err(ActError::LoadWithinLoad),
+            Act::StopServer { node, server } => {
+                self.servers.stop(node, server).await?;
+                Ok(String::new())
+            }
+            Act::StartServer { node, server } => {
+                self.servers.start(self.nodes, node, server).await?;
+                Ok(String::new())
+            }
+            Act::GratuitousArp { node, interface, address, mac } => {
+                self.announce(node, interface, *address, *mac).await
+            }
+            Act::Ping { node, target, count, timeout_ms } => {
+                let (from, target, count) = (node.clone(), *target, *count);
+                let timeout = Duration::from_millis(*timeout_ms);
+                let job = move || async move { ping::ping(&from, target, count, timeout).await };
+                Ok(on_node(self.nodes, node, job).await??.to_string())
+            }
+            Act::WaitUntil { condition, deadline_ms } => self.wait(condition, *deadline_ms).await,
+            Act::SetSysctl { .. }
+            | Act::SetWeight { .. }
+            | Act::AddService { .. }
+            | Act::DeleteService { .. }
+            | Act::AddDestination { .. }
+            | Act::DeleteDestination { .. }
+            | Act::SetLink { .. }
+            | Act::AddAddress { .. }
+            | Act::DeleteAddress { .. }
+            | Act::FlushNeighbours { .. }
+            | Act::SetNeighbour { .. } => self.kernel.apply(act).await,
+        }
+    }
+
+    async fn announce(
+        &self,
+        node: &NodeName,
+        interface: &IfName,
+        address: std::net::IpAddr,
+        mac: Option<Mac>,
+    ) -> Result<String, ActError> {
+        let (from, by) = (node.clone(), interface.clone());
+        let job = move || async move { probe::announce(&from, &by, address, mac).await };
+        let claimed = on_node(self.nodes, node, job).await??;
+        Ok(format!("{address} is at {claimed}"))
+    }
+}
+
+fn acted(label: &str, at_ns: u64, began: Instant, outcome: String) -> Acted {
+    Acted { label: label.to_owned(), at_ns, ms: began.elapsed().as_secs_f64() * 1e3, outcome }
+}
+
+fn in_words(load: &LoadResult) -> String {
+    let whole = |outcome: &Outcome| matches!(outcome, Outcome::Answered { whole: true, .. });
+    let answered = load.requests.iter().filter(|request| whole(&request.outcome)).count();
+    format!("{answered} of {} answered whole", load.requests.len())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+//! `direct-return`: replies go from the real server to the client's side without passing the Director.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use super::Check;
+use crate::base::{Protocol, Role};
+use crate::facts::run::Outcome;
+use crate::judge::tally::{Tally, count};
+use crate::judge::traffic::{Hop, Packet, Traffic, Way};
+use crate::judge::{CheckResult, Evidence, Input};
+
+/// The check.
+pub(super) const CHECK: Check = Check {
+    id: "direct-return",
+    title: "replies leave the real server with the VIP as source and never touch the Director",
+    proves: "Every reply leaves a real server with the VIP as its source and the MAC of a router or a client as its \
+             destination, no reply enters or leaves any interface of a Director, and every answered request has its \
+             reply on record.",
+    fooled_by: "A bridge that floods a frame to all its ports shows replies at the Director's port, though they are not \
+                for it: only frames addressed to the Director's MAC count as entering. Replies that were never captured \
+                would hold trivially: each answered request must have one.",
+    usual_cause: "The real server's default gateway is the Director (a habit from NAT), or the service forwards by NAT. \
+                  On the real server: `ip route get CLIENT from VIP`; on the Director: `ipvsadm -Ln`.",
+    source: "net/netfilter/ipvs/ip_vs_xmit.c: ip_vs_dr_xmit; the reply never meets ip_vs_out_hook",
+    run,
+};
+
+fn run(input: &Input<'_>) -> CheckResult {
+    let traffic = Traffic::new(input);
+    let mut tally = Tally::default();
+    for station in traffic.directors().chain(traffic.real_servers()) {
+        tally.captured(input, &station.node);
+    }
+    let local = traffic.served_by_director();
+    let mut replied: BTreeSet<(Protocol, SocketAddr, SocketAddr)> = BTreeSet::new();
+    let mut examined = 0;
+    for (packet, _) in traffic.replies() {
+        examined += 1;
+        replied.insert((packet.protocol, packet.source, packet.destination));
+        let own = local.contains(&(packet.protocol, packet.destination));
+        at_directors(&traffic, packet, own, &mut tally);
+        let sent = packet.exit(|s| traffic.is_real_server(s));
+        if let Some(out) = sent {
+            leaves(input, packet, &out, &mut tally);
+        }
+    }
+    for (packet, out) in from_rip(&traffic) {
+        examined += 1;
+        let vip = traffic.clients().get(&(packet.protocol, packet.destination)).map(|(vip, _)| *vip);
+        if let Some(vip) = vip {
+            replied.insert((packet.protocol, vip, packet.destination));
+        }
+        let what = format!("{} answers {} from {}", out.station.node, packet.destination, packet.source);
+        tally.broken(
+            "replies have the real server's own address as source",
+            Evidence::frame(input.trace, out.frame, what),
+        );
+    }
+    unanswered(&traffic, &replied, &mut tally);
+    let held = format!(
+        "{} went from real servers straight to the router or client, from the VIP; none crossed the Director",
+        count(examined, "reply packet", "reply packets")
+    );
+    tally.result(CHECK.id, examined, "reply packets", "no reply was seen: an empty trace proves nothing", held)
+}
+
+/// What a reply has no business to do.
+fn at_directors(traffic: &Traffic<'_>, packet: &Packet<'_>, own: bool, tally: &mut Tally) {
+    let trace = traffic.input.trace;
+    for hop in packet.hops.iter().filter(|h| traffic.is_director(h.station)) {
+        let node = &hop.station.node;
+        match hop.way {
+            Way::Enters if hop.frame.decoded.destination.is_group() => {}
+            Way::Enters => {
+                let what = format!("{} to {} enters {node}", packet.source, packet.destination);
+                tally.broken("replies enter the Director", Evidence::frame(trace, hop.frame, what));
+            }
+            Way::Leaves if own => {}
+            Way::Leaves => {
+                let what = format!("{} to {} comes out of {node}", packet.source, packet.destination);
+                tally.broken("replies come out of the Director", Evidence::frame(trace, hop.frame, what));
+            }
+        }
+    }
+}
+
+/// Judges the frame in which a reply leaves its real server.
+fn leaves(input: &Input<'_>, packet: &Packet<'_>, out: &Hop<'_>, tally: &mut Tally) {
+    let to = out.frame.decoded.destination;
+    let fits = |(station, port): &(&crate::judge::case::Station, &crate::judge::case::StationPort)| {
+        matches!(station.role, Role::Router | Role::Client) && port.segment == out.port.segment
+    };
+    let name = input.case.name_of(to);
+    if !input.case.owners(to).iter().any(fits) {
+        let what = format!("{} sends {} to {} by {name}", out.station.node, packet.source, packet.destination);
+        let shown = Evidence::frame(input.trace, out.frame, what);
+        tally.broken("replies are handed to one that is neither router nor client", shown);
+    } else if tally.shows_nothing() {
+        let what = format!("{} answers {} from {}, to {name}", out.station.node, packet.destination, packet.source);
+        tally.shows(Evidence::frame(input.trace, out.frame, what));
+    }
+}
+
+/// Packets from a real server's own address to a client's end of a connection to a VIP.
+fn from_rip<'t, 'a>(traffic: &'t Traffic<'a>) -> Vec<(&'t Packet<'a>, Hop<'a>)> {
+    let clients = traffic.clients();
+    traffic
+        .packets
+        .iter()
+        .filter(|p| !traffic.input.case.is_vip(p.source.ip()) && clients.contains_key(&(p.protocol, p.destination)))
+        .filter_map(|p| Some((p, p.exit(|s| traffic.is_real_server(s) && s.has(p.source.ip()))?)))
+        .collect()
+}
+
+/// Every request that was answered must have a reply on record.
+fn unanswered(traffic: &Traffic<'_>, replied: &BTreeSet<(Protocol, SocketAddr, SocketAddr)>, tally: &mut Tally) {
+    let input = traffic.input;
+    for request in input.ran.loads.iter().flat_map(|l| &l.requests) {
+        let Some(local) = request.local.filter(|_| matches!(request.outcome, Outcome::Answered { .. })) else {
+            continue;
+        };
+        let served = traffic.service_at(request.protocol, request.target).is_some();
+        if served && !replied.contains(&(request.protocol, request.target, local)) {
+            let lossy = traffic.real_servers().find(|s| input.lost(&s.node) > 0);
+            let what = format!("{} asked from {local} and was answered", request.client);
+            match lossy {
+                Some(station) => tally.lost_at(input, &station.node),
+                None => tally.broken("an answered request has no reply on record", Evidence::told(what)),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::base::Verdict::{Broken, Held, Undecided};
+    use crate::judge::testlab::{Back, Exchange, Lab, There};
+    use crate::trace::Direction::{In, Out};
+
+    #[test]
+    fn holds_for_a_textbook_run() {
+        let result = Lab::ran(2).expect("direct-return", Held);
+        assert_eq!(result.examined, 6);
+        assert_eq!(result.evidence[0].frame.as_ref().unwrap().vantage, "rs2:eth0");
+    }
+
+    #[test]
+    fn breaks_when_replies_go_through_the_director() {
+        let mut lab = Lab::ran(2);
+        lab.exchange(&Exchange::with("rs1").back(Back::ThroughDirector));
+        let summary = lab.expect("direct-return", Broken).summary;
+        assert!(summary.contains("enter the Director") && summary.contains("come out of"), "{summary}");
+    }
+
+    #[test]
+    fn breaks_when_the_rip_answers() {
+        let mut lab = Lab::textbook();
+        lab.exchange(&Exchange::with("rs1").there(There::Nat).back(Back::FromRip));
+        assert!(lab.expect("direct-return", Broken).summary.contains("own address"));
+    }
+
+    #[test]
+    fn a_reply_flooded_to_the_directors_port_does_not_touch_it() {
+        let mut lab = Lab::ran(2);
+        let reply = lab.frames.iter().rfind(|f| f.direction == Out && f.data[11] == 5).unwrap().data.clone();
+        lab.record("director", "lan", In, &reply);
+        lab.expect("direct-return", Held);
+    }
+
+    #[test]
+    fn an_answer_without_frames_breaks_it_but_not_where_frames_were_lost() {
+        let mut lab = Lab::ran(2);
+        let unseen = lab.ran.loads[0].requests[0].clone();
+        lab.ran.loads[0]
+            .requests
+            .push(crate::facts::run::RequestResult { local: Some("203.0.113.2:9".parse().unwrap()), ..unseen });
+        lab.expect("direct-return", Broken);
+        lab.lose("rs1").expect("direct-return", Undecided);
+    }
+}

@@ -1,0 +1,104 @@
+//! `port-kept`: direct routing keeps the destination port, and nobody planned otherwise.
+
+use super::Check;
+use crate::base::{Forwarding, ServiceId};
+use crate::judge::tally::{Tally, count};
+use crate::judge::traffic::{Traffic, Way};
+use crate::judge::{CheckResult, Evidence, Input};
+
+/// The check.
+pub(super) const CHECK: Check = Check {
+    id: "port-kept",
+    title: "requests reach the real server at the service's own port",
+    proves: "Every request has at the real server the destination port that the client wrote, and every real server of \
+             the plan has the service's port.",
+    fooled_by: "ipvsadm itself: it takes `-r RIP:8080 -g` for a service on port 80 without a word and the kernel replaces \
+                8080 by 80, so what is read back looks right. The plan's own port is compared, too.",
+    usual_cause: "A port mapping, which only NAT can do. Let the server listen on the service's port, redirect the port on \
+                  the real server, or use NAT (`-m`).",
+    source: "net/netfilter/ipvs/ip_vs_xmit.c: ip_vs_dr_xmit touches no port; ipvsadm(8): --gatewaying",
+    run,
+};
+
+fn run(input: &Input<'_>) -> CheckResult {
+    let traffic = Traffic::new(input);
+    let mut tally = Tally::default();
+    for station in traffic.real_servers() {
+        tally.captured(input, &station.node);
+    }
+    for service in &input.case.services {
+        let ServiceId::Address { at, .. } = service.id else { continue };
+        for wanted in service.destinations.iter().filter(|d| d.forwarding != Forwarding::Nat) {
+            if at.port() != 0 && wanted.at.port() != 0 && wanted.at.port() != at.port() {
+                let what = format!("{} is wanted as {} behind {}", service.id, wanted.at, wanted.forwarding);
+                let fact = format!("-a {at} -r {} {}", wanted.at, wanted.forwarding);
+                tally.broken("the plan maps a port, which direct routing can't", Evidence::fact(what, fact));
+            }
+        }
+    }
+    let clients = traffic.clients();
+    let mut examined = 0;
+    for packet in &traffic.packets {
+        let Some((vip, _)) = clients.get(&(packet.protocol, packet.source)) else { continue };
+        for hop in packet.hops.iter().filter(|h| h.way == Way::Enters && traffic.is_real_server(h.station)) {
+            examined += 1;
+            let (node, port) = (&hop.station.node, packet.destination.port());
+            if port != vip.port() {
+                let what = format!("{} asked {vip} and enters {node} as {}", packet.source, packet.destination);
+                tally.broken(
+                    "requests reach a real server at another port",
+                    Evidence::frame(input.trace, hop.frame, what),
+                );
+            } else if tally.shows_nothing() {
+                let what = format!("{} enters {node} at port {port}", packet.source);
+                tally.shows(Evidence::frame(input.trace, hop.frame, what));
+            }
+        }
+    }
+    let held = format!(
+        "{} at real servers, all at the port that the client asked",
+        count(examined, "request frame", "request frames")
+    );
+    tally.result(
+        CHECK.id,
+        examined,
+        "request frames",
+        "no request reached a real server: an empty trace proves nothing",
+        held,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::base::Verdict::{Broken, Held, Undecided};
+    use crate::judge::testlab::{Back, Exchange, Lab, There};
+
+    #[test]
+    fn holds_when_requests_keep_their_port() {
+        assert_eq!(Lab::ran(2).expect("port-kept", Held).examined, 8);
+    }
+
+    #[test]
+    fn a_mapping_in_the_plan_breaks_it_although_the_kernel_replaced_it() {
+        let mut lab = Lab::ran(2);
+        lab.service().destinations[0].at.set_port(8080);
+        assert!(lab.expect("port-kept", Broken).summary.contains("the plan maps a port"));
+    }
+
+    #[test]
+    fn a_port_that_nat_changed_breaks_it() {
+        let mut lab = Lab::textbook();
+        lab.exchange(&Exchange::with("rs1").there(There::Nat).back(Back::ThroughDirector));
+        lab.expect("port-kept", Held);
+        for frame in lab.frames.iter_mut().filter(|f| f.data[12..14] == [8, 0] && f.data[30..34] == [172, 16, 252, 137])
+        {
+            frame.data[36..38].copy_from_slice(&8080_u16.to_be_bytes());
+        }
+        assert!(lab.expect("port-kept", Broken).summary.contains("at another port"));
+    }
+
+    #[test]
+    fn lost_frames_leave_it_undecided() {
+        Lab::ran(1).lose("rs1").expect("port-kept", Undecided);
+    }
+}

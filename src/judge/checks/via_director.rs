@@ -1,0 +1,108 @@
+//! `via-director`: no client packet for the VIP reaches a real server but through a Director.
+
+use super::Check;
+use crate::judge::tally::{Tally, count};
+use crate::judge::traffic::{Traffic, Way};
+use crate::judge::{CheckResult, Evidence, Input};
+
+/// The check.
+pub(super) const CHECK: Check = Check {
+    id: "via-director",
+    title: "no request reaches a real server except through the Director",
+    proves: "Every client packet for a VIP that a real server takes in came in a frame from a Director's MAC, and the \
+             same packet left the Director before.",
+    fooled_by: "A site that works: with the ARP problem all requests are answered, by one real server, past the \
+                Director. Frames that a bridge floods to a real server's port without being addressed to it are not \
+                taken in and don't count.",
+    usual_cause: "A real server answers ARP for the VIP (the ARP problem), or the router holds an old neighbour entry. \
+                  On the router: `ip neigh show VIP`; on the real server: `sysctl net.ipv4.conf.all.arp_ignore`.",
+    source: "net/ipv4/arp.c: arp_process, arp_ignore; Documentation/networking/ip-sysctl.rst: arp_ignore, arp_announce",
+    run,
+};
+
+fn run(input: &Input<'_>) -> CheckResult {
+    let traffic = Traffic::new(input);
+    let mut tally = Tally::default();
+    for station in traffic.directors().chain(traffic.real_servers()) {
+        tally.captured(input, &station.node);
+    }
+    let mut examined = 0;
+    let mut requests = 0;
+    for (packet, service) in traffic.requests() {
+        requests += 1;
+        for (at, hop) in packet.hops.iter().enumerate() {
+            if hop.way != Way::Enters || !traffic.is_real_server(hop.station) {
+                continue;
+            }
+            examined += 1;
+            let source = hop.frame.decoded.source;
+            let (node, from) = (&hop.station.node, input.case.name_of(source));
+            if !input.case.owners(source).iter().any(|(s, _)| traffic.is_director(s)) {
+                let what = format!("{} to {} enters {node} from {from}", packet.source, service.id);
+                let shown = Evidence::frame(input.trace, hop.frame, what);
+                tally.broken("requests reach a real server past the Director", shown);
+            } else if let Some(out) =
+                packet.hops[..at].iter().rfind(|h| h.way == Way::Leaves && traffic.is_director(h.station))
+            {
+                if tally.shows_nothing() {
+                    tally.shows(Evidence::frame(input.trace, out.frame, "a request leaves the Director"));
+                    tally.shows(Evidence::frame(input.trace, hop.frame, format!("and enters {node} from {from}")));
+                }
+            } else {
+                let what = format!("enters {node} from {from}, which was not seen to send it");
+                let shown = Evidence::frame(input.trace, hop.frame, what);
+                let kind = "requests reach a real server in the Director's name, but not from it";
+                match traffic.directors().find(|d| input.lost(&d.node) > 0) {
+                    Some(director) => tally.lost_at(input, &director.node),
+                    None => tally.broken(kind, shown),
+                }
+            }
+        }
+    }
+    let nothing = if requests == 0 {
+        "no request was seen: an empty trace proves nothing"
+    } else {
+        "no request reached a real server under its VIP"
+    };
+    let held = format!(
+        "{} at real servers, all of them from the Director",
+        count(examined, "request frame", "request frames")
+    );
+    tally.result(CHECK.id, examined, "request frames at real servers", nothing, held)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::base::Verdict::{Broken, Held, Undecided};
+    use crate::judge::testlab::{Exchange, Lab, There};
+    use crate::trace::Direction::{In, Out};
+
+    #[test]
+    fn holds_for_a_textbook_run() {
+        assert_eq!(Lab::ran(2).expect("via-director", Held).examined, 8);
+    }
+
+    #[test]
+    fn breaks_for_a_site_that_works_past_the_director() {
+        let mut lab = Lab::ran(2);
+        lab.exchange(&Exchange::with("rs2").there(There::PastDirector));
+        let result = lab.expect("via-director", Broken);
+        assert_eq!(result.evidence[0].frame.as_ref().unwrap().vantage, "rs2:eth0");
+        lab.lose("director").expect("via-director", Broken);
+    }
+
+    #[test]
+    fn a_request_flooded_to_a_real_servers_port_does_not_reach_it() {
+        let mut lab = Lab::ran(2);
+        let sent = lab.frames.iter().find(|f| f.direction == Out && f.data[12..14] == [8, 0] && f.data[5] == 4);
+        let sent = sent.unwrap().data.clone();
+        lab.record("rs1", "lan", In, &sent);
+        lab.expect("via-director", Held);
+    }
+
+    #[test]
+    fn lost_frames_leave_it_undecided() {
+        let mut lab = Lab::ran(2);
+        lab.lose("rs1").expect("via-director", Undecided);
+    }
+}

@@ -1,0 +1,134 @@
+//! `vip-owned`: the Director and every real server have the VIP, the real servers for themselves alone.
+
+use std::net::IpAddr;
+
+use super::Check;
+use crate::base::Forwarding;
+use crate::facts::AddressFact;
+use crate::judge::host::{Host, address_line};
+use crate::judge::tally::{Tally, count};
+use crate::judge::traffic::Traffic;
+use crate::judge::{CheckResult, Evidence, Input};
+
+/// The check.
+pub(super) const CHECK: Check = Check {
+    id: "vip-owned",
+    title: "the Director and each real server own the VIP",
+    proves: "The Director and every real server of a service carry its VIP, usable (no failed duplicate address \
+             detection), and on a real server's loopback it is a single address (/32, /128).",
+    fooled_by: "An address that only looks like the VIP: a prefix on lo that contains it makes the real server answer, \
+                but take its neighbours' addresses for its own as well.",
+    usual_cause: "The start script did not run or used the subnet's mask. On the real server: \
+                  `ip address show to VIP`, then `ip address add VIP/32 dev lo`.",
+    source: "net/ipv4/devinet.c and fib_frontend.c: fib_add_ifaddr (an address on lo makes its whole prefix local)",
+    run,
+};
+
+fn run(input: &Input<'_>) -> CheckResult {
+    let traffic = Traffic::new(input);
+    let mut tally = Tally::default();
+    let mut examined = 0;
+    for service in &input.case.services {
+        let by_nat =
+            |ip: IpAddr| service.destinations.iter().any(|d| d.at.ip() == ip && d.forwarding == Forwarding::Nat);
+        let director = input.case.station(&service.director);
+        for vip in traffic.vips_of(service) {
+            for station in director.into_iter().chain(traffic.members(service).iter().copied()) {
+                let real_server = traffic.is_real_server(station);
+                if real_server && station.ports.iter().flat_map(|p| &p.addresses).any(|a| by_nat(a.addr())) {
+                    continue;
+                }
+                examined += 1;
+                let node = &station.node;
+                let Some(facts) = input.facts(node) else {
+                    tally.doubt(format!("the addresses of {node} were not read"));
+                    continue;
+                };
+                let carried: Vec<&AddressFact> = Host(facts).carries(vip).collect();
+                if carried.is_empty() {
+                    let addresses: Vec<String> = facts.addresses.iter().map(address_line).collect();
+                    let what = format!("none of {node}'s addresses is {vip}");
+                    tally.broken(format!("{node} does not have {vip}"), Evidence::fact(what, addresses.join(", ")));
+                }
+                for address in carried {
+                    judge(node.as_str(), real_server, address, &mut tally);
+                }
+            }
+        }
+    }
+    let held = format!("{} in place, on real servers as a single address", count(examined, "VIP is", "VIPs are"));
+    tally.result(CHECK.id, examined, "nodes", "no service names a VIP", held)
+}
+
+fn judge(node: &str, real_server: bool, address: &AddressFact, tally: &mut Tally) {
+    let line = address_line(address);
+    let vip = address.address.addr();
+    if address.flags.iter().any(|f| matches!(f.as_str(), "tentative" | "dadfailed")) {
+        let what = format!("{node} may not use {vip}: {}", address.flags.join(" "));
+        tally.broken(format!("{node} has {vip}, but not usably"), Evidence::fact(what, line));
+    } else if real_server
+        && address.interface == "lo"
+        && address.address.prefix_len() != address.address.max_prefix_len()
+    {
+        let what = format!("{node} takes all of {} for its own", address.address.trunc());
+        tally.broken(format!("{node} has {vip} on lo with the mask of a subnet"), Evidence::fact(what, line));
+    } else if tally.shows_nothing() || real_server {
+        tally.shows(Evidence::fact(format!("{node} has {vip}"), line));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::base::Forwarding;
+    use crate::base::Verdict::{Broken, Held, Undecided};
+    use crate::judge::testlab::{Lab, carried};
+
+    #[test]
+    fn holds_when_all_have_it() {
+        assert_eq!(Lab::textbook().expect("vip-owned", Held).examined, 3);
+    }
+
+    #[test]
+    fn breaks_where_one_lacks_it() {
+        for node in ["rs2", "director"] {
+            let mut lab = Lab::textbook();
+            lab.edit_facts(node, |f| f.addresses.retain(|a| a.address.prefix_len() != 32));
+            assert!(lab.expect("vip-owned", Broken).summary.starts_with(&format!("{node} does not have")));
+        }
+    }
+
+    #[test]
+    fn the_subnets_mask_breaks_it_on_lo_but_not_elsewhere() {
+        for (interface, verdict) in [("lo", Broken), ("dummy0", Held)] {
+            let mut lab = Lab::textbook();
+            lab.edit_facts("rs1", |f| {
+                f.addresses.pop();
+                f.addresses.push(carried(interface, "172.16.0.66/16", None));
+            });
+            lab.expect("vip-owned", verdict);
+        }
+    }
+
+    #[test]
+    fn an_address_that_failed_detection_is_not_owned() {
+        let mut lab = Lab::textbook();
+        lab.edit_facts("rs1", |f| f.addresses.last_mut().unwrap().flags.push("dadfailed".into()));
+        lab.expect("vip-owned", Broken);
+    }
+
+    #[test]
+    fn with_nat_real_servers_need_no_vip() {
+        let mut lab = Lab::textbook();
+        lab.edit_facts("rs1", |f| f.addresses.retain(|a| a.interface != "lo"));
+        lab.service().destinations[0].forwarding = Forwarding::Nat;
+        lab.expect("vip-owned", Held);
+    }
+
+    #[test]
+    fn facts_that_were_not_read_leave_it_undecided() {
+        let mut lab = Lab::textbook();
+        lab.before.remove(3);
+        lab.after.remove(3);
+        lab.expect("vip-owned", Undecided);
+    }
+}

@@ -1,0 +1,206 @@
+//! Each rule: where it fires, where another cure is in place, and what outranks what.
+
+use std::net::IpAddr;
+
+use crate::base::Forwarding;
+use crate::facts::NeighbourFact;
+use crate::judge::rules::ALL;
+use crate::judge::testlab::{Back, Exchange, Lab, There, VIP, carried, name, route};
+
+fn ids(lab: &Lab) -> Vec<String> {
+    lab.findings().into_iter().map(|f| f.id).collect()
+}
+
+/// The sysctls of a real server as the kernel has them from the start.
+fn uncured(lab: &mut Lab, node: &str) {
+    lab.sysctl(node, "net.ipv4.conf.all.arp_ignore", "0").sysctl(node, "net.ipv4.conf.all.arp_announce", "0");
+}
+
+/// A run in which both real servers answer ARP for the VIP.
+fn arp_problem() -> Lab {
+    let mut lab = Lab::ran(2);
+    lab.ask("router", &["director", "rs1", "rs2"]);
+    uncured(&mut lab, "rs1");
+    uncured(&mut lab, "rs2");
+    lab
+}
+
+#[test]
+fn defaults_are_one_finding_that_names_all_nodes_and_mends_each() {
+    let lab = arp_problem();
+    let findings = lab.findings();
+    assert_eq!(findings.len(), 1, "{findings:#?}");
+    assert_eq!(findings[0].id, "rs-arp-default");
+    assert!(findings[0].what.starts_with("rs1 and rs2"), "{}", findings[0].what);
+    for node in ["rs1", "rs2"] {
+        let command = format!("on {node}: sysctl -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2");
+        assert!(findings[0].mend.contains(&command), "{:?}", findings[0].mend);
+    }
+}
+
+#[test]
+fn arp_ignore_from_4_to_7_is_as_good_as_none() {
+    let mut lab = arp_problem();
+    lab.sysctl("rs1", "net.ipv4.conf.all.arp_ignore", "5").sysctl("rs2", "net.ipv4.conf.all.arp_ignore", "2");
+    assert!(lab.findings()[0].what.starts_with("rs1 answers"), "{:?}", lab.findings());
+}
+
+#[test]
+fn the_interfaces_own_sysctl_is_a_cure_too() {
+    let mut lab = arp_problem();
+    lab.sysctl("rs1", "net.ipv4.conf.eth0.arp_ignore", "1").sysctl("rs2", "net.ipv4.conf.eth0.arp_ignore", "1");
+    assert_eq!(ids(&lab), [""; 0]);
+}
+
+#[test]
+fn the_cure_on_lo_alone_is_named_as_such() {
+    let mut lab = arp_problem();
+    lab.sysctl("rs1", "net.ipv4.conf.lo.arp_ignore", "1");
+    assert_eq!(ids(&lab), ["rs-sysctl-lo-only", "rs-arp-default"]);
+    lab.sysctl("rs2", "net.ipv4.conf.lo.arp_ignore", "1");
+    assert_eq!(ids(&lab), ["rs-sysctl-lo-only"]);
+    lab.sysctl("rs1", "net.ipv4.conf.all.arp_ignore", "1").sysctl("rs2", "net.ipv4.conf.all.arp_ignore", "1");
+    assert_eq!(ids(&lab), [""; 0]);
+}
+
+#[test]
+fn an_arp_filter_or_a_binding_of_all_askers_is_another_cure() {
+    let mut lab = arp_problem();
+    for node in ["rs1", "rs2"] {
+        lab.edit_facts(node, |f| f.arptables = Some(vec!["-A INPUT -j DROP -d 172.16.0.66 ".into()]));
+    }
+    assert_eq!(ids(&lab), [""; 0]);
+    let mut lab = arp_problem();
+    let director = lab.port("director", "lan").mac;
+    lab.edit_facts("router", |f| {
+        f.neighbours.push(NeighbourFact {
+            interface: "eth0".parse().unwrap(),
+            address: IpAddr::V4(VIP),
+            mac: Some(director),
+            state: "permanent".into(),
+        });
+    });
+    assert_eq!(ids(&lab), [""; 0]);
+}
+
+#[test]
+fn an_arp_filter_for_another_address_is_no_cure() {
+    let mut lab = arp_problem();
+    for node in ["rs1", "rs2"] {
+        lab.edit_facts(node, |f| f.arptables = Some(vec!["-A INPUT -j DROP -d 172.16.0.67".into()]));
+    }
+    assert_eq!(ids(&lab), ["rs-arp-default"]);
+}
+
+#[test]
+fn a_cause_that_came_with_the_timeline_is_found() {
+    let mut lab = arp_problem();
+    lab.before = Lab::textbook().before;
+    assert_eq!(ids(&lab), [""; 0]);
+    lab.case.changes = true;
+    assert_eq!(ids(&lab), ["rs-arp-default"]);
+}
+
+#[test]
+fn a_gateway_that_is_the_director_is_mended_with_the_router() {
+    let mut lab = Lab::ran(2);
+    let through_director = |lab: &mut Lab| {
+        lab.edit_facts("rs1", |f| {
+            f.routes.retain(|r| r.destination.prefix_len() > 0);
+            f.routes.push(route("0.0.0.0/0", Some("172.16.251.73"), "eth0"));
+        });
+    };
+    through_director(&mut lab);
+    let findings = lab.findings();
+    assert_eq!(findings.len(), 1, "{findings:#?}");
+    assert_eq!(findings[0].id, "rs-gw-director");
+    assert_eq!(findings[0].mend[0], "on rs1: ip route replace default via 172.16.255.254 dev eth0");
+}
+
+#[test]
+fn a_gateway_that_is_the_director_is_right_with_nat() {
+    let mut lab = Lab::textbook();
+    lab.exchange(&Exchange::with("rs1").there(There::Nat).back(Back::ThroughDirector));
+    nat(&mut lab);
+    for node in ["rs1", "rs2"] {
+        lab.edit_facts(node, |f| {
+            f.addresses.retain(|a| a.interface != "lo");
+            f.routes.retain(|r| r.destination.prefix_len() > 0);
+            f.routes.push(route("0.0.0.0/0", Some("172.16.251.73"), "eth0"));
+        });
+    }
+    assert_eq!(ids(&lab), [""; 0]);
+}
+
+/// The service forwards by NAT.
+fn nat(lab: &mut Lab) {
+    lab.service().destinations.iter_mut().for_each(|d| d.forwarding = Forwarding::Nat);
+    lab.edit_facts("director", |f| {
+        for destination in &mut f.ipvs.as_mut().unwrap().services[0].destinations {
+            destination.forwarding = Forwarding::Nat;
+        }
+    });
+}
+
+#[test]
+fn nat_whose_replies_take_another_way_is_found() {
+    let mut lab = Lab::textbook();
+    lab.exchange(&Exchange::with("rs1").there(There::Nat).back(Back::FromRip));
+    nat(&mut lab);
+    let findings = lab.findings();
+    assert_eq!(findings.len(), 1, "{findings:#?}");
+    assert_eq!((findings[0].id.as_str(), findings[0].node.as_str()), ("ipvs-method-masq", "director"));
+    assert_eq!(findings[0].mend[0], "on director: ipvsadm -e -t 172.16.0.66:80 -r 172.16.252.137:80 -g -w 1");
+}
+
+#[test]
+fn a_port_mapping_is_found_but_not_with_nat() {
+    let mut lab = Lab::ran(2);
+    lab.service().destinations[1].at.set_port(8080);
+    let findings = lab.findings();
+    assert_eq!(findings.len(), 1, "{findings:#?}");
+    assert_eq!(findings[0].id, "ipvs-port-mapping");
+    lab.service().destinations[1].forwarding = Forwarding::Nat;
+    assert_eq!(ids(&lab), [""; 0]);
+}
+
+#[test]
+fn a_missing_vip_is_found_and_mended_in_the_right_order() {
+    let mut lab = Lab::ran(1);
+    lab.exchange(&Exchange::with("rs1").back(Back::Never));
+    lab.edit_facts("rs1", |f| f.addresses.retain(|a| a.interface != "lo"));
+    let findings = lab.findings();
+    assert_eq!(findings.len(), 1, "{findings:#?}");
+    assert_eq!(findings[0].id, "rs-vip-missing");
+    assert!(findings[0].mend[0].contains("arp_ignore") && findings[0].mend[1].contains("address add"));
+}
+
+#[test]
+fn the_subnets_mask_on_lo_is_its_own_finding() {
+    let mut lab = Lab::ran(2);
+    lab.edit_facts("rs1", |f| {
+        f.addresses.pop();
+        f.addresses.push(carried("lo", "172.16.0.66/16", Some("lo:0")));
+    });
+    assert_eq!(ids(&lab), ["rs-vip-prefix-on-lo"]);
+    uncured(&mut lab, "rs1");
+    assert_eq!(ids(&lab), ["rs-vip-prefix-on-lo"]);
+}
+
+#[test]
+fn a_real_server_behind_a_router_is_found_but_not_with_a_tunnel() {
+    let mut lab = Lab::ran(2);
+    lab.case.stations[3].ports[0].segment = name("front");
+    assert_eq!(ids(&lab), ["rs-remote-subnet"]);
+    lab.service().destinations[0].forwarding = Forwarding::Tun;
+    assert_eq!(ids(&lab), [""; 0]);
+}
+
+#[test]
+fn what_a_rule_outranks_is_a_rule() {
+    for rule in ALL {
+        for other in rule.outranks {
+            assert!(super::find(other).is_some_and(|o| o.id != rule.id), "{} outranks {other}", rule.id);
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! A report's content out of a plan and what a run gave. Computes everything that renderers show.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::base::{Forwarding, Verdict};
+use crate::facts::run::{CaptureStats, Outcome, Ran};
+use crate::judge::{CheckResult, Finding};
+use crate::plan::{Expect, Interface, LinkKind, Node, Plan};
+use crate::report::{CaptureSummary, Expected, Latency, LoadSummary, Topology, TopologyMember, TopologySegment};
+
+/// The lab's shape, for pictures.
+pub fn topology(plan: &Plan) -> Topology {
+    let segments = plan
+        .segments
+        .iter()
+        .map(|segment| TopologySegment {
+            name: segment.name.to_string(),
+            subnets: segment
+                .v4
+                .iter()
+                .map(ToString::to_string)
+                .chain(segment.v6.iter().map(ToString::to_string))
+                .collect(),
+            members: plan
+                .nodes
+                .iter()
+                .flat_map(|node| node.interfaces.iter().map(move |interface| (node, interface)))
+                .filter(|(_, interface)| interface.kind == LinkKind::Segment(segment.name.clone()))
+                .filter_map(|(node, interface)| member(plan, node, interface))
+                .collect(),
+        })
+        .collect();
+    Topology { vips: plan.vips.iter().map(ToString::to_string).collect(), segments, services: services(plan) }
+}
+
+fn services(plan: &Plan) -> Vec<String> {
+    let tables = plan.nodes.iter().filter_map(|node| node.ipvs.as_ref());
+    tables
+        .flat_map(|table| &table.services)
+        .map(|service| {
+            let servers: Vec<_> = service
+                .destinations
+                .iter()
+                .map(|d| {
+                    let name = d.node.as_ref().map_or_else(|| d.at.to_string(), ToString::to_string);
+                    let method = if d.forwarding == Forwarding::DirectRouting {
+                        String::new()
+                    } else {
+                        format!(" {}", d.forwarding)
+                    };
+                    if d.weight == 1 {
+                        format!("{name}{method}")
+                    } else {
+                        format!("{name}{method} weight {}", d.weight)
+                    }
+                })
+                .collect();
+            format!("{} {} -> {}", service.id, service.scheduler, servers.join(", "))
+        })
+        .collect()
+}
+
+fn member(plan: &Plan, node: &Node, interface: &Interface) -> Option<TopologyMember> {
+    let is_vip = |address: IpAddr| plan.vips.contains(&address);
+    Some(TopologyMember {
+        node: node.name.clone(),
+        role: node.role,
+        interface: interface.name.to_string(),
+        mac: interface.mac?,
+        addresses: interface
+            .addresses
+            .iter()
+            .filter(|a| !is_vip(a.address.addr()))
+            .map(|a| a.address.addr().to_string())
+            .collect(),
+        vip_on: node
+            .interfaces
+            .iter()
+            .flat_map(|i| i.addresses.iter().map(move |a| (i, a)))
+            .filter(|(_, a)| is_vip(a.address.addr()))
+            .map(|(i, a)| a.label.clone().unwrap_or_else(|| i.name.to_string()))
+            .collect(),
+    })
+}
+
+/// All loads together.
+pub fn load(plan: &Plan, ran: &Ran) -> LoadSummary {
+    let mut summary = LoadSummary::default();
+    // A server that answered nothing is the point of many a picture.
+    let serving = plan.nodes.iter().filter(|node| !node.servers.is_empty());
+    summary.per_server = serving.map(|node| (node.name.to_string(), 0)).collect();
+    let mut latencies = Vec::new();
+    for request in ran.loads.iter().flat_map(|load| &load.requests) {
+        summary.requests += 1;
+        match &request.outcome {
+            Outcome::Answered { status, server, whole, .. } => {
+                if *status == 200 && *whole {
+                    summary.ok += 1;
+                } else {
+                    summary.failed += 1;
+                    let kind = if *whole { format!("status {status}") } else { "wrong or cut body".to_owned() };
+                    *summary.errors.entry(kind).or_default() += 1;
+                }
+                latencies.push(request.latency_us);
+                *summary.per_server.entry(server.clone().unwrap_or_else(|| "unknown".to_owned())).or_default() += 1;
+            }
+            Outcome::Failed { kind, .. } => {
+                summary.failed += 1;
+                *summary.errors.entry(kind.clone()).or_default() += 1;
+            }
+        }
+    }
+    summary.latency = percentiles(latencies);
+    summary
+}
+
+/// Percentiles by the nearest rank.
+fn percentiles(mut latencies: Vec<u64>) -> Latency {
+    latencies.sort_unstable();
+    let at = |percent: usize| {
+        let rank = (latencies.len() * percent).div_ceil(100).max(1) - 1;
+        latencies.get(rank).copied().unwrap_or(0)
+    };
+    Latency { min_us: at(0), p50_us: at(50), p90_us: at(90), p99_us: at(99), max_us: at(100) }
+}
+
+/// The capture's numbers.
+pub fn capture(stats: &CaptureStats) -> CaptureSummary {
+    CaptureSummary { frames: stats.frames, dropped: stats.dropped.values().sum(), vantages: stats.vantages.clone() }
+}
+
+/// What came of a run against what its scenario expects.
+pub fn expected(expect: &Expect, checks: &[CheckResult], findings: &[Finding], load: &LoadSummary) -> Expected {
+    let mut differences = Vec::new();
+    for check in checks {
+        let wanted = expect.checks.get(&check.id).copied().unwrap_or(Verdict::Held);
+        if check.verdict != wanted {
+            differences.push(format!("check {} is {}, expected {wanted}", check.id, check.verdict));
+        }
+    }
+    let found: Vec<&str> = findings.iter().map(|f| f.id.as_str()).collect();
+    for wanted in expect.findings.iter().filter(|id| !found.contains(&id.as_str())) {
+        differences.push(format!("finding {wanted} is expected and was not made"));
+    }
+    for finding in found.iter().filter(|id| !expect.findings.iter().any(|w| w == **id)) {
+        differences.push(format!("finding {finding} is not expected"));
+    }
+    let answered: BTreeMap<&str, u64> = load.per_server.iter().map(|(name, count)| (name.as_str(), *count)).collect();
+    for (node, (least, most)) in &expect.share {
+        let count = answered.get(node.as_str()).copied().unwrap_or(0);
+        if !(*least..=*most).contains(&count) {
+            let wanted = if least == most { least.to_string() } else { format!("{least} to {most}") };
+            differences.push(format!("{node} gave {count} answers, expected {wanted}"));
+        }
+    }
+    let broken = expect.checks.values().any(|verdict| *verdict == Verdict::Broken);
+    Expected { met: differences.is_empty(), broken, differences }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::percentiles;
+
+    #[test]
+    fn percentiles_are_values_that_were_measured() {
+        let latency = percentiles((1..=10).rev().collect());
+        assert_eq!((latency.min_us, latency.p50_us, latency.p90_us, latency.p99_us, latency.max_us), (1, 5, 9, 10, 10));
+    }
+
+    #[test]
+    fn nothing_answered_has_no_latency() {
+        assert_eq!(percentiles(Vec::new()).max_us, 0);
+    }
+}

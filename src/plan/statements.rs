@@ -1,0 +1,124 @@
+//! A plan's node as statements, in the words of [`crate::facts::statements`], and how facts differ from them.
+//!
+//! Owns: which of a plan's wishes can be read back. Refuses: `iptables` rules and what is served, which facts do not show.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use super::{Interface, LinkKind, Node, Route};
+use crate::base::IfName;
+use crate::facts::NodeFacts;
+use crate::facts::statements as say;
+
+/// How a node differs from its plan.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Differences {
+    /// Statements of the plan that the facts do not confirm.
+    pub missing: Vec<String>,
+    /// Statements of the facts that the plan did not make.
+    pub unplanned: Vec<String>,
+}
+
+impl Differences {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.missing.is_empty() && self.unplanned.is_empty()
+    }
+}
+
+/// What a node is to be, as sorted lines.
+pub fn planned(node: &Node) -> Vec<String> {
+    let mut lines = Vec::new();
+    for interface in &node.interfaces {
+        lines.extend(link(interface));
+        let addresses = interface.addresses.iter();
+        let added = addresses.filter(|one| {
+            let own = interface.kind == LinkKind::Loopback && say::is_loopback_default(&one.address);
+            !own && !say::is_link_local_v6(&one.address)
+        });
+        lines.extend(added.map(|one| {
+            say::address(&interface.name, &one.address, one.broadcast.map(IpAddr::V4), one.label.as_deref())
+        }));
+    }
+    lines.extend(
+        node.routes.iter().map(|route| {
+            say::route(&route.destination, route.gateway, leaves_by(node, route), route.source, route.mtu)
+        }),
+    );
+    lines.extend(node.neighbours.iter().map(|one| say::neighbour(one.address, one.mac, &one.interface)));
+    // The last value that is written stays.
+    let sysctls: BTreeMap<&str, &str> = node.sysctls.iter().map(|one| (one.key.as_str(), one.value.as_str())).collect();
+    lines.extend(sysctls.into_iter().map(|(key, value)| say::sysctl(key, value)));
+    lines.extend(node.arptables.iter().filter_map(|list| rule(list)));
+    if let Some(ipvs) = &node.ipvs {
+        lines.extend(stated_timeouts(node).map(|(tcp, fin, udp)| say::timeouts(tcp, fin, udp)));
+        for service in &ipvs.services {
+            let flags = service.flags.iter().map(String::as_str);
+            lines.push(say::ipvs_service(service.id, &service.scheduler, service.persistence_s, flags));
+            lines.extend(
+                service
+                    .destinations
+                    .iter()
+                    .map(|to| say::destination(service.id, to.at, to.forwarding, to.weight, (to.upper, to.lower))),
+            );
+        }
+    }
+    lines.sort();
+    lines
+}
+
+/// Compares a node's facts with its plan. Sysctls and timeouts that the plan leaves open are not compared.
+pub fn differences(node: &Node, facts: &NodeFacts) -> Differences {
+    let asked: BTreeSet<&str> = node.sysctls.iter().map(|one| one.key.as_str()).collect();
+    let is_asked = |line: &String| {
+        if let Some(rest) = line.strip_prefix("sysctl ") {
+            return rest.split(' ').next().is_some_and(|key| asked.contains(key));
+        }
+        !line.starts_with("ipvs timeouts ") || stated_timeouts(node).is_some()
+    };
+    let wanted: BTreeSet<String> = planned(node).into_iter().collect();
+    let found: BTreeSet<String> = facts.statements().into_iter().filter(is_asked).collect();
+    Differences {
+        missing: wanted.difference(&found).cloned().collect(),
+        unplanned: found.difference(&wanted).cloned().collect(),
+    }
+}
+
+fn link(interface: &Interface) -> Option<String> {
+    let made = match interface.kind {
+        LinkKind::Segment(_) => Some((interface.mtu, interface.mac)),
+        LinkKind::Dummy => Some((interface.mtu, None)),
+        LinkKind::Loopback => None,
+        // A tunnel device that is down is there in every namespace.
+        LinkKind::Ipip if interface.up => None,
+        LinkKind::Ipip => return None,
+    };
+    Some(say::link(&interface.name, interface.up, made))
+}
+
+/// The interface that a route leaves by: the one that it names, or the one whose subnet holds its next hop.
+fn leaves_by<'a>(node: &'a Node, route: &'a Route) -> Option<&'a IfName> {
+    if route.interface.is_some() {
+        return route.interface.as_ref();
+    }
+    let gateway = route.gateway?;
+    let reaches = |interface: &&Interface| {
+        interface.kind != LinkKind::Loopback && interface.addresses.iter().any(|one| one.address.contains(&gateway))
+    };
+    node.interfaces.iter().find(reaches).map(|interface| &interface.name)
+}
+
+/// The timeouts, where the plan states all three; 0 leaves one as it is.
+fn stated_timeouts(node: &Node) -> Option<(u32, u32, u32)> {
+    let stated = node.ipvs.as_ref()?.timeouts_s?;
+    (stated.0 != 0 && stated.1 != 0 && stated.2 != 0).then_some(stated)
+}
+
+/// A rule that shows in a listing; other orders (`-F`, a policy of `ACCEPT`) leave nothing to be seen.
+fn rule(list: &[String]) -> Option<String> {
+    let list = list.strip_prefix(&["arptables".to_owned()]).unwrap_or(list);
+    let adds = list.iter().any(|word| matches!(word.as_str(), "-A" | "-I" | "--append" | "--insert"));
+    let refuses =
+        matches!(list, [order, _, policy] if matches!(order.as_str(), "-P" | "--policy") && policy != "ACCEPT");
+    (adds || refuses).then(|| say::arptables(&list.join(" ")))
+}

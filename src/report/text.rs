@@ -1,0 +1,266 @@
+//! The report as a student reads it at a terminal, and as `report.txt` keeps it.
+//!
+//! Owns: which parts there are and in what order; the headline; the verdict and the next step. The parts are drawn by
+//! `picture`, `ladder`, `traffic` and `proof`. Refuses: computing. Errs towards saying what is not known.
+
+use super::page::{Page, fold};
+use super::proof::{self, Lookup};
+use super::style::{Ink, Style};
+use super::{Report, RunVerdict, ladder, picture, traffic};
+use crate::base::Verdict;
+use crate::judge::checks;
+
+/// The whole report.
+pub fn render(report: &Report, style: &Style) -> String {
+    render_with(report, style, &|id| checks::find(id))
+}
+
+/// The same, with the checks' texts from `find`.
+pub(crate) fn render_with(report: &Report, style: &Style, find: &Lookup) -> String {
+    let mut page = Page::new(style);
+    headline(&mut page, report);
+    if !report.failure.is_empty() {
+        failure(&mut page, report);
+    }
+    if report.verdict != RunVerdict::NotRun || !report.checks.is_empty() {
+        if !report.topology.segments.is_empty() {
+            picture::draw(&mut page, &report.topology);
+        }
+        if report.timeline.len() > 1 {
+            traffic::timeline(&mut page, &report.timeline);
+        }
+        if !report.journey.is_empty() {
+            ladder::draw(&mut page, &report.journey);
+        }
+        if !report.census.is_empty() {
+            traffic::census(&mut page, &report.census);
+        }
+        if report.load.requests > 0 {
+            traffic::sharing(&mut page, &report.load);
+        }
+        proof::checks(&mut page, &report.checks);
+        proof::failures(&mut page, &report.checks, find);
+        if !report.findings.is_empty() {
+            proof::findings(&mut page, &report.findings);
+        } else if report.checks.iter().any(|c| c.verdict == Verdict::Broken) {
+            page.heading("Root causes", "");
+            let text = "No root cause was found: no rule fits what was seen. The frames named above are all there is \
+                        to go by.";
+            page.wrapped(&[], Ink::Undecided, text);
+        }
+        unread(&mut page, report);
+    }
+    verdict(&mut page, report);
+    page.finish()
+}
+
+fn headline(page: &mut Page<'_>, report: &Report) {
+    let (ink, word) = verdict_words(report);
+    page.line(&[
+        (Ink::Strong, report.scenario.clone()),
+        (Ink::Plain, format!(" – {}: ", report.title)),
+        (ink, word.to_owned()),
+    ]);
+    if report.verdict == RunVerdict::NotRun && report.kernel.is_empty() {
+        return;
+    }
+    page.item(0, "kernel", Ink::Plain, &format!("{}, substrate {}", report.kernel, report.substrate));
+    let asked = format!("{} requests, {} checks", report.load.requests, report.checks.len());
+    page.item(0, "asked", Ink::Plain, &asked);
+    let capture = &report.capture;
+    let ink = if capture.dropped > 0 { Ink::Broken } else { Ink::Plain };
+    let text = format!("{} frames at {} vantages, {} dropped", capture.frames, capture.vantages.len(), capture.dropped);
+    page.item(0, "captured", ink, &text);
+}
+
+fn failure(page: &mut Page<'_>, report: &Report) {
+    let what = if report.verdict == RunVerdict::NotRun { "Why it was not run" } else { "What went wrong besides" };
+    page.heading(what, "");
+    for (nth, cause) in report.failure.iter().enumerate() {
+        let (ink, lead) = if nth == 0 { (Ink::Broken, "  ") } else { (Ink::Plain, "    caused by: ") };
+        page.wrapped(&[(Ink::Faint, lead.to_owned())], ink, cause);
+    }
+}
+
+fn unread(page: &mut Page<'_>, report: &Report) {
+    let nodes = report.facts.before.iter().chain(&report.facts.after);
+    let mut all: Vec<String> =
+        nodes.flat_map(|n| n.unread.iter().map(|u| format!("{}: {} ({})", n.node, u.what, u.why))).collect();
+    all.dedup();
+    if all.is_empty() {
+        return;
+    }
+    page.heading("Facts that could not be read", "");
+    let (shown, more) = fold(&all, 4);
+    for line in shown {
+        page.wrapped(&[(Ink::Undecided, "  ? ".to_owned())], Ink::Plain, line);
+    }
+    if more > 0 {
+        page.line(&[(Ink::Faint, format!("  … and {more} more, in report.json"))]);
+    }
+}
+
+/// The verdict in a few words, whether it was expected included.
+pub(crate) fn verdict_words(report: &Report) -> (Ink, &'static str) {
+    match (report.verdict, report.expected.broken, report.expected.met) {
+        (RunVerdict::Held, false, true) => (Ink::Held, "HELD"),
+        (RunVerdict::Held, false, false) => (Ink::Broken, "HELD, BUT NOT AS EXPECTED"),
+        (RunVerdict::Held, true, _) => (Ink::Broken, "HELD, BUT SHOULD HAVE BROKEN"),
+        (RunVerdict::Broken, true, true) => (Ink::Held, "BROKEN AS EXPECTED"),
+        (RunVerdict::Broken, true, false) => (Ink::Broken, "BROKEN, BUT NOT AS EXPECTED"),
+        (RunVerdict::Broken, false, _) => (Ink::Broken, "BROKEN"),
+        (RunVerdict::Undecided, _, true) => (Ink::Undecided, "UNDECIDED, AS EXPECTED"),
+        (RunVerdict::Undecided, _, false) => (Ink::Undecided, "UNDECIDED"),
+        (RunVerdict::NotRun, _, _) => (Ink::Undecided, "NOT RUN"),
+    }
+}
+
+fn verdict(page: &mut Page<'_>, report: &Report) {
+    page.heading("Verdict", "");
+    let (ink, word) = verdict_words(report);
+    let text = match report.verdict {
+        RunVerdict::NotRun => "nothing was proven, neither that it works nor that it does not.".to_owned(),
+        RunVerdict::Broken if report.expected.met => broken_as_expected(report),
+        _ => format!("{}.", tally(report)),
+    };
+    page.wrapped(&[(ink, format!("{word}: "))], Ink::Plain, &text);
+    let told = report.verdict == RunVerdict::NotRun;
+    for difference in report.expected.differences.iter().filter(|_| !told) {
+        page.wrapped(&[(Ink::Broken, "  ✗ not as expected: ".to_owned())], Ink::Plain, difference);
+    }
+    let t = report.timing_ms;
+    let parts = [("boot", t.boot), ("build", t.build), ("load", t.load), ("judge", t.judge), ("teardown", t.teardown)];
+    let parts: Vec<String> = parts.iter().map(|(name, ms)| format!("{name} {ms:.0}")).collect();
+    page.item(0, "took", Ink::Faint, &format!("{:.0} ms: {}", t.total, parts.join(", ")));
+    next_step(page, report);
+}
+
+/// How many checks came to what.
+pub(crate) fn tally(report: &Report) -> String {
+    let count = |verdict| report.checks.iter().filter(|c| c.verdict == verdict).count();
+    let (held, broken, undecided) = (count(Verdict::Held), count(Verdict::Broken), count(Verdict::Undecided));
+    match (held, broken, undecided) {
+        (0, 0, 0) => "no check was made".to_owned(),
+        (1, 0, 0) => "the one check held".to_owned(),
+        (n, 0, 0) => format!("all {n} checks held"),
+        _ => format!("{held} checks held, {broken} broke, {undecided} undecided"),
+    }
+}
+
+/// What broke and was named, in a scenario that says it must.
+pub(crate) fn broken_as_expected(report: &Report) -> String {
+    let mut broke: Vec<&str> =
+        report.checks.iter().filter(|c| c.verdict == Verdict::Broken).map(|c| c.id.as_str()).collect();
+    broke.dedup();
+    let mut named: Vec<&str> = report.findings.iter().map(|f| f.id.as_str()).collect();
+    named.dedup();
+    let named = if named.is_empty() { "no root cause".to_owned() } else { format!("root cause {}", named.join(", ")) };
+    format!("{} broke and {named} was named, as this scenario says it must.", broke.join(", "))
+}
+
+fn next_step(page: &mut Page<'_>, report: &Report) {
+    if report.verdict == RunVerdict::NotRun {
+        page.command(0, "next", "drlab doctor", "what this machine can do, and the one command that would change it");
+        let plan = format!("drlab plan {}", proof::quoted(&report.scenario));
+        page.command(0, "", &plan, "what would have been built");
+        return;
+    }
+    let worst = [Verdict::Broken, Verdict::Undecided, Verdict::Held];
+    let check = worst.iter().find_map(|v| report.checks.iter().find(|c| c.verdict == *v));
+    let scenario = proof::quoted(&report.scenario);
+    let Some(check) = check else {
+        page.command(0, "next", &format!("drlab plan {scenario}"), "what the scenario asks for");
+        return;
+    };
+    page.command(0, "next", &proof::explain(&check.id), "what it proves, what would fool it");
+    if let Some(command) = proof::tshark(page.style(), check) {
+        page.command(0, "", &command, "its first frame");
+    }
+    if page.style().out.is_none() {
+        page.command(0, "", &format!("drlab run {scenario} --out OUT"), "keeps capture.pcapng for Wireshark");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::render_with;
+    use crate::report::style::Style;
+    use crate::report::{Report, sample};
+
+    fn text(report: &Report, style: &Style) -> String {
+        render_with(report, style, &sample::explained)
+    }
+
+    fn kept() -> Style {
+        Style { out: Some("out/basic/lvs-dr".to_owned()), ..Style::default() }
+    }
+
+    #[test]
+    fn a_held_run() {
+        let text = text(&sample::held(), &kept());
+        assert!(text.lines().count() <= 70, "{} lines", text.lines().count());
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn a_lab_that_broke_as_expected() {
+        insta::assert_snapshot!(text(&sample::broken(), &Style::default()));
+    }
+
+    #[test]
+    fn a_run_that_did_not_happen() {
+        insta::assert_snapshot!(text(&sample::not_run(), &Style::default()));
+    }
+
+    #[test]
+    fn at_eighty_columns_only_commands_are_wider() {
+        for report in [sample::held(), sample::broken()] {
+            let text = text(&report, &Style { width: 80, ..kept() });
+            let wide = text.lines().find(|line| line.chars().count() > 80 && !line.contains("tshark"));
+            assert_eq!(wide, None);
+        }
+    }
+
+    #[test]
+    fn a_break_without_a_finding_says_so() {
+        let mut report = sample::broken_unexpectedly();
+        report.findings.clear();
+        let text = text(&report, &Style::default());
+        assert!(text.contains("No root cause was found"), "{text}");
+        assert!(text.contains("BROKEN: 2 checks held, 2 broke, 0 undecided."), "{text}");
+        assert!(text.contains("not as expected: check arp-census is broken, expected held"), "{text}");
+    }
+
+    #[test]
+    fn an_undecided_check_is_told_as_neither() {
+        let text = text(&sample::undecided(), &Style::default());
+        assert!(text.contains("? undecided") && text.contains("neither held nor broken"), "{text}");
+    }
+
+    #[test]
+    fn a_check_that_this_build_does_not_know_is_still_told() {
+        let text = render_with(&sample::broken(), &Style::default(), &|_| None);
+        assert!(text.contains("✗ broken arp-census") && !text.contains("usual cause"), "{text}");
+    }
+
+    #[test]
+    fn colour_adds_nothing_but_colour() {
+        let colored = text(&sample::broken(), &Style { color: true, ..Style::default() });
+        let mut plain = String::new();
+        for (nth, part) in colored.split('\u{1b}').enumerate() {
+            plain.push_str(if nth == 0 { part } else { part.split_once('m').unwrap().1 });
+        }
+        let trimmed = |text: &str| text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
+        assert_eq!(trimmed(&plain), trimmed(&text(&sample::broken(), &Style::default())));
+    }
+
+    #[test]
+    fn control_characters_in_data_never_reach_the_terminal() {
+        for unicode in [true, false] {
+            let text = text(&sample::hostile(), &Style { unicode, ..Style::default() });
+            assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+            assert!(unicode || text.is_ascii(), "{text}");
+        }
+    }
+}

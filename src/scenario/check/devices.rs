@@ -1,0 +1,132 @@
+//! Interfaces: what each is, its MTU and MAC; devices and labels as the kernel takes them.
+
+use std::collections::BTreeMap;
+
+use super::Context;
+use super::lab::{comes_by_name, subnets};
+use super::segments::mtu;
+use crate::base::{IfName, Mac};
+use crate::scenario::problem::Complaint;
+use crate::scenario::source::Path;
+use crate::scenario::spec::InterfaceKind;
+use crate::scenario::suggest;
+
+pub(super) fn check(cx: &mut Context<'_>) {
+    let mut found = Vec::new();
+    for port in &cx.lab.ports {
+        let (name, path) = (port.interface, &port.path);
+        match (port.segment, port.kind) {
+            (Some(_), Some(_)) => {
+                let complaint = Complaint::key(
+                    &path.at("kind"),
+                    format!("`{name}` of `{}` is on a segment and of a kind", port.node),
+                )
+                .also(&path.at("segment"), "its segment")
+                .help("keep one of the two");
+                found.push(complaint);
+            }
+            (Some(_), None) if name == "lo" || comes_by_name(name) => {
+                let message = format!("`{name}` can't be on a segment");
+                found.push(Complaint::value(&path.at("segment"), message).help("call the interface `eth0`, `eth1`, …"));
+            }
+            (None, None) if name != "lo" && !comes_by_name(name) => {
+                let segment = cx.scenario.segments.keys().next().map_or("lan", |s| s.as_str());
+                let help = format!("write `segment = \"{segment}\"`, or `kind = \"dummy\"` for one without a cable");
+                found.push(
+                    Complaint::key(path, format!("`{name}` of `{}` is on no segment and of no kind", port.node))
+                        .help(help)
+                        .relies_on(path),
+                );
+            }
+            (None, Some(InterfaceKind::Ipip)) if name != "tunl0" => {
+                let help = "the kernel's own IPIP device is `tunl0`; write `interfaces.tunl0`";
+                found.push(Complaint::key(path, format!("`{name}` can't be the IPIP device")).help(help));
+            }
+            _ => {}
+        }
+    }
+    cx.complaints.extend(found);
+    mtus(cx);
+    macs(cx);
+}
+
+fn mtus(cx: &mut Context<'_>) {
+    let said: Vec<_> = cx
+        .lab
+        .ports
+        .iter()
+        .filter(|port| port.mtu.is_some())
+        .map(|port| {
+            let nets = port.segment.map(|s| subnets(cx.scenario, s)).unwrap_or_default();
+            (port.path.at("mtu"), port.mtu, nets)
+        })
+        .collect();
+    for (path, value, nets) in said {
+        mtu(cx, &path, value, &nets);
+    }
+}
+
+fn macs(cx: &mut Context<'_>) {
+    let mut first: BTreeMap<Mac, Path> = BTreeMap::new();
+    let mut found = Vec::new();
+    for port in &cx.lab.ports {
+        let Some(mac) = port.mac else { continue };
+        let path = port.path.at("mac");
+        if mac.is_group() || mac == Mac([0; 6]) {
+            let what = if mac.is_group() { "a group's address" } else { "no address" };
+            let help = "the lowest bit of the first byte is 0 in a station's MAC, as in 02:d1:00:00:01:00";
+            found.push(Complaint::value(&path, format!("`{mac}` is {what}, no interface can have it")).help(help));
+        } else if let Some(other) = first.get(&mac) {
+            let complaint = Complaint::value(&path, format!("two interfaces have the MAC {mac}"))
+                .label("the second")
+                .also(other, "the first")
+                .help("leave it out: every interface then gets its own, which tells the node");
+            found.push(complaint);
+        } else {
+            first.insert(mac, path);
+        }
+    }
+    cx.complaints.extend(found);
+}
+
+/// Complains about a place of an address, as `lo:0` or `eth0`, that the kernel or the node doesn't have.
+///
+/// `nodes` are those that must have the device.
+pub(super) fn place(cx: &mut Context<'_>, path: &Path, text: &str, nodes: &[&str]) {
+    let (device, label) = text.split_once(':').map_or((text, None), |(device, label)| (device, Some(label)));
+    if device.is_empty() {
+        let help = format!("write `\"lo{text}\"`");
+        cx.add(Complaint::value(path, format!("label `{text}` does not begin with its device's name")).help(help));
+    } else if text.len() > 15 {
+        let kind = if label.is_some() { "label" } else { "device" };
+        let complaint = Complaint::value(path, format!("the {kind} `{text}` has {} characters", text.len()))
+            .label("at most 15 fit (IFNAMSIZ less one)")
+            .maybe_help(label.filter(|_| device.len() < 14).map(|_| format!("write `\"{device}:0\"`")));
+        cx.add(complaint);
+    } else if let Err(bad) = device.parse::<IfName>() {
+        cx.add(Complaint::value(path, bad.to_string()).label("no device can be called that"));
+    } else if label.is_some_and(|l| l.is_empty() || !l.chars().all(|c| c.is_ascii_graphic() && c != ':')) {
+        let help = format!("write `\"{device}:0\"`");
+        cx.add(
+            Complaint::value(path, format!("`{text}` is no label: after `{device}:` comes a number or a word"))
+                .help(help),
+        );
+    } else if !comes_by_name(device) {
+        for node in nodes {
+            interface(cx, path, node, device);
+        }
+    }
+}
+
+/// Complains where a node has no such interface.
+pub(super) fn interface(cx: &mut Context<'_>, path: &Path, node: &str, name: &str) {
+    let devices = cx.lab.devices(node);
+    if devices.contains(&name) || comes_by_name(name) || !cx.scenario.nodes.contains_key(node) {
+        return;
+    }
+    let complaint = Complaint::value(path, format!("node `{node}` has no interface `{name}`"))
+        .label("no such interface")
+        .maybe_help(suggest::or_list(name, devices.iter().copied()))
+        .relies_on(&Path::of(&["nodes", node]));
+    cx.add(complaint);
+}

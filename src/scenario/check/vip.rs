@@ -1,0 +1,157 @@
+//! The VIP: an address that packets can reach, that no node has as its own, placed where a device is.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::addresses::{edge_of, free_host, no_host};
+use super::devices::place;
+use super::lab::subnets;
+use super::{Context, each};
+use crate::base::Role;
+use crate::scenario::problem::Complaint;
+use crate::scenario::source::Path;
+use crate::scenario::spec::{Node, NodeVip, VipPlacement};
+
+pub(super) fn check(cx: &mut Context<'_>) {
+    let path = Path::of(&["vip"]);
+    let scenario = cx.scenario;
+    let vips = each(&path, &scenario.vip);
+    if vips.is_empty() {
+        cx.add(Complaint::value(&path, "the list of VIPs is empty").help("write one, as `vip = \"172.16.0.66\"`"));
+    }
+    for (at, (path, vip)) in vips.iter().enumerate() {
+        if let Some((first, _)) = vips[..at].iter().find(|(_, other)| other == vip) {
+            cx.add(Complaint::value(path, format!("VIP {vip} is given twice")).also(first, "the first"));
+        }
+        one(cx, path, **vip);
+    }
+    let vips: Vec<IpAddr> = vips.iter().map(|(_, vip)| **vip).collect();
+    placements(cx, &vips);
+}
+
+fn one(cx: &mut Context<'_>, path: &Path, vip: IpAddr) {
+    if let Some(kind) = no_host(vip) {
+        cx.add(Complaint::value(path, format!("{vip} is {kind}, no VIP")));
+        return;
+    }
+    let holder = cx.scenario.segments.keys().find_map(|name| {
+        subnets(cx.scenario, name).into_iter().find(|(_, net)| net.contains(&vip)).map(|(_, net)| (name, net))
+    });
+    match holder {
+        Some((segment, net)) => {
+            if let Some(edge) = edge_of(net, vip) {
+                let complaint = Complaint::value(path, format!("VIP {vip} is the {edge} of {net} (`{segment}`)"));
+                cx.add(complaint.maybe_help(free_host(cx, net, vip).map(|ip| format!("write `\"{ip}\"` instead"))));
+            }
+        }
+        None if !routed(cx, vip) => cx.add(unreachable(cx, path, vip)),
+        None => {}
+    }
+    let owners: Vec<Complaint> = cx
+        .lab
+        .given()
+        .filter(|(_, given)| given.ip == vip)
+        .map(|(port, given)| {
+            let what = match port.role {
+                Role::Director => "the Director's own address (DIP)",
+                Role::RealServer => "the real server's own address (RIP)",
+                Role::Router | Role::Client => "the node's own address",
+            };
+            Complaint::value(&given.path, format!("{vip} is the VIP, and can't be {what} of `{}`", port.node))
+                .also(path, "the VIP")
+                .help("give the node another address; the VIP is placed on it as well, by `vip = …` where not by its role")
+        })
+        .collect();
+    cx.complaints.extend(owners);
+}
+
+/// Whether some node's route leads to the VIP.
+fn routed(cx: &Context<'_>, vip: IpAddr) -> bool {
+    let dips: Vec<IpAddr> = cx.lab.given().filter(|(p, _)| p.role == Role::Director).map(|(_, g)| g.ip).collect();
+    let director = |hop: &str| {
+        hop.parse().is_ok_and(|ip| dips.contains(&ip))
+            || cx.scenario.nodes.get(hop).is_some_and(|n| n.role == Role::Director)
+    };
+    cx.scenario.nodes.values().any(|node| {
+        let by_route = node.routes.iter().any(|route| match route.to.parse::<IpNet>() {
+            Ok(net) if net.prefix_len() > 0 => net.contains(&vip),
+            _ => route.via.is_some_and(|via| dips.contains(&via)),
+        });
+        let gateways = node.gateway.iter().flat_map(|g| each(&Path::default(), g));
+        by_route || gateways.into_iter().any(|(_, gateway)| director(gateway))
+    })
+}
+
+fn unreachable(cx: &Context<'_>, path: &Path, vip: IpAddr) -> Complaint {
+    let ports = || cx.lab.ports.iter();
+    let front = ports().find(|p| p.role == Role::Director).and_then(|p| p.segment);
+    let all: Vec<IpNet> =
+        cx.scenario.segments.keys().flat_map(|s| subnets(cx.scenario, s)).map(|(_, net)| net).collect();
+    let nets: Vec<String> = all.iter().map(ToString::to_string).collect();
+    let near = front
+        .into_iter()
+        .flat_map(|s| subnets(cx.scenario, s))
+        .find(|(_, net)| net.addr().is_ipv4() == vip.is_ipv4())
+        .and_then(|(_, net)| free_host(cx, net, vip));
+    let router = ports().find(|p| p.role == Role::Router && p.segment == front).map(|p| p.node);
+    let dip =
+        cx.lab.given().find(|(p, g)| p.role == Role::Director && g.ip.is_ipv4() == vip.is_ipv4()).map(|(_, g)| g.ip);
+    let route = router.zip(dip).map(|(router, dip)| {
+        format!("lead a route there: `routes = [{{ to = \"{}\", via = \"{dip}\" }}]` on `{router}`", IpNet::from(vip))
+    });
+    let help = match (
+        near.map(|ip| format!("write `\"{ip}\"`, which `{}` can reach", front.map_or("", |s| s.as_str()))),
+        route,
+    ) {
+        (Some(near), Some(route)) => Some(format!("{near}, or {route}")),
+        (near, route) => near.or(route),
+    };
+    Complaint::value(path, format!("no packet can reach the VIP {vip}"))
+        .label(format!(
+            "not in {}, and no route leads there",
+            if nets.is_empty() { "any subnet".into() } else { nets.join(", ") }
+        ))
+        .maybe_help(help)
+        .relies_on(&Path::of(&["nodes"]))
+}
+
+fn placements(cx: &mut Context<'_>, vips: &[IpAddr]) {
+    let scenario = cx.scenario;
+    let usual = &scenario.vip_placement;
+    let (default, path) = (VipPlacement::default(), Path::of(&["vip_placement"]));
+    let unsaid = |node: &Node| matches!(node.vip, None | Some(NodeVip::Own(true)));
+    let with =
+        |role: Role| scenario.nodes.iter().filter(move |(_, n)| n.role == role && unsaid(n)).map(|(n, _)| n.as_str());
+    let servers: Vec<&str> = with(Role::RealServer).collect();
+    let directors: Vec<&str> = with(Role::Director).collect();
+    place(cx, &path.at("real_server"), &usual.real_server, &servers);
+    if usual.director != default.director {
+        place(cx, &path.at("director"), &usual.director, &directors);
+    }
+    prefix(cx, &path.at("prefix"), usual.prefix, vips);
+    for (name, node) in &scenario.nodes {
+        let path = Path::of(&["nodes", name.as_str(), "vip"]);
+        match &node.vip {
+            Some(NodeVip::On(on)) => place(cx, &path, on, &[name.as_str()]),
+            Some(NodeVip::Placed(placed)) => {
+                place(cx, &path.at("on"), &placed.on, &[name.as_str()]);
+                prefix(cx, &path.at("prefix"), placed.prefix, vips);
+                if placed.broadcast.is_some_and(|b| b.is_ipv6()) {
+                    cx.add(Complaint::value(&path.at("broadcast"), "IPv6 has no broadcast").help("leave it out"));
+                }
+            }
+            Some(NodeVip::Own(_)) | None => {}
+        }
+    }
+}
+
+fn prefix(cx: &mut Context<'_>, path: &Path, prefix: Option<u8>, vips: &[IpAddr]) {
+    let v4 = vips.iter().any(IpAddr::is_ipv4);
+    let (longest, why) = if v4 {
+        (32, "an IPv4 address has 32 bits; 32 is the VIP alone, as Direct Routing wants it on real servers")
+    } else {
+        (128, "an IPv6 address has 128 bits; 128 is the VIP alone, as Direct Routing wants it on real servers")
+    };
+    cx.bound(path, prefix, 1, longest, why);
+}

@@ -1,0 +1,215 @@
+//! Which User-Mode Linux kernels this machine has, and how one is had.
+//!
+//! Owns: finding them, their versions and modules. Refuses: booting them. A kernel that can't say its version is not
+//! listed.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde::{Deserialize, Serialize};
+
+use super::cache::{Cache, CacheError};
+use super::packages::{self, PackageError};
+
+/// The package that has the kernel, in Debian and in Ubuntu.
+pub const PACKAGE: &str = "user-mode-linux";
+
+/// Where a kernel comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// `DRLAB_KERNEL` names it.
+    Named,
+    /// The system's package.
+    System,
+    /// A package that was fetched into the cache, as `NAME_VERSION_ARCH`.
+    Fetched(String),
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Named => f.write_str("named by DRLAB_KERNEL"),
+            Self::System => f.write_str("installed on this machine"),
+            Self::Fetched(package) => write!(f, "fetched: {package}"),
+        }
+    }
+}
+
+/// A User-Mode Linux kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kernel {
+    /// What it is called in lists: `uml-VERSION`.
+    pub name: String,
+    /// Its release, as `uname -r` will have it.
+    pub version: String,
+    /// The program.
+    pub image: PathBuf,
+    /// The folder with its `modules.dep`.
+    pub modules: Option<PathBuf>,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// Why there is no kernel.
+#[derive(Debug, thiserror::Error)]
+pub enum KernelError {
+    /// None is there, and none was asked to be fetched.
+    #[error("there is no User-Mode Linux kernel on this machine; `drlab kernel fetch` fetches one, without root")]
+    None,
+    /// The one that `DRLAB_KERNEL` names can't be used.
+    #[error("could not use {} as the kernel, which DRLAB_KERNEL names", .path.display())]
+    Named {
+        /// What it names.
+        path: PathBuf,
+        /// What is wrong.
+        source: io::Error,
+    },
+    /// It could not be fetched.
+    #[error("could not fetch a User-Mode Linux kernel")]
+    Fetch {
+        /// Why.
+        #[from]
+        source: PackageError,
+    },
+    /// What was fetched has no kernel in it.
+    #[error("found no kernel that runs here in the package {}", .package.display())]
+    Empty {
+        /// The folder.
+        package: PathBuf,
+    },
+    /// The cache can't be used.
+    #[error("could not look into the cache")]
+    Cache {
+        /// Why.
+        #[from]
+        source: CacheError,
+    },
+}
+
+/// All kernels, the one that is taken first: `DRLAB_KERNEL`'s, the system's, the fetched ones from the newest.
+///
+/// # Errors
+/// [`KernelError::Named`] where `DRLAB_KERNEL` names none, for then another one would be a surprise.
+pub fn list(cache: &Cache) -> Result<Vec<Kernel>, KernelError> {
+    let mut kernels = Vec::new();
+    if let Some(path) = std::env::var_os("DRLAB_KERNEL").filter(|value| !value.is_empty()).map(PathBuf::from) {
+        kernels.push(named(&path)?);
+    }
+    kernels.extend(below(Path::new("/usr"), Origin::System));
+    let mut fetched: Vec<Kernel> = packages::cached(cache, PACKAGE)
+        .into_iter()
+        .filter_map(|folder| {
+            let package = folder.file_name()?.to_string_lossy().into_owned();
+            below(&folder.join("usr"), Origin::Fetched(package))
+        })
+        .collect();
+    fetched.sort_by_key(|kernel| std::cmp::Reverse(version_key(&kernel.version)));
+    kernels.extend(fetched);
+    Ok(kernels)
+}
+
+/// The kernel that is taken where nothing else is said.
+///
+/// # Errors
+/// [`KernelError`].
+pub fn chosen(cache: &Cache) -> Result<Kernel, KernelError> {
+    list(cache)?.into_iter().next().ok_or(KernelError::None)
+}
+
+/// The kernel that is taken where nothing else is said; fetched first where there is none.
+///
+/// # Errors
+/// [`KernelError`].
+pub fn chosen_or_fetched(cache: &Cache, progress: &mut dyn FnMut(&str)) -> Result<Kernel, KernelError> {
+    match chosen(cache) {
+        Err(KernelError::None) => {
+            progress("no User-Mode Linux kernel is here: fetching Debian's or Ubuntu's package, without root");
+            fetch(cache, progress)
+        }
+        other => other,
+    }
+}
+
+/// Fetches the distribution's kernel package into the cache; one that is there in the newest version is left as it is.
+///
+/// # Errors
+/// [`KernelError::Fetch`] and [`KernelError::Empty`].
+pub fn fetch(cache: &Cache, progress: &mut dyn FnMut(&str)) -> Result<Kernel, KernelError> {
+    let package = packages::fetch(cache, PACKAGE, progress)?;
+    let name = package.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    below(&package.join("usr"), Origin::Fetched(name)).ok_or(KernelError::Empty { package })
+}
+
+fn named(path: &Path) -> Result<Kernel, KernelError> {
+    let image = fs::canonicalize(path).map_err(|source| KernelError::Named { path: path.to_owned(), source })?;
+    let version = ask_version(&image).map_err(|source| KernelError::Named { path: path.to_owned(), source })?;
+    let modules = module_folders(&image).map(|folder| folder.join(&version)).find(|folder| has_modules(folder));
+    Ok(Kernel { name: format!("uml-{version}"), version, image, modules, origin: Origin::Named })
+}
+
+/// Where the modules of a kernel lie: as a package has them, or beside it.
+fn module_folders(image: &Path) -> impl Iterator<Item = PathBuf> {
+    let folder = image.parent().unwrap_or(Path::new("/")).to_owned();
+    let above = folder.parent().unwrap_or(Path::new("/")).to_owned();
+    [above.join("lib/uml/modules"), above.join("lib/modules"), folder.join("modules"), folder.join("lib/modules")]
+        .into_iter()
+}
+
+fn has_modules(folder: &Path) -> bool {
+    folder.join("modules.dep").is_file()
+}
+
+/// The kernel of a package that is unpacked so that `usr` is this folder.
+fn below(usr: &Path, origin: Origin) -> Option<Kernel> {
+    let image = usr.join("bin/linux.uml");
+    if !image.is_file() {
+        return None;
+    }
+    let modules: Vec<PathBuf> = fs::read_dir(usr.join("lib/uml/modules"))
+        .map(|entries| entries.flatten().map(|entry| entry.path()).filter(|path| has_modules(path)).collect())
+        .unwrap_or_default();
+    // With one folder of modules its name is the version; asking the program takes longer.
+    let (version, modules) = match modules.as_slice() {
+        [only] => (only.file_name()?.to_string_lossy().into_owned(), Some(only.clone())),
+        several => {
+            let version = ask_version(&image).ok()?;
+            let modules = several.iter().find(|path| path.ends_with(&version)).cloned();
+            (version, modules)
+        }
+    };
+    Some(Kernel { name: format!("uml-{version}"), version, image, modules, origin })
+}
+
+/// Asks a kernel's program for its version, which does not boot it.
+fn ask_version(image: &Path) -> io::Result<String> {
+    let answer = Command::new(image).arg("--version").env_clear().env("HOME", "/").output()?;
+    let text = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
+    let plausible = text.starts_with(|c: char| c.is_ascii_digit()) && !text.contains(char::is_whitespace);
+    if !answer.status.success() || !plausible {
+        let said = text.lines().next().unwrap_or_default();
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("it is no User-Mode Linux: asked for its version it said `{said}`"),
+        ));
+    }
+    Ok(text)
+}
+
+/// Numbers in a version, for order.
+fn version_key(version: &str) -> Vec<u64> {
+    version.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::version_key;
+
+    #[test]
+    fn versions_are_ordered_by_their_numbers() {
+        assert!(version_key("6.12.3") > version_key("6.1.176"));
+        assert!(version_key("6.1.176") > version_key("5.10.200"));
+    }
+}

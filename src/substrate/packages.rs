@@ -1,0 +1,236 @@
+//! Packages of the machine's distribution, fetched and unpacked into the cache without root.
+//!
+//! Owns: `packages/NAME_VERSION_ARCH` below the cache, each whole or not there. Refuses: installing, and running what a
+//! package would run when installed. One process at a time changes the folder; what one left half-done the next removes.
+
+mod apt;
+pub mod tools;
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use apt::Apt;
+
+use super::cache::{Cache, CacheError, lock_file};
+
+/// Why a package could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum PackageError {
+    /// The machine is not of the family whose packages these are.
+    #[error("could not find {name}: packages are fetched with Debian's and Ubuntu's tools")]
+    NoProgram {
+        /// The tool.
+        name: &'static str,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The tool could not be started or followed.
+    #[error("could not run {name}")]
+    NoStart {
+        /// The tool.
+        name: &'static str,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The servers that the machine's sources name were not reached.
+    #[error("could not reach the package servers: {said}")]
+    NoNetwork {
+        /// The line in which the tool says so.
+        said: String,
+    },
+    /// The machine's sources don't have it.
+    #[error("could not find the package {package} in this machine's sources: {said}")]
+    NoSuchPackage {
+        /// Its name.
+        package: String,
+        /// The tool's line.
+        said: String,
+    },
+    /// The disk is full.
+    #[error("found no room for the package in the cache: {said}")]
+    NoRoom {
+        /// The tool's line.
+        said: String,
+    },
+    /// The tool failed otherwise.
+    #[error("{name} failed: {said}")]
+    Failed {
+        /// The tool.
+        name: &'static str,
+        /// Its last error line.
+        said: String,
+    },
+    /// A file or folder of ours.
+    #[error("could not {what} {}", .path.display())]
+    Io {
+        /// What was attempted.
+        what: &'static str,
+        /// On which.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The cache can't be used.
+    #[error("could not use the cache")]
+    Cache {
+        /// Why.
+        #[from]
+        source: CacheError,
+    },
+}
+
+fn io_on(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PackageError {
+    let path = path.to_owned();
+    move |source| PackageError::Io { what, path, source }
+}
+
+/// Where a package is until it is whole, below the folder of packages; whoever holds the lock may remove it.
+const HALF_DONE: &str = ".new";
+
+/// The folders of a package's versions that are in the cache, in no order.
+pub fn cached(cache: &Cache, package: &str) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(cache.root().join("packages")) else { return Vec::new() };
+    entries
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().split('_').next() == Some(package))
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
+        .collect()
+}
+
+/// Fetches the newest version of a package that the machine's sources have and unpacks it; gives its folder.
+///
+/// `progress` is told what goes on, a short line each.
+///
+/// # Errors
+/// [`PackageError`]; the cache then has of this package what it had before.
+pub fn fetch(cache: &Cache, package: &str, progress: &mut dyn FnMut(&str)) -> Result<PathBuf, PackageError> {
+    fetch_with(cache, package, &mut |_, _, _, _| Ok(()), progress)
+}
+
+/// What is still to be done to a package that is unpacked and not yet in its place: given where it is unpacked and a
+/// folder for files.
+type Complete<'a> = &'a mut dyn FnMut(&Apt, &Path, &Path, &mut dyn FnMut(&str)) -> Result<(), PackageError>;
+
+fn fetch_with(
+    cache: &Cache,
+    package: &str,
+    complete: Complete<'_>,
+    progress: &mut dyn FnMut(&str),
+) -> Result<PathBuf, PackageError> {
+    let packages = cache.folder("packages")?;
+    let door = packages.join(".lock");
+    let lock = lock_file(&door).map_err(io_on("open", &door))?;
+    if lock.try_lock().is_err() {
+        progress("another drlab is fetching a package: waiting for it");
+        lock.lock().map_err(io_on("lock", &door))?;
+    }
+    let half_done = packages.join(HALF_DONE);
+    remove(&half_done)?;
+    let fetched = fetch_into(cache, package, &packages, complete, progress);
+    let cleaned = remove(&half_done);
+    let folder = fetched?;
+    cleaned?;
+    Ok(folder)
+}
+
+fn remove(folder: &Path) -> Result<(), PackageError> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_on("remove", folder)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn fetch_into(
+    cache: &Cache,
+    package: &str,
+    packages: &Path,
+    complete: Complete<'_>,
+    progress: &mut dyn FnMut(&str),
+) -> Result<PathBuf, PackageError> {
+    let half_done = packages.join(HALF_DONE);
+    let apt = Apt::at(&cache.folder("apt")?)?;
+    let downloaded = half_done.join("download");
+    fs::create_dir_all(&downloaded).map_err(io_on("make the folder", &downloaded))?;
+    // Lists of an earlier fetch save the update, unless what they name is no longer there.
+    let earlier = apt.has_lists() && apt.download(package, &downloaded, progress).is_ok();
+    if !earlier {
+        progress("fetching the lists of packages");
+        let update = apt.update(progress);
+        // One source out of several may be broken, and the package in another.
+        if let Err(error) = apt.download(package, &downloaded, progress) {
+            return Err(match (update, error) {
+                (Err(cause), PackageError::NoSuchPackage { .. } | PackageError::Failed { .. }) => cause,
+                (_, error) => error,
+            });
+        }
+    }
+    let file = only_file(&downloaded)?;
+    let folder = packages.join(file.file_stem().unwrap_or_default());
+    if folder.is_dir() {
+        progress(&format!("{} is there already", folder.display()));
+        return Ok(folder);
+    }
+    progress(&format!("unpacking it to {}", folder.display()));
+    let unpacked = half_done.join("unpacked");
+    let mut command = Command::new("dpkg-deb");
+    command.arg("-x").args([&file, &unpacked]);
+    apt::run(command, "dpkg-deb", progress)?;
+    link_alternatives(&unpacked)?;
+    complete(&apt, &unpacked, &half_done.join("libraries"), progress)?;
+    fs::rename(&unpacked, &folder).map_err(io_on("put in place", &folder))?;
+    Ok(folder)
+}
+
+fn only_file(folder: &Path) -> Result<PathBuf, PackageError> {
+    let missing = || PackageError::Failed { name: "apt-get", said: "it ended well and fetched nothing".to_owned() };
+    fs::read_dir(folder)
+        .map_err(io_on("read", folder))?
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
+        .ok_or_else(missing)
+}
+
+/// Gives a package's `NAME-legacy` programs their plain names, which its installation would do.
+fn link_alternatives(unpacked: &Path) -> Result<(), PackageError> {
+    for folder in ["usr/sbin", "sbin"].map(|name| unpacked.join(name)) {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for name in entries.flatten().map(|entry| entry.file_name()) {
+            let Some(plain) = plain_name(&name) else { continue };
+            let link = folder.join(plain);
+            match symlink(&name, &link) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(io_on("make the link", &link)(error));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `iptables` for `iptables-legacy`, `iptables-save` for `iptables-legacy-save`.
+fn plain_name(name: &std::ffi::OsStr) -> Option<OsString> {
+    let name = name.to_str()?;
+    let (before, after) = name.split_once("-legacy")?;
+    Some(format!("{before}{after}").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use super::plain_name;
+
+    #[test]
+    fn a_legacy_programs_plain_name_is_what_an_installation_would_link() {
+        assert_eq!(plain_name(OsStr::new("iptables-legacy-save")), Some("iptables-save".into()));
+        assert_eq!(plain_name(OsStr::new("arptables-legacy")), Some("arptables".into()));
+        assert_eq!(plain_name(OsStr::new("arptables-nft")), None);
+    }
+}

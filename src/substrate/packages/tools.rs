@@ -1,0 +1,124 @@
+//! Programs that a lab calls and a machine may lack.
+//!
+//! Owns: whether the machine has them, and unpacking them with the libraries that they need. Refuses: calling them in a
+//! lab. What is asked for is the variant with legacy tables, for which Debian's User-Mode Linux kernel has the modules.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::apt::Apt;
+use super::{PackageError, apt, cached, fetch_with, io_on, only_file};
+use crate::substrate::cache::Cache;
+
+/// Where the machine has a tool, which is named as its package is (`arptables`, `iptables`): in `PATH` or in a folder for
+/// root's programs.
+pub fn on_machine(tool: &str) -> Option<PathBuf> {
+    on_path(&format!("{tool}-legacy")).or_else(|| on_path(tool).filter(|path| !is_nft(path)))
+}
+
+/// Finds a program in `PATH` and in the folders for root's programs, which a user's `PATH` lacks.
+pub fn on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let roots = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
+    std::env::split_paths(&path)
+        .filter(|folder| folder.is_absolute())
+        .chain(roots)
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file())
+}
+
+/// Whether a program is a link to the variant with nftables.
+fn is_nft(path: &Path) -> bool {
+    fs::canonicalize(path).is_ok_and(|goal| goal.file_name().is_some_and(|name| name.to_string_lossy().contains("nft")))
+}
+
+/// The folder of a tool that was fetched earlier.
+pub fn fetched(cache: &Cache, tool: &str) -> Option<PathBuf> {
+    cached(cache, tool).into_iter().max()
+}
+
+/// The folders, with `usr/sbin/NAME` below them, of those tools that the machine lacks; fetched where they aren't yet.
+///
+/// # Errors
+/// [`PackageError`] for the first that can't be had.
+pub fn roots(
+    cache: &Cache,
+    tools: &[impl AsRef<str>],
+    progress: &mut dyn FnMut(&str),
+) -> Result<Vec<PathBuf>, PackageError> {
+    let lacking = tools.iter().map(AsRef::as_ref).filter(|tool| on_machine(tool).is_none());
+    lacking
+        .map(|tool| {
+            if let Some(root) = fetched(cache, tool) {
+                return Ok(root);
+            }
+            progress(&format!("this machine has no {tool}: fetching its package, without root"));
+            fetch_with(cache, tool, &mut add_libraries, progress)
+        })
+        .collect()
+}
+
+/// Unpacks into a package's folder the libraries that its programs need and the machine lacks.
+fn add_libraries(apt: &Apt, unpacked: &Path, room: &Path, progress: &mut dyn FnMut(&str)) -> Result<(), PackageError> {
+    for library in missing_libraries(unpacked) {
+        let Some(package) = package_of(&library) else { continue };
+        let folder = room.join(&package);
+        fs::create_dir_all(&folder).map_err(io_on("make the folder", &folder))?;
+        progress(&format!("it needs {library}, which this machine lacks: fetching {package}"));
+        apt.download(&package, &folder, progress)?;
+        let mut command = Command::new("dpkg-deb");
+        command.arg("-x").args([&only_file(&folder)?, unpacked]);
+        apt::run(command, "dpkg-deb", progress)?;
+    }
+    Ok(())
+}
+
+/// What `ldd` says is not found, of all programs below a folder.
+fn missing_libraries(unpacked: &Path) -> BTreeSet<String> {
+    let programs: BTreeSet<PathBuf> = ["usr/sbin", "sbin", "usr/bin", "bin"]
+        .into_iter()
+        .filter_map(|folder| fs::read_dir(unpacked.join(folder)).ok())
+        .flat_map(|entries| entries.flatten().filter_map(|entry| fs::canonicalize(entry.path()).ok()))
+        .collect();
+    let mut missing = BTreeSet::new();
+    for program in programs {
+        // Scripts and programs that it can't read have no libraries for it to miss.
+        let asked = Command::new("ldd").arg(&program).env("LC_ALL", "C").stdin(Stdio::null()).output();
+        let said = asked.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+        missing.extend(not_found(&said).map(str::to_owned));
+    }
+    missing
+}
+
+fn not_found(said: &str) -> impl Iterator<Item = &str> {
+    said.lines().filter_map(|line| line.trim().strip_suffix("=> not found").map(str::trim))
+}
+
+/// Debian's name for the package of a library: `libxtables12` for `libxtables.so.12`.
+fn package_of(library: &str) -> Option<String> {
+    let (name, version) = library.split_once(".so.")?;
+    let dash = if name.ends_with(|c: char| c.is_ascii_digit()) { "-" } else { "" };
+    Some(format!("{}{dash}{version}", name.to_lowercase().replace('_', "-")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{not_found, package_of};
+
+    #[test]
+    fn a_librarys_package_is_named_for_its_version() {
+        assert_eq!(package_of("libxtables.so.12").as_deref(), Some("libxtables12"));
+        assert_eq!(package_of("libip4tc.so.2").as_deref(), Some("libip4tc2"));
+        assert_eq!(package_of("libglib-2.0.so.0").as_deref(), Some("libglib-2.0-0"));
+        assert_eq!(package_of("ld.so"), None);
+    }
+
+    #[test]
+    fn only_what_is_not_found_is_missing() {
+        let said =
+            "\tlinux-vdso.so.1 (0x00007f)\n\tlibxtables.so.12 => not found\n\tlibc.so.6 => /lib/libc.so.6 (0x1)\n";
+        assert_eq!(not_found(said).collect::<Vec<_>>(), ["libxtables.so.12"]);
+    }
+}

@@ -1,0 +1,202 @@
+//! Keeps the layers: who may use whom, and what pure code may not touch. The picture is in `ARCHITECTURE.md`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each layer and the layers that it may use. A layer that is missing here fails the test.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("base", &[]),
+    ("facts", &["base"]),
+    ("wire", &["base"]),
+    ("trace", &["base", "wire"]),
+    ("judge", &["base", "wire", "trace", "facts"]),
+    ("scenario", &["base"]),
+    ("plan", &["base", "facts", "scenario", "judge"]),
+    ("report", &["base", "facts", "judge"]),
+    ("channel", &["base", "facts", "plan"]),
+    ("inside", &["base", "facts", "plan", "wire", "channel"]),
+    ("substrate", &["base", "channel"]),
+    ("lab", &["base", "facts", "plan", "wire", "trace", "judge", "report", "channel", "substrate"]),
+    (
+        "cli",
+        &[
+            "base",
+            "facts",
+            "wire",
+            "trace",
+            "judge",
+            "scenario",
+            "plan",
+            "report",
+            "channel",
+            "inside",
+            "substrate",
+            "lab",
+        ],
+    ),
+];
+
+/// Layers that only compute.
+const PURE: &[&str] = &["base", "facts", "wire", "trace", "judge", "scenario", "plan", "report"];
+
+/// What code that only computes may not name.
+const EFFECTS: &[&str] = &[
+    "tokio::",
+    "nix::",
+    "libc::",
+    "rtnetlink::",
+    "neli::",
+    "hyper::",
+    "reqwest::",
+    "std::fs",
+    "std::env",
+    "std::process",
+    "std::thread",
+    "SystemTime",
+    "Instant::now",
+    "std::net::Tcp",
+    "println!",
+    "eprintln!",
+];
+
+/// A Rust file, the layer that it belongs to, and its lines without tests and comments.
+struct Source {
+    path: PathBuf,
+    layer: String,
+    lines: Vec<(usize, String)>,
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    walk(&root, &mut files);
+    files
+        .into_iter()
+        .filter_map(|path| {
+            let inner = path.strip_prefix(&root).unwrap().with_extension("");
+            let layer = inner.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
+            if layer == "lib" || layer == "main" {
+                return None;
+            }
+            Some(Source { lines: code(&fs::read_to_string(&path).unwrap()), layer, path })
+        })
+        .collect()
+}
+
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            walk(&path, files);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+/// The lines that ship: everything before the file's test module, comments left out.
+fn code(text: &str) -> Vec<(usize, String)> {
+    text.lines()
+        .enumerate()
+        .take_while(|(_, line)| !line.starts_with("#[cfg(test)]"))
+        .filter(|(_, line)| !line.trim_start().starts_with("//"))
+        .map(|(at, line)| (at + 1, line.to_owned()))
+        .collect()
+}
+
+/// Layers that a line names: after `crate::`, also inside `crate::{…}` on one line.
+fn used(line: &str) -> Vec<String> {
+    line.split("crate::")
+        .skip(1)
+        .flat_map(|rest| match rest.strip_prefix('{') {
+            Some(list) => list
+                .split(',')
+                .map(|part| {
+                    part.trim().split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or("").to_owned()
+                })
+                .collect::<Vec<_>>(),
+            None => vec![rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or("").to_owned()],
+        })
+        .filter(|name| !name.is_empty())
+        .collect()
+}
+
+fn broken_layering(sources: &[Source]) -> Vec<String> {
+    let mut broken = Vec::new();
+    for source in sources {
+        let Some((_, allowed)) = LAYERS.iter().find(|(layer, _)| *layer == source.layer) else {
+            broken.push(format!("{}: layer `{}` is not in the table", source.path.display(), source.layer));
+            continue;
+        };
+        for (at, line) in &source.lines {
+            for name in used(line) {
+                let is_layer = LAYERS.iter().any(|(layer, _)| *layer == name);
+                if is_layer && name != source.layer && !allowed.contains(&name.as_str()) {
+                    broken.push(format!("{}:{at}: `{}` may not use `{name}`", source.path.display(), source.layer));
+                }
+            }
+        }
+    }
+    broken
+}
+
+fn impure(sources: &[Source]) -> Vec<String> {
+    let mut found = Vec::new();
+    for source in sources.iter().filter(|s| PURE.contains(&s.layer.as_str())) {
+        for (at, line) in &source.lines {
+            for effect in EFFECTS.iter().filter(|e| line.contains(**e)) {
+                found.push(format!("{}:{at}: pure code names `{effect}`", source.path.display()));
+            }
+        }
+    }
+    found
+}
+
+fn planted(layer: &str, line: &str) -> Vec<Source> {
+    vec![Source { path: PathBuf::from("planted.rs"), layer: layer.to_owned(), lines: vec![(1, line.to_owned())] }]
+}
+
+#[test]
+fn layers_use_only_what_is_below_them() {
+    assert_eq!(broken_layering(&sources()), Vec::<String>::new());
+}
+
+#[test]
+fn pure_layers_touch_nothing() {
+    assert_eq!(impure(&sources()), Vec::<String>::new());
+}
+
+#[test]
+fn the_layer_guard_fires_on_a_planted_violation() {
+    assert_eq!(broken_layering(&planted("wire", "use crate::{base::Mac, judge::Case};")).len(), 1);
+    assert_eq!(broken_layering(&planted("judge", "let p = crate::plan::compile();")).len(), 1);
+    assert_eq!(broken_layering(&planted("judge", "use crate::trace::Trace;")).len(), 0);
+    assert_eq!(broken_layering(&planted("news", "")).len(), 1);
+}
+
+#[test]
+fn the_purity_guard_fires_on_a_planted_violation() {
+    assert_eq!(impure(&planted("plan", "let t = std::fs::read(p);")).len(), 1);
+    assert_eq!(impure(&planted("inside", "let t = std::fs::read(p);")).len(), 0);
+}
+
+#[test]
+fn only_one_file_changes_namespaces() {
+    let files: Vec<_> = sources()
+        .iter()
+        .filter(|s| s.lines.iter().any(|(_, l)| l.contains("setns(") || l.contains("unshare(")))
+        .map(|s| s.path.file_name().unwrap().to_string_lossy().into_owned())
+        .collect();
+    assert!(files.len() <= 1, "setns and unshare belong into one file: {files:?}");
+}
+
+#[test]
+fn only_the_command_line_prints() {
+    let printing: Vec<_> = sources()
+        .iter()
+        .filter(|s| s.layer != "cli")
+        .filter(|s| s.lines.iter().any(|(_, l)| l.contains("println!(") || l.contains("print!(")))
+        .map(|s| s.path.display().to_string())
+        .collect();
+    assert_eq!(printing, Vec::<String>::new());
+}

@@ -1,0 +1,52 @@
+//! Labs built for real: on this machine where it is root, and in User-Mode Linux where `DRLAB_TEST_UML` names a kernel.
+//!
+//! A node begins as a copy of a process with one thread, so that each case runs in a process of its own.
+
+#[path = "inside/cases.rs"]
+mod cases;
+#[path = "inside/guest.rs"]
+mod guest;
+#[path = "inside/labs.rs"]
+mod labs;
+
+use std::process::{Command, ExitCode};
+
+use cases::CASES;
+use libtest_mimic::{Arguments, Failed, Trial};
+
+fn main() -> ExitCode {
+    if std::process::id() == 1 {
+        guest::run();
+    }
+    if let Ok(case) = std::env::var("DRLAB_TEST_CASE") {
+        let (_, run, _) = CASES.iter().find(|(name, _, _)| *name == case).unwrap();
+        run();
+        return ExitCode::SUCCESS;
+    }
+    let root = nix::unistd::geteuid().is_root();
+    let kernel = std::env::var("DRLAB_TEST_UML").ok();
+    let mut trials = Vec::new();
+    for (case, _, needs_modules) in CASES {
+        let on_host = root && !needs_modules;
+        let trial = Trial::test(format!("host::{case}"), || alone(case)).with_ignored_flag(!on_host);
+        trials.push(if on_host { trial } else { trial.with_kind(if root { "lacks modules" } else { "lacks root" }) });
+        let uml = kernel.clone();
+        let trial = Trial::test(format!("uml::{case}"), move || guest::boot(&uml.unwrap_or_default(), case));
+        let trial = trial.with_ignored_flag(kernel.is_none());
+        trials.push(if kernel.is_some() { trial } else { trial.with_kind("lacks DRLAB_TEST_UML") });
+    }
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+fn alone(case: &str) -> Result<(), Failed> {
+    let output = Command::new(std::env::current_exe()?).env("DRLAB_TEST_CASE", case).output()?;
+    told(output.status.success(), &output.stdout, &output.stderr)
+}
+
+fn told(held: bool, stdout: &[u8], stderr: &[u8]) -> Result<(), Failed> {
+    let text = format!("{}{}", String::from_utf8_lossy(stdout), String::from_utf8_lossy(stderr));
+    if std::env::var_os("DRLAB_TEST_SHOW").is_some() {
+        println!("{text}");
+    }
+    if held { Ok(()) } else { Err(text.into()) }
+}

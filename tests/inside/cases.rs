@@ -1,0 +1,393 @@
+//! What a built lab must be. Each case runs in a process of its own, from its only thread.
+
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use drlab::base::NodeName;
+use drlab::channel::BuildOptions;
+use drlab::inside::build::{Lab, act};
+use drlab::inside::ipvs;
+use drlab::plan::statements::differences;
+use drlab::plan::{Act, Condition, Plan};
+
+use super::labs;
+
+/// A case: its name, and what it does; whether it needs what few kernels have built in: IPVS, dummy and IPIP devices.
+pub(crate) type Case = (&'static str, fn(), bool);
+
+pub(crate) const CASES: &[Case] = &[
+    ("a_lab_reads_back_as_it_was_planned", a_lab_reads_back_as_it_was_planned, false),
+    ("arptables_rules_read_back", arptables_rules_read_back, false),
+    ("a_node_is_a_host_of_its_own", a_node_is_a_host_of_its_own, false),
+    ("the_first_packet_crosses_at_once", the_first_packet_crosses_at_once, false),
+    ("nothing_is_left_of_a_lab_that_was_taken_down", nothing_is_left_of_a_lab_that_was_taken_down, false),
+    ("an_impossible_route_is_refused_in_the_kernels_words", an_impossible_route_is_refused_in_the_kernels_words, false),
+    ("acts_change_what_facts_say", acts_change_what_facts_say, false),
+    ("a_hundred_real_servers_are_built", a_hundred_real_servers_are_built, false),
+    ("every_kind_of_device_is_made", every_kind_of_device_is_made, true),
+    ("services_read_back_as_they_were_planned", services_read_back_as_they_were_planned, true),
+    ("connections_are_shared_out_and_counted", connections_are_shared_out_and_counted, true),
+    ("a_real_servers_port_is_taken_as_given", a_real_servers_port_is_taken_as_given, true),
+    ("what_ipvs_refuses_is_said_in_words", what_ipvs_refuses_is_said_in_words, true),
+];
+
+fn name(text: &str) -> NodeName {
+    text.parse().unwrap()
+}
+
+fn options(skip_ipvs: bool) -> BuildOptions {
+    BuildOptions { output: "/tmp".to_owned(), tool_roots: Vec::new(), skip_ipvs, capture: false }
+}
+
+fn search() -> String {
+    std::env::var("PATH").unwrap_or_default()
+}
+
+fn built(plan: &Plan, skip_ipvs: bool) -> Lab {
+    let begun = Instant::now();
+    let lab = Lab::create(plan, &options(skip_ipvs), &search()).unwrap_or_else(|error| panic!("{}", chain(&error)));
+    let created = begun.elapsed();
+    let configured = lab.configure().unwrap_or_else(|error| panic!("{}", chain(&error)));
+    println!("{} nodes: created {created:?}, built {:?}", plan.nodes.len(), begun.elapsed());
+    assert_eq!(configured.absent_sysctls.len(), plan.nodes.len(), "{configured:?}");
+    lab
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}\n  caused by: {inner}");
+        cause = inner.source();
+    }
+    text
+}
+
+fn down(lab: Lab) {
+    let begun = Instant::now();
+    assert_eq!(lab.tear_down(), Vec::<String>::new());
+    println!("taken down {:?}", begun.elapsed());
+}
+
+/// Facts equal the plan, but for the one baseline key that no kernel has.
+fn assert_as_planned(lab: &Lab, skip_ipvs: bool) {
+    let begun = Instant::now();
+    let facts = lab.facts();
+    println!("facts read {:?}", begun.elapsed());
+    for ((node, _), facts) in lab.workers().zip(&facts) {
+        let mut node = node.clone();
+        node.ipvs = node.ipvs.filter(|_| !skip_ipvs);
+        let found = differences(&node, facts);
+        let invented = "sysctl net.ipv6.conf.all.no_such_key_anywhere = 0";
+        assert_eq!(found.missing, [invented], "{}: {:#?}", node.name, facts.statements());
+        assert_eq!(found.unplanned, Vec::<String>::new(), "{}", node.name);
+        let unread: Vec<_> = facts.unread.iter().filter(|one| !one.what.contains("no_such_key")).collect();
+        assert!(unread.is_empty(), "{unread:?}");
+        assert!(facts.sysctls.contains_key("net.ipv4.conf.lo.arp_ignore"));
+        assert!(facts.routes.iter().any(|route| route.table == "local"));
+    }
+}
+
+fn a_lab_reads_back_as_it_was_planned() {
+    let lab = built(&labs::textbook(), true);
+    assert_as_planned(&lab, true);
+    for line in lab.facts()[3].statements().iter().filter(|line| !line.starts_with("sysctl")) {
+        println!("{line}");
+    }
+    down(lab);
+}
+
+fn arptables_rules_read_back() {
+    let mut plan = labs::textbook();
+    let rules = ["-A INPUT -d 172.16.0.66 -j DROP", "-A OUTPUT -s 172.16.0.66 -j mangle --mangle-ip-s 172.16.252.137"];
+    plan.nodes[3].arptables = rules.map(|rule| rule.split(' ').map(str::to_owned).collect()).to_vec();
+    let lab = built(&plan, true);
+    assert_as_planned(&lab, true);
+    println!("{:?}", lab.facts()[3].arptables);
+    down(lab);
+}
+
+fn a_node_is_a_host_of_its_own() {
+    let lab = built(&labs::textbook(), true);
+    let script = "hostname; echo $$ >/run/pid; cat /run/pid; echo lab >/etc/drlab-test && cat /etc/drlab-test; ls /tmp; \
+                  ls /sys/class/net; ls -d /proc/[0-9]* | wc -l";
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).stdout(Stdio::piped()).stdin(Stdio::null()).current_dir("/");
+    let child = lab.space(&name("rs1")).unwrap().spawn(&mut command).unwrap();
+    let said = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+    println!("{said:?}");
+    let lines: Vec<&str> = said.split_whitespace().collect();
+    assert_eq!(lines[0], "rs1");
+    assert!(lines[1].parse::<u32>().unwrap() < 20, "its own PID namespace");
+    assert_eq!(lines[2], "lab");
+    assert!(lines.contains(&"eth0") && lines.contains(&"lo"));
+    assert!(!std::path::Path::new("/etc/drlab-test").exists());
+    let other = lab.worker(&name("rs2")).unwrap();
+    assert!(!other.run(|| async { std::path::Path::new("/etc/drlab-test").exists() }).unwrap());
+    assert_eq!(other.run(|| async { std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap() }).unwrap(), "rs2\n");
+    down(lab);
+}
+
+fn the_first_packet_crosses_at_once() {
+    let lab = built(&labs::textbook(), true);
+    serve(&lab, "rs1", "172.16.252.137:80");
+    let begun = Instant::now();
+    let heard = ask(&lab, "172.16.252.137:80");
+    println!("{heard:?} after {:?}", begun.elapsed());
+    assert_eq!(heard.as_deref(), Some("rs1"));
+    assert!(begun.elapsed() < Duration::from_millis(500), "a lost ARP would have cost a second");
+    down(lab);
+}
+
+/// Serves its own name on every connection, until the lab ends.
+fn serve(lab: &Lab, node: &'static str, at: &str) {
+    let at: SocketAddr = at.parse().unwrap();
+    let listening = lab.worker(&name(node)).unwrap().run(move || async move {
+        let listener = tokio::net::TcpListener::bind(at).await.unwrap();
+        tokio::task::spawn_local(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let mut stream = stream.into_std().unwrap();
+                stream.set_nonblocking(false).unwrap();
+                stream.write_all(node.as_bytes()).unwrap();
+            }
+        });
+    });
+    listening.unwrap();
+}
+
+/// What the client hears from there.
+fn ask(lab: &Lab, at: &str) -> Option<String> {
+    let at: SocketAddr = at.parse().unwrap();
+    let asked = lab.worker(&name("client")).unwrap().run(move || async move {
+        let connecting = tokio::net::TcpStream::connect(at);
+        let stream = tokio::time::timeout(Duration::from_secs(3), connecting).await.ok()?.ok()?;
+        let mut stream = stream.into_std().ok()?;
+        stream.set_nonblocking(false).ok()?;
+        let mut heard = String::new();
+        stream.read_to_string(&mut heard).ok()?;
+        Some(heard)
+    });
+    asked.unwrap()
+}
+
+fn nothing_is_left_of_a_lab_that_was_taken_down() {
+    let lab = built(&labs::textbook(), true);
+    let agents: Vec<_> = lab.workers().filter_map(|(_, worker)| worker.space().agent()).collect();
+    let mut command = Command::new("sleep");
+    let child = lab.space(&name("rs1")).unwrap().spawn(command.arg("1000").current_dir("/")).unwrap();
+    down(lab);
+    let gone = |pid: String| !std::path::Path::new(&format!("/proc/{pid}")).exists();
+    assert!(agents.iter().all(|agent| gone(agent.to_string())));
+    assert!(gone(child.id().to_string()), "programs end with their node");
+}
+
+fn an_impossible_route_is_refused_in_the_kernels_words() {
+    let mut plan = labs::textbook();
+    plan.nodes[4].routes[0].gateway = Some("192.0.2.1".parse().unwrap());
+    let lab = Lab::create(&plan, &options(true), &search()).unwrap();
+    let refused = lab.configure().unwrap_err();
+    let said = chain(&refused);
+    println!("{said}");
+    assert!(said.contains("rs2") && said.contains("0.0.0.0/0 via 192.0.2.1"), "{said}");
+    assert!(said.contains("Nexthop has invalid gateway"), "{said}");
+    down(lab);
+}
+
+fn acts_change_what_facts_say() {
+    let lab = built(&labs::textbook(), true);
+    let interface = || "eth0".parse().unwrap();
+    let node = || name("client");
+    let address: std::net::IpAddr = "10.0.0.99".parse().unwrap();
+    let mac = "02:d1:00:00:00:99".parse().unwrap();
+    let acts = [
+        Act::SetSysctl { node: node(), key: "net.ipv4.conf.all.arp_ignore".to_owned(), value: "3".to_owned() },
+        Act::SetNeighbour { node: node(), interface: interface(), address, mac, permanent: false },
+        Act::AddAddress {
+            node: node(),
+            interface: interface(),
+            address: drlab::plan::Address {
+                address: "10.0.0.77/24".parse().unwrap(),
+                broadcast: None,
+                label: None,
+                nodad: false,
+            },
+        },
+    ];
+    let holds = |condition: Condition| {
+        let looked = lab.worker(&node()).unwrap().run(move || async move { act::look(&condition).await.unwrap() });
+        looked.unwrap().unwrap()
+    };
+    let done = |wanted: Act| {
+        let done = lab.worker(&node()).unwrap().run(move || async move { act::apply(&wanted).await.unwrap() });
+        assert!(done.unwrap());
+    };
+    let key = || "net.ipv4.conf.all.arp_ignore".to_owned();
+    assert!(!holds(Condition::Sysctl { node: node(), key: key(), value: "3".to_owned() }).holds);
+    acts.into_iter().for_each(done);
+    assert!(holds(Condition::Sysctl { node: node(), key: key(), value: "3".to_owned() }).holds);
+    assert!(holds(Condition::Neighbour { node: node(), address, mac: Some(mac) }).holds);
+    assert!(lab.facts()[0].statements().contains(&"address eth0 10.0.0.77/24".to_owned()));
+    done(Act::DeleteAddress { node: node(), interface: interface(), address: "10.0.0.77/24".parse().unwrap() });
+    assert!(!lab.facts()[0].statements().contains(&"address eth0 10.0.0.77/24".to_owned()));
+    done(Act::FlushNeighbours { node: node(), interface: None, address: None });
+    assert!(holds(Condition::NoNeighbour { node: node(), address }).holds);
+    assert!(holds(Condition::LinkUp { node: node(), interface: interface() }).holds);
+    done(Act::SetLink { node: node(), interface: interface(), up: false });
+    assert!(!holds(Condition::LinkUp { node: node(), interface: interface() }).holds);
+    down(lab);
+}
+
+fn a_hundred_real_servers_are_built() {
+    let lab = built(&labs::wide(100), true);
+    assert_as_planned(&lab, true);
+    down(lab);
+}
+
+fn every_kind_of_device_is_made() {
+    use drlab::plan::{Interface, LinkKind};
+    let mut plan = labs::textbook();
+    let device = |name: &str, kind: LinkKind, mtu: u32| Interface {
+        name: name.parse().unwrap(),
+        kind,
+        mac: None,
+        mtu,
+        up: true,
+        addresses: vec![drlab::plan::Address {
+            address: "172.16.0.67/32".parse().unwrap(),
+            broadcast: None,
+            label: None,
+            nodad: false,
+        }],
+    };
+    plan.nodes[3].interfaces.push(device("dummy0", LinkKind::Dummy, 1400));
+    plan.nodes[4].interfaces.push(device("tunl0", LinkKind::Ipip, 1480));
+    plan.nodes[4].interfaces[1].mtu = 1400;
+    let lab = built(&plan, true);
+    assert_as_planned(&lab, true);
+    down(lab);
+}
+
+fn services_read_back_as_they_were_planned() {
+    let mut plan = labs::textbook();
+    let ipvs = plan.nodes[2].ipvs.as_mut().unwrap();
+    let model = ipvs.services[0].clone();
+    // Linux 6.1 has no `twos`.
+    let schedulers = drlab::base::SCHEDULERS.iter().filter(|name| **name != "twos");
+    for (scheduler, port) in schedulers.zip(8000..) {
+        let mut service = model.clone();
+        service.id = drlab::base::ServiceId::Address {
+            protocol: if port % 2 == 0 { drlab::base::Protocol::Tcp } else { drlab::base::Protocol::Udp },
+            at: format!("{}:{port}", labs::VIP).parse().unwrap(),
+        };
+        service.scheduler = (*scheduler).to_owned();
+        service.destinations[0].weight = 3;
+        service.destinations[1].forwarding = drlab::base::Forwarding::Tun;
+        service.destinations[1].upper = 20;
+        service.destinations[1].lower = 10;
+        ipvs.services.push(service);
+    }
+    let mut marked = model.clone();
+    marked.id = drlab::base::ServiceId::Fwmark { mark: 7, v6: false };
+    marked.persistence_s = Some(300);
+    marked.persistence_prefix = Some(24);
+    marked.destinations[0].forwarding = drlab::base::Forwarding::Nat;
+    ipvs.services.push(marked);
+    let mut v6 = model.clone();
+    v6.id = drlab::base::ServiceId::Address {
+        protocol: drlab::base::Protocol::Tcp,
+        at: "[2001:db8::66]:80".parse().unwrap(),
+    };
+    v6.scheduler = "sh".to_owned();
+    v6.flags = vec!["sched-1".to_owned(), "sched-2".to_owned()];
+    v6.persistence_s = Some(60);
+    v6.destinations = vec![labs::real_server("[2001:db8::11]:80")];
+    ipvs.services.push(v6);
+    let mut one_packet = model;
+    one_packet.id = drlab::base::ServiceId::Address {
+        protocol: drlab::base::Protocol::Udp,
+        at: format!("{}:53", labs::VIP).parse().unwrap(),
+    };
+    one_packet.flags = vec!["ops".to_owned()];
+    ipvs.services.push(one_packet);
+    let lab = built(&plan, false);
+    assert_as_planned(&lab, false);
+    let facts = &lab.facts()[2];
+    println!("version {}", facts.ipvs.as_ref().unwrap().version);
+    for line in facts.statements().iter().filter(|line| line.starts_with("ipvs")) {
+        println!("{line}");
+    }
+    let director = lab.worker(&name("director")).unwrap();
+    let done = |wanted: Act| {
+        director.run(move || async move { act::apply(&wanted).await.map_err(|error| chain(&error)) }).unwrap().unwrap()
+    };
+    let rs1: SocketAddr = "172.16.252.137:80".parse().unwrap();
+    assert!(done(Act::SetWeight { node: name("director"), service: labs::http(), destination: rs1, weight: 0 }));
+    let rs2 = "172.16.253.202:80".parse().unwrap();
+    assert!(done(Act::DeleteDestination { node: name("director"), service: labs::http(), destination: rs2 }));
+    let left = &lab.facts()[2].ipvs.clone().unwrap().services;
+    let left = left.iter().find(|service| service.service == labs::http()).unwrap().destinations.clone();
+    assert_eq!(left.iter().map(|one| (one.at, one.weight)).collect::<Vec<_>>(), [(rs1, 0)]);
+    assert!(done(Act::DeleteService { node: name("director"), service: labs::http() }));
+    down(lab);
+}
+
+fn connections_are_shared_out_and_counted() {
+    let lab = built(&labs::textbook(), false);
+    assert_as_planned(&lab, false);
+    serve(&lab, "rs1", "0.0.0.0:80");
+    serve(&lab, "rs2", "0.0.0.0:80");
+    let begun = Instant::now();
+    let heard: Vec<_> = (0..6).map(|_| ask(&lab, "172.16.0.66:80").unwrap_or_default()).collect();
+    println!("{heard:?} in {:?}", begun.elapsed());
+    assert_eq!(heard.iter().filter(|who| *who == "rs1").count(), 3);
+    assert_eq!(heard.iter().filter(|who| *who == "rs2").count(), 3);
+    let facts = lab.facts()[2].ipvs.clone().unwrap();
+    println!("{:?}", facts.connections.first());
+    assert_eq!(facts.total_connections, 6);
+    assert_eq!(facts.total_out_packets, 0);
+    assert_eq!(facts.connections.len(), 6);
+    let holding: u32 = facts.services[0].destinations.iter().map(|one| one.active + one.inactive).sum();
+    assert_eq!(holding, 6);
+    down(lab);
+}
+
+fn a_real_servers_port_is_taken_as_given() {
+    let mut plan = labs::textbook();
+    plan.nodes[2].ipvs.as_mut().unwrap().services[0].destinations = vec![labs::real_server("172.16.252.137:8080")];
+    let lab = built(&plan, false);
+    assert_as_planned(&lab, false);
+    serve(&lab, "rs1", "0.0.0.0:80");
+    println!("with a server on port 80: {:?}", ask(&lab, "172.16.0.66:80"));
+    let connections = lab.facts()[2].ipvs.clone().unwrap().connections;
+    println!("{connections:?}");
+    down(lab);
+}
+
+fn what_ipvs_refuses_is_said_in_words() {
+    let lab = built(&labs::textbook(), false);
+    let model = lab.plan().nodes[2].ipvs.clone().unwrap().services[0].clone();
+    let said = lab.worker(&name("director")).unwrap().run(move || async move {
+        let mut session = ipvs::Session::open().unwrap();
+        let twice = session.add_service(&model).unwrap_err();
+        let mut unknown = model.clone();
+        unknown.id = drlab::base::ServiceId::Fwmark { mark: 1, v6: false };
+        unknown.scheduler = "nonesuch".to_owned();
+        let unknown = session.add_service(&unknown).unwrap_err();
+        assert!(unknown.is_lacking());
+        let nobody = session.set_weight(model.id, "192.0.2.1:80".parse().unwrap(), 1).unwrap_err();
+        let no_service = session.delete_service(drlab::base::ServiceId::Fwmark { mark: 9, v6: false }).unwrap_err();
+        session.flush().unwrap();
+        assert!(session.services().unwrap().is_empty());
+        [twice, unknown, nobody, no_service].map(|error| chain(&error))
+    });
+    let said = said.unwrap();
+    println!("{said:#?}");
+    assert!(said[0].contains("it is there already"));
+    assert!(said[1].contains("does not know the scheduler"));
+    assert!(said[2].contains("no such real server"));
+    assert!(said[3].contains("there is no such service"));
+    down(lab);
+}

@@ -1,0 +1,38 @@
+//! The kernel tier: every shipped scenario under a real kernel, by the command that a user types.
+//!
+//! Without a kernel that can hold a lab this fails; it never passes for want of one.
+
+use std::path::Path;
+use std::process::Command;
+
+use drlab::cli::select;
+use libtest_mimic::{Arguments, Failed, Trial};
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    // Each lab is a kernel of its own; more at once than there are processors only makes them slow.
+    arguments.test_threads = arguments.test_threads.or(Some(2));
+    let trials = select::shipped()
+        .into_iter()
+        .map(|scenario| Trial::test(format!("uml::{}", scenario.name), move || run(&scenario.name)))
+        .collect();
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn run(scenario: &str) -> Result<(), Failed> {
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kernel");
+    let run = Command::new(env!("CARGO_BIN_EXE_drlab"))
+        .args(["run", scenario, "--substrate", "uml", "--out"])
+        .arg(&out)
+        .output()?;
+    if run.status.success() {
+        return Ok(());
+    }
+    Err(format!(
+        "`drlab run {scenario} --substrate uml` ended with {}\n{}\n{}",
+        run.status,
+        String::from_utf8_lossy(&run.stdout),
+        String::from_utf8_lossy(&run.stderr)
+    )
+    .into())
+}
