@@ -75,11 +75,14 @@ fn real_server(destination: &super::Destination) -> WantedDestination {
 
 /// Every act, those during loads included.
 fn acts(plan: &Plan) -> impl Iterator<Item = &Act> {
-    let during = |act| match act {
-        &Act::Load(ref load) => load.during.as_slice(),
+    plan.timeline.iter().flat_map(|t| std::iter::once(&t.act).chain(during(&t.act).iter().map(|d| &d.act.act)))
+}
+
+fn during(act: &Act) -> &[super::During] {
+    match act {
+        Act::Load(load) => &load.during,
         _ => &[],
-    };
-    plan.timeline.iter().flat_map(move |t| std::iter::once(&t.act).chain(during(&t.act).iter().map(|d| &d.act.act)))
+    }
 }
 
 /// Whether an act changes what was configured.
