@@ -8,6 +8,9 @@ use std::process::Command;
 use drlab::cli::select;
 use libtest_mimic::{Arguments, Failed, Trial};
 
+/// What Debian's kernel lacks, and the words in which drlab has to say so: such a scenario is not run, never passed.
+const LACKED: &[(&str, &str)] = &[("schedulers/twos", "the kernel does not know the scheduler")];
+
 fn main() {
     let mut arguments = Arguments::from_args();
     // Each lab is a kernel of its own; more at once than there are processors only makes them slow.
@@ -25,8 +28,16 @@ fn run(scenario: &str) -> Result<(), Failed> {
         .args(["run", scenario, "--substrate", "uml", "--out"])
         .arg(&out)
         .output()?;
-    if run.status.success() {
-        return Ok(());
+    let lack = LACKED.iter().find(|(name, _)| *name == scenario);
+    let told = |words: &str| {
+        String::from_utf8_lossy(&run.stdout).split_whitespace().collect::<Vec<_>>().join(" ").contains(words)
+    };
+    match lack {
+        None if run.status.success() => return Ok(()),
+        // A kernel that has it after all may run it.
+        Some(_) if run.status.success() => return Ok(()),
+        Some((_, words)) if run.status.code() == Some(4) && told(words) => return Ok(()),
+        _ => {}
     }
     Err(format!(
         "`drlab run {scenario} --substrate uml` ended with {}\n{}\n{}",

@@ -59,6 +59,24 @@ fn a_plan_survives_the_channel() {
 }
 
 #[test]
+fn no_two_things_in_a_plan_have_one_name_or_address() {
+    for path in files(&root()) {
+        let plan = plan_of(&path);
+        let interfaces = || plan.nodes.iter().flat_map(|n| &n.interfaces);
+        let macs: Vec<_> = interfaces().filter_map(|i| i.mac).collect();
+        let addresses: Vec<_> = interfaces().flat_map(|i| &i.addresses).map(|a| a.address.addr()).collect();
+        let own: Vec<_> = addresses.into_iter().filter(|a| !plan.vips.contains(a)).collect();
+        let ports = plan.segments.iter().flat_map(|s| s.ports.iter().map(|p| &p.name));
+        let links: Vec<_> = plan.segments.iter().map(|s| &s.bridge).chain(ports).collect();
+        assert!(all_differ(&macs) && all_differ(&own) && all_differ(&links), "{}", path.display());
+    }
+}
+
+fn all_differ<T: Ord>(all: &[T]) -> bool {
+    all.iter().collect::<std::collections::BTreeSet<_>>().len() == all.len()
+}
+
+#[test]
 fn a_lab_that_must_fail_says_how() {
     for path in files(&root().join("broken")) {
         let plan = plan_of(&path);

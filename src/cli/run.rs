@@ -16,7 +16,8 @@ use crate::plan::{self, Plan};
 use crate::report::{self, Report};
 use crate::scenario;
 use crate::substrate::cache::RunFolder;
-use crate::substrate::{Abilities, Cache, Kernel, StartOptions, Substrate, kernels, tools};
+use crate::substrate::packages::tools;
+use crate::substrate::{Abilities, Cache, Kernel, StartOptions, Substrate, kernels};
 
 /// Runs what the arguments say.
 pub fn run(arguments: &RunArguments) -> Exit {

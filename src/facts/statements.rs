@@ -269,6 +269,20 @@ fn add(line: &mut String, word: &str, value: Option<impl Display>) {
     }
 }
 
+/// Whether a line is about something that a plan need not speak of, and this one (as lines) doesn't: a sysctl that it
+/// does not set, timeouts that it does not state.
+pub fn is_left_open(line: &str, wanted: &[String]) -> bool {
+    let about = |line: &str| {
+        let mut words = line.split(' ');
+        match (words.next(), words.next()) {
+            (Some("sysctl"), Some(key)) => Some(format!("sysctl {key} ")),
+            (Some("ipvs"), Some("timeouts")) => Some("ipvs timeouts ".to_owned()),
+            _ => None,
+        }
+    };
+    about(line).is_some_and(|subject| !wanted.iter().any(|one| one.starts_with(&subject)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::arptables;

@@ -11,7 +11,7 @@ mod switch;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
@@ -74,12 +74,12 @@ pub enum StepError {
     /// The IPVS table.
     #[error(transparent)]
     Ipvs(#[from] IpvsError),
-    /// Interfaces that never carried frames.
-    #[error("after {waited_ms} ms these interfaces did not carry frames: {last_seen}")]
+    /// Interfaces that never carried frames, or addresses that never came into use.
+    #[error("after {waited_ms} ms this was not yet as it should be: {last_seen}")]
     NotSettled {
         /// How long it was waited.
         waited_ms: u128,
-        /// Each of them with the state that was seen last.
+        /// Each of them with the state that was seen last, `port operational/bridge` for the switch.
         last_seen: String,
     },
 }
@@ -88,8 +88,8 @@ impl BuildError {
     /// Whether the machine lacks something or the lab is at fault.
     pub fn kind(&self) -> FailureKind {
         let lacking = match self {
-            // Everything that making namespaces takes is root and a kernel that has them.
-            Self::Space(_) => true,
+            // All that making namespaces takes is root and a kernel that has them.
+            Self::Space(error) => !matches!(error, NsError::Threads(_)),
             Self::Node { source, .. } => source.is_lacking(),
             Self::Plan(_) | Self::Gone(_) => false,
         };
@@ -139,17 +139,23 @@ impl Lab {
     pub fn create(plan: &Plan, options: &BuildOptions, search: &str) -> Result<Self, BuildError> {
         let roots: Vec<PathBuf> =
             options.tool_roots.iter().map(PathBuf::from).filter(|root| Path::is_dir(root)).collect();
-        let mut spaces = Space::nodes(plan.nodes.iter().map(|node| node.name.as_str()), &roots)?;
-        spaces.push(Space::switch("the switch")?);
-        let mut workers = Worker::all(spaces.into_iter().map(Arc::new).collect())?;
-        let switch = workers.pop();
-        let lab = Self {
-            plan: Arc::new(plan.clone()),
-            skip_ipvs: options.skip_ipvs,
-            filters: Arc::new(Filters::find(search, &roots)),
-            switch,
-            nodes: workers,
+        let nodes = Space::nodes(plan.nodes.iter().map(|node| node.name.as_str()), &roots)?;
+        let mut spaces: Vec<Arc<Space>> = nodes.into_iter().map(Arc::new).collect();
+        let filters = Arc::new(Filters::find(search, &roots));
+        let workers = Space::switch("the switch").and_then(|switch| {
+            spaces.push(Arc::new(switch));
+            Worker::all(spaces.clone())
+        });
+        let mut workers = match workers {
+            Ok(workers) => workers,
+            Err(error) => {
+                drop(ns::end(spaces));
+                return Err(error.into());
+            }
         };
+        drop(spaces);
+        let switch = workers.pop();
+        let lab = Self { plan: Arc::new(plan.clone()), skip_ipvs: options.skip_ipvs, filters, switch, nodes: workers };
         lab.wire()?;
         Ok(lab)
     }
@@ -179,6 +185,7 @@ impl Lab {
         })?;
         let plan = Arc::clone(&self.plan);
         self.on_switch(move || switch::settle(plan, SETTLE_DEADLINE))?;
+        self.on_nodes(|node, _| move || async move { node::settle(&node, SETTLE_DEADLINE).await })?;
         let named = self.plan.nodes.iter().zip(absent);
         let absent_sysctls =
             named.flat_map(|(node, keys)| keys.into_iter().map(|key| (node.name.clone(), key))).collect();
@@ -273,6 +280,27 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         drop(self.end());
+    }
+}
+
+/// Looks again and again until nothing is seen that is not yet as it should be.
+///
+/// # Errors
+/// [`StepError::NotSettled`] with what was seen last.
+async fn settled(
+    patience: Duration,
+    mut look: impl AsyncFnMut() -> Result<Vec<String>, RtnlError>,
+) -> Result<(), StepError> {
+    let begun = Instant::now();
+    loop {
+        let seen = look().await?;
+        if seen.is_empty() {
+            return Ok(());
+        }
+        if begun.elapsed() > patience {
+            return Err(StepError::NotSettled { waited_ms: begun.elapsed().as_millis(), last_seen: seen.join(", ") });
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 

@@ -228,7 +228,7 @@ impl Session {
                 if *message.nl_seq() != self.sequence {
                     continue;
                 }
-                match verdict(message) {
+                match verdict(&message) {
                     Answer::More(payload) => answers.push(payload),
                     Answer::End => return Ok(answers),
                     Answer::Refused(source) => {
@@ -247,7 +247,7 @@ enum Answer {
     Refused(Errno),
 }
 
-fn verdict(message: Nlmsghdr<u16, Payload>) -> Answer {
+fn verdict(message: &Nlmsghdr<u16, Payload>) -> Answer {
     let code = |error: i32| Errno::from_raw(error.saturating_abs());
     match message.nl_payload() {
         NlPayload::Err(error) => Answer::Refused(code(*error.error())),

@@ -129,10 +129,20 @@ impl Space {
         }
         let names: Vec<&str> = names.into_iter().collect();
         allow_descriptors(names.len())?;
-        let mut stack = vec![0; AGENT_STACK_BYTES];
-        let begun: Vec<_> =
-            names.into_iter().map(|name| Begun::new(name, tools, &mut stack)).collect::<Result<_, _>>()?;
+        let mut agents = Vec::with_capacity(names.len());
+        Self::make(&names, tools, &mut agents).inspect_err(|_| drop(reap(agents)))
+    }
+
+    /// Does it, and lists each agent as soon as there is one.
+    fn make(names: &[&str], tools: &[PathBuf], agents: &mut Vec<(Pid, String)>) -> Result<Vec<Self>, NsError> {
         let own = OwnNamespaces::read()?;
+        let mut stack = vec![0; AGENT_STACK_BYTES];
+        let mut begun = Vec::with_capacity(names.len());
+        for name in names {
+            let agent = Begun::new(name, tools, &mut stack)?;
+            agents.push((agent.agent, agent.name.clone()));
+            begun.push(agent);
+        }
         begun.into_iter().map(|agent| agent.ready(&own)).collect()
     }
 
@@ -241,31 +251,38 @@ pub fn tool_folder(index: usize) -> PathBuf {
 /// Ends the nodes: kills their agents and with them whatever runs in their PID namespaces, and lets go of the
 /// descriptors. Says what is left; a space that somebody else still holds is left.
 pub fn end(spaces: Vec<Arc<Space>>) -> Vec<String> {
-    let mut left = Vec::new();
-    let mut waiting: Vec<(Pid, String)> = Vec::new();
-    for space in &spaces {
-        let Some(agent) = space.agent() else { continue };
-        match kill(agent, Signal::SIGKILL) {
-            Ok(()) | Err(Errno::ESRCH) => waiting.push((agent, space.name.clone())),
-            Err(errno) => left.push(format!("{}: its first process {agent} could not be killed: {errno}", space.name)),
-        }
-    }
+    let agents = spaces.iter().filter_map(|space| Some((space.agent()?, space.name.clone()))).collect();
     let held = spaces.iter().filter(|space| Arc::strong_count(space) > 1);
-    left.extend(held.map(|space| format!("{}: its namespaces are still held", space.name)));
+    let mut left: Vec<String> = held.map(|space| format!("{}: its namespaces are still held", space.name)).collect();
     drop(spaces);
+    left.extend(reap(agents));
+    left
+}
+
+/// Kills agents and waits for their end. Says which of them are left.
+fn reap(mut agents: Vec<(Pid, String)>) -> Vec<String> {
+    let mut left = Vec::new();
+    agents.retain(|(agent, name)| match kill(*agent, Signal::SIGKILL) {
+        Ok(()) | Err(Errno::ESRCH) => true,
+        Err(errno) => {
+            left.push(format!("{name}: its first process {agent} could not be killed: {errno}"));
+            false
+        }
+    });
     let deadline = Instant::now() + REAP_DEADLINE;
     // Any child is reaped, not only agents: a PID namespace ends only after its last process has been, and programs
     // started by `Space::spawn` are our own children.
-    while !waiting.is_empty() {
+    while !agents.is_empty() {
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::StillAlive) if Instant::now() < deadline => thread::sleep(Duration::from_micros(100)),
             Ok(WaitStatus::StillAlive) => break,
-            Ok(status) => waiting.retain(|(agent, _)| Some(*agent) != status.pid()),
+            Ok(status) => agents.retain(|(agent, _)| Some(*agent) != status.pid()),
             Err(Errno::EINTR) => {}
-            Err(_) => waiting.clear(),
+            // No child is left at all.
+            Err(_) => agents.clear(),
         }
     }
-    left.extend(waiting.into_iter().map(|(agent, name)| format!("{name}: its first process {agent} has not ended")));
+    left.extend(agents.into_iter().map(|(agent, name)| format!("{name}: its first process {agent} has not ended")));
     left
 }
 

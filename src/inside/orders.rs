@@ -9,7 +9,7 @@ use std::process::Command as Program;
 use std::time::Instant;
 
 use super::build::{BuildError, Lab};
-use super::capture::{Capture, CaptureError};
+use super::capture::{Capture, CaptureError, Closing};
 use super::modules::{self, ModulesError};
 use super::probe::{self, ProbeError};
 use super::record::{self, RecordError};
@@ -61,6 +61,7 @@ impl OrderError {
 struct Standing {
     // Fields are dropped in this order: what runs in the lab ends before the lab does.
     capture: Option<Capture>,
+    closing: Option<Closing>,
     servers: Servers,
     runtime: tokio::runtime::Runtime,
     lab: Lab,
@@ -154,7 +155,7 @@ where
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(OrderError::Runtime)?;
         let servers = runtime.block_on(Servers::start_all(&plan.nodes, &lab))?;
-        Ok(Standing { capture, servers, runtime, lab })
+        Ok(Standing { capture, closing: None, servers, runtime, lab })
     }
 
     fn run(&mut self) -> Result<Ran, OrderError> {
@@ -174,17 +175,22 @@ where
     fn stop_capture(&mut self) -> Result<CaptureStats, OrderError> {
         let standing = self.standing()?;
         let capture = standing.capture.take().ok_or(OrderError::Order("could not end a capture: none runs"))?;
-        Ok(capture.stop()?)
+        let (stats, closing) = capture.stop()?;
+        standing.closing = Some(closing);
+        Ok(stats)
     }
 }
 
 impl Standing {
     fn tear_down(self) -> Vec<String> {
-        let Self { capture, servers, runtime, lab } = self;
+        let Self { capture, closing, servers, runtime, lab } = self;
         drop(capture);
         runtime.block_on(servers.stop_all());
         drop(runtime);
-        lab.tear_down()
+        let left = lab.tear_down();
+        // Rings take their time to close, and may do so while the lab is taken down.
+        drop(closing);
+        left
     }
 }
 

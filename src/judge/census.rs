@@ -64,6 +64,9 @@ impl Word<'_> {
     }
 }
 
+/// What each vantage heard of one sender.
+type Heard<'a> = BTreeMap<usize, Vec<Word<'a>>>;
+
 /// Everything that was said of the case's VIPs, each utterance once, in the order of time.
 ///
 /// A frame counts where it was sent. What comes from a sender that was not captured counts at the one vantage of the
@@ -71,7 +74,7 @@ impl Word<'_> {
 pub(super) fn words<'a>(input: &Input<'a>) -> Vec<Word<'a>> {
     let (case, trace) = (input.case, input.trace);
     let mut words: Vec<Word<'a>> = Vec::new();
-    let mut foreign: BTreeMap<(&NodeName, Mac, IpAddr, Said), BTreeMap<usize, Vec<Word<'a>>>> = BTreeMap::new();
+    let mut foreign: BTreeMap<(&NodeName, Mac, IpAddr, Said), Heard<'a>> = BTreeMap::new();
     for frame in trace.frames.iter().filter(|f| f.resolves_neighbours()) {
         let place = trace.vantages.get(frame.vantage).and_then(|v| {
             let station = case.station(&v.node)?;
@@ -98,7 +101,7 @@ pub(super) fn words<'a>(input: &Input<'a>) -> Vec<Word<'a>> {
             }
         }
     }
-    let most = |heard: BTreeMap<usize, Vec<Word<'a>>>| heard.into_values().max_by_key(Vec::len);
+    let most = |heard: Heard<'a>| heard.into_values().max_by_key(Vec::len);
     words.extend(foreign.into_values().filter_map(most).flatten());
     words.sort_by_key(|w| w.frame.number);
     words

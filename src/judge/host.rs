@@ -71,17 +71,54 @@ fn covers(filter: &str, address: IpAddr) -> bool {
 
 /// The route as `ip route` writes it.
 pub(super) fn route_line(route: &RouteFact) -> String {
-    let mut line = if route.destination.prefix_len() == 0 { "default".into() } else { route.destination.to_string() };
-    if let Some(gateway) = route.gateway {
-        line += &format!(" via {gateway}");
-    }
-    if let Some(interface) = &route.interface {
-        line += &format!(" dev {interface}");
-    }
-    if route.kind == "unicast" { line } else { format!("{} {line}", route.kind) }
+    let to = if route.destination.prefix_len() == 0 { "default".into() } else { route.destination.to_string() };
+    let kind = if route.kind == "unicast" { String::new() } else { format!("{} ", route.kind) };
+    let gateway = route.gateway.map_or_else(String::new, |g| format!(" via {g}"));
+    let interface = route.interface.as_ref().map_or_else(String::new, |i| format!(" dev {i}"));
+    format!("{kind}{to}{gateway}{interface}")
 }
 
 /// The address as `ip address` writes it.
 pub(super) fn address_line(address: &AddressFact) -> String {
     format!("{} dev {}", address.address, address.label.as_deref().unwrap_or(address.interface.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Host, route_line};
+    use crate::judge::testlab::{Lab, VIP, route};
+
+    #[test]
+    fn the_longest_prefix_wins_and_then_the_lowest_metric() {
+        let mut facts = Lab::textbook().before.remove(3);
+        facts.routes.push(route("203.0.113.0/24", Some("172.16.0.1"), "eth0"));
+        facts.routes.push(route("203.0.113.0/24", Some("172.16.0.2"), "eth0"));
+        facts.routes.iter_mut().filter(|r| r.gateway == Some("172.16.0.1".parse().unwrap())).for_each(|r| r.metric = 5);
+        let taken = Host(&facts).route_to("203.0.113.2".parse().unwrap()).unwrap();
+        assert_eq!(route_line(taken), "203.0.113.0/24 via 172.16.0.2 dev eth0");
+    }
+
+    #[test]
+    fn the_larger_of_all_and_the_interface_counts_and_what_was_not_read_is_not_0() {
+        let mut facts = Lab::textbook().before.remove(3);
+        assert_eq!(Host(&facts).conf_max("eth0", "arp_ignore"), Some(1));
+        facts.sysctls.insert("net.ipv4.conf.eth0/7.arp_ignore".into(), "2".into());
+        assert_eq!(Host(&facts).conf_max("eth0.7", "arp_ignore"), Some(2));
+        assert_eq!(Host(&facts).conf_max("eth9", "arp_ignore"), None);
+    }
+
+    #[test]
+    fn only_a_rule_that_drops_questions_for_the_vip_hides_it() {
+        let mut facts = Lab::textbook().before.remove(3);
+        let mut hides = |rule: &str| {
+            facts.arptables = Some(vec![rule.to_owned()]);
+            Host(&facts).arptables_hides(VIP.into()).is_some()
+        };
+        assert!(hides("-A INPUT -d 172.16.0.66 -j DROP"));
+        assert!(hides("-A INPUT -j DROP --dst-ip 172.16.0.64/30"));
+        assert!(!hides("-A OUTPUT -d 172.16.0.66 -j DROP"));
+        assert!(!hides("-A INPUT ! -d 172.16.0.66 -j DROP"));
+        assert!(!hides("-A INPUT -d 172.16.0.66 -j ACCEPT"));
+        assert!(!hides("-A INPUT -s 172.16.0.66 -j DROP"));
+    }
 }

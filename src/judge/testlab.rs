@@ -149,7 +149,7 @@ impl Lab {
         }
     }
 
-    /// Sends a frame's bytes (from the EtherType on they are taken as they are) from one node to another.
+    /// Sends a frame's bytes (from the `EtherType` on they are taken as they are) from one node to another.
     pub(super) fn unicast(&mut self, from: &str, to: &str, segment: &str, mut data: Vec<u8>) {
         data[0..6].copy_from_slice(&self.port(to, segment).mac.0);
         data[6..12].copy_from_slice(&self.port(from, segment).mac.0);
@@ -224,6 +224,20 @@ impl Lab {
     pub(super) fn lose(&mut self, node: &str) -> &mut Self {
         self.capture.dropped.insert(name(node), 3);
         self
+    }
+
+    /// Makes the Director one of its own real servers, added last.
+    pub(super) fn serve_on_director(&mut self) {
+        let station = self.case.station(&name("director")).unwrap().clone();
+        let added = destination("director", &station);
+        self.edit_facts("director", |f| {
+            let service = &mut f.ipvs.as_mut().unwrap().services[0];
+            let mut first = service.destinations[0].clone();
+            first.at = added.at;
+            first.forwarding = Forwarding::LocalNode;
+            service.destinations.insert(0, first);
+        });
+        self.service().destinations.push(added);
     }
 
     /// The service that everything is about.

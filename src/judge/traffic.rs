@@ -81,7 +81,8 @@ pub(super) struct Connection<'a> {
     pub(super) closed_ns: Option<u64>,
     /// Its first packet entering the Director.
     pub(super) entered: Hop<'a>,
-    /// Who got it; the Director itself where it serves. Nothing where the packet stayed in the Director.
+    /// The real server that it was sent to; the Director itself where it serves. Nothing where the packet stayed in the
+    /// Director or went to one who is no real server of the service.
     pub(super) to: Option<&'a Station>,
 }
 
@@ -289,7 +290,7 @@ impl<'a> Traffic<'a> {
                 connection.closed_ns.get_or_insert(entered.frame.at_ns);
             }
             let each_packet = packet.protocol == Protocol::Udp && service.flags.iter().any(|f| f == "ops");
-            let opens = packet.ip.tcp().map_or(known.is_none() || each_packet, |t| t.opens());
+            let opens = packet.ip.tcp().map_or(known.is_none() || each_packet, crate::wire::frame::Tcp::opens);
             if !opens {
                 continue;
             }
@@ -335,22 +336,21 @@ impl<'a> Traffic<'a> {
     ) -> Option<&'a Station> {
         let with = |address: IpAddr| self.input.case.stations.iter().find(|s| s.has(address));
         let of_director = |p: &Packet<'a>| p.exit(|s| self.is_director(s));
-        let out = match of_director(packet) {
-            Some(out) => out,
-            None => {
-                let other = translated.get(&(packet.protocol, packet.source, packet.sequence()))?;
-                if other.destination != packet.destination {
-                    return with(other.destination.ip());
-                }
-                of_director(other)?
+        let out = if let Some(out) = of_director(packet) {
+            out
+        } else {
+            let other = translated.get(&(packet.protocol, packet.source, packet.sequence()))?;
+            if other.destination != packet.destination {
+                return with(other.destination.ip());
             }
+            of_director(other)?
         };
         if let Some(rip) = out.tunnelled_to() {
             return with(rip);
         }
         let owners = self.input.case.owners(out.frame.decoded.destination);
         let members = self.members(service);
-        owners.iter().find(|(s, _)| members.iter().any(|m| m.node == s.node)).or(owners.first()).map(|o| o.0)
+        owners.iter().map(|o| o.0).find(|s| members.iter().any(|m| m.node == s.node))
     }
 }
 

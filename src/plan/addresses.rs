@@ -59,15 +59,13 @@ fn said<'s>(draft: &Draft<'s>, node: &NodeName, interface: &Interface) -> Option
 
 fn one(draft: &Draft<'_>, node: &NodeName, interface: &Interface, text: &str) -> Result<Address, CompileError> {
     let bad = || CompileError::BadAddress { node: node.clone(), text: text.to_owned() };
-    let address = match text.parse::<IpNet>() {
-        Ok(net) => net,
-        Err(_) => {
-            let address: IpAddr = text.parse().map_err(|_| bad())?;
-            let segment = interface.segment().and_then(|s| draft.segment(s));
-            let subnet = segment.and_then(|s| s.subnet(Family::of(address)));
-            subnet.map_or(Ok(host(address)), |net| IpNet::new(address, net.prefix_len())).map_err(|_| bad())?
-        }
+    let with_length = || {
+        let address: IpAddr = text.parse().ok()?;
+        let segment = interface.segment().and_then(|s| draft.segment(s));
+        let subnet = segment.and_then(|s| s.subnet(Family::of(address)));
+        subnet.map_or(Some(host(address)), |net| IpNet::new(address, net.prefix_len()).ok())
     };
+    let address = text.parse::<IpNet>().ok().or_else(with_length).ok_or_else(bad)?;
     let nodad = address.addr().is_ipv6() && interface.segment().is_some();
     Ok(Address { address, broadcast: None, label: None, nodad })
 }
@@ -80,15 +78,15 @@ fn derive(draft: &mut Draft<'_>, index: usize, at: usize) -> Result<(), CompileE
         return Ok(());
     }
     for family in Family::BOTH {
-        if draft.nodes[index].interfaces[at].first(family).is_none() {
-            if let Some(address) = next(draft, index, at, family)? {
-                let whom = draft.nodes[index].name.clone();
-                let interface = &mut draft.nodes[index].interfaces[at];
-                interface.addresses.push(on_segment(address));
-                let what = format!("address {address} on {}", interface.name);
-                draft.imply(whom, what, "the next free host of the segment, counted by role");
-            }
+        if draft.nodes[index].interfaces[at].first(family).is_some() {
+            continue;
         }
+        let Some(address) = next(draft, index, at, family)? else { continue };
+        let whom = draft.nodes[index].name.clone();
+        let interface = &mut draft.nodes[index].interfaces[at];
+        interface.addresses.push(on_segment(address));
+        let what = format!("address {address} on {}", interface.name);
+        draft.imply(whom, what, "the next free host of the segment, counted by role");
     }
     Ok(())
 }

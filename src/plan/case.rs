@@ -1,12 +1,12 @@
 //! What the judge is told of a planned lab. The dependency goes one way only, from the plan to [`crate::judge::case`];
 //! the judge never sees a plan, so that a capture from elsewhere can be judged by the same code.
 
+use super::statements::planned;
 use super::{Act, Ipvs, Node, Plan, Service};
 use crate::base::NodeName;
 use crate::judge::case::{Case, Station, StationPort, WantedDestination, WantedService};
 
-/// The case of a plan. `wanted` is left empty: what each node's facts should read like is written by
-/// `plan::statements`.
+/// The case of a plan.
 pub fn case(plan: &Plan) -> Case {
     let held = |node: &Node| -> Vec<WantedService> {
         let services = node.ipvs.iter().flat_map(|Ipvs { services, .. }| services);
@@ -33,7 +33,7 @@ pub fn case(plan: &Plan) -> Case {
         services,
         changes: acts(plan).any(changes),
         share: plan.expect.share.clone(),
-        ..Case::default()
+        wanted: plan.nodes.iter().map(|node| (node.name.clone(), planned(node))).collect(),
     }
 }
 
@@ -75,11 +75,14 @@ fn real_server(destination: &super::Destination) -> WantedDestination {
 
 /// Every act, those during loads included.
 fn acts(plan: &Plan) -> impl Iterator<Item = &Act> {
-    let during = |act| match act {
-        &Act::Load(ref load) => load.during.as_slice(),
+    plan.timeline.iter().flat_map(|t| std::iter::once(&t.act).chain(during(&t.act).iter().map(|d| &d.act.act)))
+}
+
+fn during(act: &Act) -> &[super::During] {
+    match act {
+        Act::Load(load) => &load.during,
         _ => &[],
-    };
-    plan.timeline.iter().flat_map(move |t| std::iter::once(&t.act).chain(during(&t.act).iter().map(|d| &d.act.act)))
+    }
 }
 
 /// Whether an act changes what was configured.

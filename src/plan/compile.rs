@@ -52,3 +52,6 @@ pub fn compile(name: &str, scenario: &Scenario) -> Result<Plan, CompileError> {
         expect,
     })
 }
+
+#[cfg(test)]
+mod tests;

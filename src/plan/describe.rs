@@ -10,11 +10,8 @@ use crate::base::Verdict;
 /// The plan in plain words. What the scenario did not say stands under `implied`, with the reason.
 pub fn describe(plan: &Plan) -> String {
     let mut text = String::new();
-    // Writing to a `String` does not fail.
-    match write(&mut text, plan) {
-        Ok(()) => text,
-        Err(fmt::Error) => text,
-    }
+    // Writing to a `String` does not fail, so what is there is all.
+    write(&mut text, plan).map_or_else(|fmt::Error| String::new(), |()| text)
 }
 
 fn write(out: &mut String, plan: &Plan) -> fmt::Result {
@@ -117,38 +114,25 @@ fn write_interface(out: &mut String, interface: &Interface) -> fmt::Result {
 }
 
 fn words(address: &Address) -> String {
-    let mut text = address.address.to_string();
-    if let Some(broadcast) = address.broadcast {
-        text.push_str(&format!(" broadcast {broadcast}"));
-    }
-    if let Some(label) = &address.label {
-        text.push_str(&format!(" label {label}"));
-    }
-    text
+    let broadcast = address.broadcast.map(|b| format!("broadcast {b}"));
+    let label = address.label.as_ref().map(|l| format!("label {l}"));
+    let parts = [Some(address.address.to_string()), broadcast, label];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 fn write_service(out: &mut String, service: &Service) -> fmt::Result {
-    let mut line = format!("{} scheduler {}", service.id, service.scheduler);
-    for flag in &service.flags {
-        line.push_str(&format!(" {flag}"));
-    }
-    if let Some(seconds) = service.persistence_s {
-        line.push_str(&format!(" persistent {seconds} s"));
-    }
-    if let Some(prefix) = service.persistence_prefix {
-        line.push_str(&format!(" by /{prefix}"));
-    }
-    writeln!(out, "  {:<10} {line}", "service")?;
+    let mut line = vec![format!("{} scheduler {}", service.id, service.scheduler)];
+    line.extend(service.flags.iter().cloned());
+    line.extend(service.persistence_s.map(|seconds| format!("persistent {seconds} s")));
+    line.extend(service.persistence_prefix.map(|prefix| format!("by /{prefix}")));
+    writeln!(out, "  {:<10} {}", "service", line.join(" "))?;
     for destination in &service.destinations {
         let node = destination.node.as_ref().map(|n| format!("{n} ")).unwrap_or_default();
-        let mut line = format!("{node}{} {} weight {}", destination.at, destination.forwarding, destination.weight);
-        if destination.upper > 0 {
-            line.push_str(&format!(" at most {}", destination.upper));
-        }
-        if destination.lower > 0 {
-            line.push_str(&format!(" again below {}", destination.lower));
-        }
-        writeln!(out, "  {:<10}   -> {line}", "")?;
+        let mut line =
+            vec![format!("{node}{} {} weight {}", destination.at, destination.forwarding, destination.weight)];
+        line.extend((destination.upper > 0).then(|| format!("at most {}", destination.upper)));
+        line.extend((destination.lower > 0).then(|| format!("again below {}", destination.lower)));
+        writeln!(out, "  {:<10}   -> {}", "", line.join(" "))?;
     }
     Ok(())
 }

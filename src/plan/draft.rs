@@ -1,5 +1,6 @@
 //! A plan in the making: what is fixed so far, and the questions that later parts ask of it.
 
+use std::fmt::Display;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -157,7 +158,7 @@ impl Node {
 
 impl Draft<'_> {
     /// Notes something that the scenario left open.
-    pub(super) fn imply(&mut self, whom: impl ToString, what: impl Into<String>, why: impl Into<String>) {
+    pub(super) fn imply(&mut self, whom: impl Display, what: impl Into<String>, why: impl Into<String>) {
         self.implied.push(Implied { whom: whom.to_string(), what: what.into(), why: why.into() });
     }
 

@@ -76,6 +76,16 @@ pub enum CompileError {
         /// As given.
         label: String,
     },
+    /// A filter's line has a quote without its end.
+    #[error("could not split the {program} line `{line}` of {node} into words: a quote has no end")]
+    BadRule {
+        /// Whose line.
+        node: NodeName,
+        /// `arptables` or `iptables`.
+        program: String,
+        /// As given.
+        line: String,
+    },
     /// A segment is named that is not there.
     #[error("could not connect {node} to segment {segment}: there is none of that name")]
     UnknownSegment {

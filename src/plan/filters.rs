@@ -3,6 +3,7 @@
 use super::CompileError;
 use super::arp;
 use super::draft::{Draft, Wanted};
+use crate::base::NodeName;
 
 /// Adds all rules of `arptables` and `iptables`.
 pub(super) fn add(draft: &mut Draft<'_>) -> Result<(), CompileError> {
@@ -19,10 +20,13 @@ pub(super) fn add(draft: &mut Draft<'_>) -> Result<(), CompileError> {
             draft.imply(&name, what, "a service by firewall mark sees only packets that carry it");
         }
         let own = draft.said(&name);
-        let arptables = own.into_iter().flat_map(|n| &n.arptables).map(|line| words(line, "arptables"));
-        let iptables = own.into_iter().flat_map(|n| &n.iptables).map(|line| words(line, "iptables"));
-        let (arptables, iptables) =
-            (cure.into_iter().chain(arptables).collect(), marks.into_iter().chain(iptables).collect());
+        let (mut arptables, mut iptables) = (cure, marks);
+        for line in own.into_iter().flat_map(|n| &n.arptables) {
+            arptables.push(words(&name, line, "arptables")?);
+        }
+        for line in own.into_iter().flat_map(|n| &n.iptables) {
+            iptables.push(words(&name, line, "iptables")?);
+        }
         draft.nodes[index].arptables = arptables;
         draft.nodes[index].iptables = iptables;
     }
@@ -51,8 +55,12 @@ fn mark_rule(mark: u32, wanted: &Wanted) -> Vec<String> {
     rule.into_iter().map(ToOwned::to_owned).collect()
 }
 
-/// A line's words without the program's name.
-fn words(line: &str, program: &str) -> Vec<String> {
-    let all = line.split_whitespace().enumerate();
-    all.filter(|(at, word)| *at > 0 || *word != program).map(|(_, word)| word.to_owned()).collect()
+/// A line's words as a shell splits them, without the program's name.
+fn words(node: &NodeName, line: &str, program: &str) -> Result<Vec<String>, CompileError> {
+    let bad = |_| CompileError::BadRule { node: node.clone(), program: program.to_owned(), line: line.to_owned() };
+    let mut words = shell_words::split(line).map_err(bad)?;
+    if words.first().is_some_and(|first| first == program) {
+        words.remove(0);
+    }
+    Ok(words)
 }

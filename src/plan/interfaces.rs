@@ -16,7 +16,12 @@ const IPIP_MTU: u32 = 1480;
 pub(super) fn add(draft: &mut Draft<'_>) -> Result<(), CompileError> {
     let scenario = draft.scenario;
     for (name, said) in &scenario.nodes {
-        let mut interfaces = vec![bare(device(name, "lo")?, LinkKind::Loopback)];
+        let mut loopback = bare(device(name, "lo")?, LinkKind::Loopback);
+        if let Some(said) = said.interfaces.get("lo") {
+            loopback.up = said.up.unwrap_or(true);
+            loopback.mtu = said.mtu.unwrap_or(LOOPBACK_MTU);
+        }
+        let mut interfaces = vec![loopback];
         if let Some(segment) = &said.segment {
             let eth0 = spec::Interface { segment: Some(segment.clone()), mac: said.mac, ..spec::Interface::default() };
             interfaces.push(interface(draft, name, &device(name, "eth0")?, &eth0)?);

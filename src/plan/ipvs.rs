@@ -60,14 +60,8 @@ fn service(draft: &Draft<'_>, index: usize, said: &spec::Service) -> Result<Want
     if !SCHEDULERS.contains(&scheduler.as_str()) {
         return Err(CompileError::UnknownScheduler { name: scheduler });
     }
-    let every: Vec<RealServer>;
-    let real_servers = match &said.real_servers {
-        Some(given) => given,
-        None => {
-            every = draft.with_role(Role::RealServer).map(|n| RealServer::Node(n.name.clone())).collect();
-            &every
-        }
-    };
+    let every = || draft.with_role(Role::RealServer).map(|n| RealServer::Node(n.name.clone())).collect();
+    let real_servers: Vec<RealServer> = said.real_servers.clone().unwrap_or_else(every);
     let destinations = real_servers
         .iter()
         .map(|real_server| destination(draft, index, said, vip, &directors, real_server))
@@ -178,13 +172,14 @@ pub(super) fn fill(draft: &mut Draft<'_>) {
 
 /// Every action of the scenario, in order, those during loads included.
 fn actions(scenario: &crate::scenario::Scenario) -> Vec<&Action> {
-    let during = |action| match action {
-        &Action::Load(ref load) => load.during.iter().map(|d| &d.action).collect(),
-        _ => Vec::new(),
-    };
     let own = scenario.load.iter().flat_map(|l| l.during.iter().map(|d| &d.action));
     let timeline = scenario.timeline.iter().flat_map(|s| std::iter::once(&s.action).chain(during(&s.action)));
     timeline.chain(own).collect()
+}
+
+fn during(action: &Action) -> impl Iterator<Item = &Action> {
+    let steps = if let Action::Load(load) = action { load.during.as_slice() } else { &[] };
+    steps.iter().map(|d| &d.action)
 }
 
 /// Whether the first that the timeline says of a service, or of one of its real servers, is that it is added: then it

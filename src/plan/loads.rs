@@ -46,8 +46,8 @@ pub(super) fn all(draft: &Draft<'_>) -> Result<Vec<Wave>, CompileError> {
     for load in said {
         let wanted = load.name.clone().unwrap_or_else(|| "load".to_owned());
         let free = |name: &str| !waves.iter().any(|w| w.name == name);
-        let numbered = || (2..).map(|n| format!("{wanted}-{n}")).find(|n| free(n)).unwrap_or_default();
-        let name = if free(&wanted) { wanted.clone() } else { numbered() };
+        let numbered = (2..=waves.len() + 2).map(|n| format!("{wanted}-{n}"));
+        let name = std::iter::once(wanted.clone()).chain(numbered).find(|n| free(n)).unwrap_or(wanted.clone());
         waves.push(wave(draft, name, load)?);
     }
     Ok(waves)

@@ -42,18 +42,14 @@ pub(super) fn words(route: &Route) -> String {
     } else {
         route.destination.to_string()
     };
-    let mut text = format!("route {destination}");
-    for (word, value) in [
+    let words = [
         ("via", route.gateway.map(|g| g.to_string())),
         ("dev", route.interface.as_ref().map(ToString::to_string)),
         ("src", route.source.map(|s| s.to_string())),
         ("mtu", route.mtu.map(|m| m.to_string())),
-    ] {
-        if let Some(value) = value {
-            text.push_str(&format!(" {word} {value}"));
-        }
-    }
-    text
+    ];
+    let words = words.into_iter().filter_map(|(word, value)| Some(format!(" {word} {}", value?)));
+    format!("route {destination}{}", words.collect::<String>())
 }
 
 fn given(draft: &Draft<'_>, node: &Node) -> Result<Vec<Route>, CompileError> {
@@ -153,13 +149,13 @@ fn neighbour_address(draft: &Draft<'_>, node: &Node, neighbour: &Node, family: F
 }
 
 /// Routes of a router to the segments that it is not on, by the shortest way over other routers.
-fn segment_routes(draft: &Draft<'_>, router: &Node) -> Vec<(Route, String)> {
+fn segment_routes(draft: &Draft<'_>, here: &Node) -> Vec<(Route, String)> {
     let mut routes = Vec::new();
-    for segment in draft.segments.iter().filter(|s| router.port_on(&s.name).is_none()) {
-        let Some(first) = first_hop(draft, router, &segment.name) else { continue };
+    for segment in draft.segments.iter().filter(|s| here.port_on(&s.name).is_none()) {
+        let Some(first) = first_hop(draft, here, &segment.name) else { continue };
         for family in Family::BOTH {
             let (Some(subnet), Some((gateway, interface))) =
-                (segment.subnet(family), neighbour_address(draft, router, first, family))
+                (segment.subnet(family), neighbour_address(draft, here, first, family))
             else {
                 continue;
             };

@@ -103,5 +103,5 @@ fn unique(name: String, taken: &[Server]) -> String {
     if free(&name) {
         return name;
     }
-    (2..).map(|n| format!("{name}-{n}")).find(|n| free(n)).unwrap_or(name)
+    (2..=taken.len() + 2).map(|n| format!("{name}-{n}")).find(|n| free(n)).unwrap_or(name)
 }

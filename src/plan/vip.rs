@@ -28,7 +28,7 @@ pub(super) fn place(draft: &mut Draft<'_>) -> Result<(), CompileError> {
         for index in 0..draft.nodes.len() {
             let Some(place) = place_on(draft, index, vip, placed_on_director)? else { continue };
             placed_on_director |= draft.nodes[index].role == Role::Director;
-            put(draft, index, vip, at, place)?;
+            put(draft, index, vip, at, &place)?;
         }
     }
     open_tunnels(draft)
@@ -105,11 +105,10 @@ fn usual(draft: &Draft<'_>, index: usize, vip: IpAddr) -> Result<Place, CompileE
     let on_lo = node.role == Role::RealServer;
     let text = if on_lo { &placement.real_server } else { &placement.director };
     let mut place = parsed(&node.name, text)?;
-    if !on_lo && *text == default.director {
-        if let Some(front) = draft.front(node, vip) {
-            place.label = Some(format!("{}:0", front.name));
-            place.device = front.name.clone();
-        }
+    let front = draft.front(node, vip).filter(|_| !on_lo && *text == default.director);
+    if let Some(front) = front {
+        place.label = Some(format!("{}:0", front.name));
+        place.device = front.name.clone();
     }
     place.prefix = placement.prefix;
     place.why = Some(match node.role {
@@ -130,33 +129,28 @@ fn parsed(node: &NodeName, text: &str) -> Result<Place, CompileError> {
     Ok(Place { device: device(node, name)?, label, prefix: None, broadcast: None, why: None })
 }
 
-fn put(draft: &mut Draft<'_>, index: usize, vip: IpAddr, nth: usize, place: Place) -> Result<(), CompileError> {
+fn put(draft: &mut Draft<'_>, index: usize, vip: IpAddr, nth: usize, place: &Place) -> Result<(), CompileError> {
     let name = draft.nodes[index].name.clone();
-    let address = vip_address(&name, vip, nth, &place, draft.nodes[index].role)?;
-    let here = draft.nodes[index].interfaces.iter().position(|i| i.name == place.device);
-    let at = match here {
-        Some(at) => at,
-        None => {
-            let unknown = || CompileError::UnknownInterface {
-                node: name.clone(),
-                interface: place.device.to_string(),
-                what: format!("the VIP {vip}"),
-            };
-            let interface = by_name(&place.device).ok_or_else(unknown)?;
-            draft.nodes[index].interfaces.push(interface);
-            draft.imply(&name, format!("the device {}", place.device), "the VIP is placed on it");
-            draft.nodes[index].interfaces.len() - 1
-        }
-    };
-    if draft.nodes[index].interfaces[at].carries(vip) {
-        return Ok(());
+    let address = vip_address(&name, vip, nth, place, draft.nodes[index].role)?;
+    if !draft.nodes[index].interfaces.iter().any(|i| i.name == place.device) {
+        let unknown = || CompileError::UnknownInterface {
+            node: name.clone(),
+            interface: place.device.to_string(),
+            what: format!("the VIP {vip}"),
+        };
+        let interface = by_name(&place.device).ok_or_else(unknown)?;
+        draft.nodes[index].interfaces.push(interface);
+        draft.imply(&name, format!("the device {}", place.device), "the VIP is placed on it");
     }
     if let Some(why) = place.why {
         let on = address.label.clone().unwrap_or_else(|| place.device.to_string());
         let broadcast = address.broadcast.map(|b| format!(" broadcast {b}")).unwrap_or_default();
         draft.imply(&name, format!("VIP {}{broadcast} on {on}", address.address), why);
     }
-    draft.nodes[index].interfaces[at].addresses.push(address);
+    let mut interfaces = draft.nodes[index].interfaces.iter_mut();
+    if let Some(interface) = interfaces.find(|i| i.name == place.device && !i.carries(vip)) {
+        interface.addresses.push(address);
+    }
     Ok(())
 }
 

@@ -26,12 +26,26 @@ pub(crate) const CASES: &[Case] = &[
     ("an_impossible_route_is_refused_in_the_kernels_words", an_impossible_route_is_refused_in_the_kernels_words, false),
     ("acts_change_what_facts_say", acts_change_what_facts_say, false),
     ("a_hundred_real_servers_are_built", a_hundred_real_servers_are_built, false),
+    ("the_port_that_joined_last_answers_first", the_port_that_joined_last_answers_first, false),
+    ("tools_are_seen_in_a_node_whatever_covers_them", tools_are_seen_in_a_node_whatever_covers_them, false),
+    ("nothing_is_left_of_a_lab_that_was_killed", nothing_is_left_of_a_lab_that_was_killed, false),
+    ("a_lab_that_fails_half_way_leaves_nothing", a_lab_that_fails_half_way_leaves_nothing, false),
     ("every_kind_of_device_is_made", every_kind_of_device_is_made, true),
     ("services_read_back_as_they_were_planned", services_read_back_as_they_were_planned, true),
     ("connections_are_shared_out_and_counted", connections_are_shared_out_and_counted, true),
+    ("packets_are_marked_and_balanced_by_their_mark", packets_are_marked_and_balanced_by_their_mark, true),
     ("a_real_servers_port_is_taken_as_given", a_real_servers_port_is_taken_as_given, true),
     ("what_ipvs_refuses_is_said_in_words", what_ipvs_refuses_is_said_in_words, true),
 ];
+
+/// Runs one.
+pub(crate) fn run(case: &str) {
+    if case == WAITING {
+        return build_and_wait();
+    }
+    let (_, run, _) = CASES.iter().find(|(name, _, _)| *name == case).unwrap();
+    run();
+}
 
 fn name(text: &str) -> NodeName {
     text.parse().unwrap()
@@ -138,7 +152,97 @@ fn the_first_packet_crosses_at_once() {
     println!("{heard:?} after {:?}", begun.elapsed());
     assert_eq!(heard.as_deref(), Some("rs1"));
     assert!(begun.elapsed() < Duration::from_millis(500), "a lost ARP would have cost a second");
+    serve(&lab, "director", "[2001:db8::73]:80");
+    let begun = Instant::now();
+    assert_eq!(ask_from(&lab, "router", "[2001:db8::73]:80").as_deref(), Some("director"));
+    assert!(begun.elapsed() < Duration::from_millis(500), "a lost solicitation would have cost a second");
     down(lab);
+}
+
+fn the_port_that_joined_last_answers_first() {
+    for last in ["rs1", "rs2"] {
+        let mut plan = labs::textbook();
+        for node in &mut plan.nodes {
+            node.sysctls.retain(|one| one.baseline);
+        }
+        let ports = &mut plan.segments[1].ports;
+        let place = ports.iter().position(|port| port.node == *last).unwrap();
+        let port = ports.remove(place);
+        ports.push(port);
+        let wanted = plan.nodes.iter().find(|node| node.name == *last).unwrap().interfaces[1].mac;
+        let lab = built(&plan, true);
+        assert_eq!(ask_from(&lab, "router", "172.16.0.66:80"), None, "nobody serves");
+        let address = labs::VIP.parse().unwrap();
+        let condition = Condition::Neighbour { node: name("router"), address, mac: wanted };
+        let router = lab.worker(&name("router")).unwrap();
+        let seen = router.run(move || async move { act::look(&condition).await.unwrap().unwrap() }).unwrap();
+        assert!(seen.holds, "{last}: {}", seen.what);
+        down(lab);
+    }
+}
+
+fn tools_are_seen_in_a_node_whatever_covers_them() {
+    use std::os::unix::fs::PermissionsExt;
+    let root = std::env::temp_dir().join(format!("drlab-tools-{}", std::process::id()));
+    let folder = root.join("usr/sbin");
+    std::fs::create_dir_all(&folder).unwrap();
+    let tool = folder.join("hello");
+    std::fs::write(&tool, "#!/bin/sh\necho from the tool\n").unwrap();
+    std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut options = options(true);
+    options.tool_roots.push(root.display().to_string());
+    let lab = Lab::create(&labs::textbook(), &options, "").unwrap();
+    let mut command = Command::new(drlab::inside::ns::tool_folder(0).join("usr/sbin/hello"));
+    command.stdout(Stdio::piped()).current_dir("/");
+    let child = lab.space(&name("client")).unwrap().spawn(&mut command).unwrap();
+    assert_eq!(child.wait_with_output().unwrap().stdout, b"from the tool\n");
+    let client = lab.worker(&name("client")).unwrap();
+    assert!(!client.run(move || async move { tool.exists() }).unwrap(), "the node's /tmp is its own");
+    down(lab);
+    std::fs::remove_dir_all(root).unwrap();
+}
+
+/// The name under which this program builds a lab and waits to be killed.
+const WAITING: &str = "build-and-wait";
+
+fn build_and_wait() {
+    let lab = built(&labs::textbook(), true);
+    let agents: Vec<_> = lab.workers().filter_map(|(_, worker)| worker.space().agent()).collect();
+    let agents: Vec<String> = agents.iter().map(ToString::to_string).collect();
+    println!("agents {}", agents.join(" "));
+    std::io::stdin().read_to_string(&mut String::new()).unwrap();
+}
+
+fn nothing_is_left_of_a_lab_that_was_killed() {
+    use std::io::{BufRead, BufReader};
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.env("DRLAB_TEST_CASE", WAITING).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let agents = lines.find_map(|line| line.strip_prefix("agents ").map(str::to_owned)).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let alive = |pid: &str| {
+        let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        !state.is_empty() && !state.contains(") Z")
+    };
+    let deadline = Instant::now() + Duration::from_secs(2);
+    while agents.split(' ').any(alive) {
+        assert!(Instant::now() < deadline, "still there: {agents}");
+        std::thread::yield_now();
+    }
+}
+
+fn a_lab_that_fails_half_way_leaves_nothing() {
+    let mut plan = labs::textbook();
+    plan.segments[0].bridge = plan.segments[1].bridge.clone();
+    let refused = Lab::create(&plan, &options(true), &search()).unwrap_err();
+    println!("{}", chain(&refused));
+    assert_eq!(refused.kind(), drlab::channel::FailureKind::Lab);
+    let children = std::fs::read_to_string("/proc/thread-self/children");
+    assert_eq!(children.unwrap_or_default(), "");
+    // The process has its one thread again, so that another lab can be built.
+    down(built(&labs::textbook(), true));
 }
 
 /// Serves its own name on every connection, until the lab ends.
@@ -160,8 +264,12 @@ fn serve(lab: &Lab, node: &'static str, at: &str) {
 
 /// What the client hears from there.
 fn ask(lab: &Lab, at: &str) -> Option<String> {
+    ask_from(lab, "client", at)
+}
+
+fn ask_from(lab: &Lab, node: &str, at: &str) -> Option<String> {
     let at: SocketAddr = at.parse().unwrap();
-    let asked = lab.worker(&name("client")).unwrap().run(move || async move {
+    let asked = lab.worker(&name(node)).unwrap().run(move || async move {
         let connecting = tokio::net::TcpStream::connect(at);
         let stream = tokio::time::timeout(Duration::from_secs(3), connecting).await.ok()?.ok()?;
         let mut stream = stream.into_std().ok()?;
@@ -173,6 +281,7 @@ fn ask(lab: &Lab, at: &str) -> Option<String> {
     asked.unwrap()
 }
 
+#[expect(clippy::zombie_processes, reason = "taking the lab down is what reaps it")]
 fn nothing_is_left_of_a_lab_that_was_taken_down() {
     let lab = built(&labs::textbook(), true);
     let agents: Vec<_> = lab.workers().filter_map(|(_, worker)| worker.space().agent()).collect();
@@ -282,7 +391,7 @@ fn services_read_back_as_they_were_planned() {
             protocol: if port % 2 == 0 { drlab::base::Protocol::Tcp } else { drlab::base::Protocol::Udp },
             at: format!("{}:{port}", labs::VIP).parse().unwrap(),
         };
-        service.scheduler = (*scheduler).to_owned();
+        (*scheduler).clone_into(&mut service.scheduler);
         service.destinations[0].weight = 3;
         service.destinations[1].forwarding = drlab::base::Forwarding::Tun;
         service.destinations[1].upper = 20;
@@ -300,7 +409,7 @@ fn services_read_back_as_they_were_planned() {
         protocol: drlab::base::Protocol::Tcp,
         at: "[2001:db8::66]:80".parse().unwrap(),
     };
-    v6.scheduler = "sh".to_owned();
+    "sh".clone_into(&mut v6.scheduler);
     v6.flags = vec!["sched-1".to_owned(), "sched-2".to_owned()];
     v6.persistence_s = Some(60);
     v6.destinations = vec![labs::real_server("[2001:db8::11]:80")];
@@ -354,6 +463,23 @@ fn connections_are_shared_out_and_counted() {
     down(lab);
 }
 
+fn packets_are_marked_and_balanced_by_their_mark() {
+    let mut plan = labs::textbook();
+    let rule = "iptables -t mangle -A PREROUTING -d 172.16.0.66 -p tcp --dport 80 -j MARK --set-mark 7";
+    plan.nodes[2].iptables = vec![rule.split(' ').map(str::to_owned).collect()];
+    plan.nodes[2].ipvs.as_mut().unwrap().services[0].id = drlab::base::ServiceId::Fwmark { mark: 7, v6: false };
+    let lab = built(&plan, false);
+    assert_as_planned(&lab, false);
+    serve(&lab, "rs1", "0.0.0.0:80");
+    serve(&lab, "rs2", "0.0.0.0:80");
+    let heard: Vec<_> = (0..4).map(|_| ask(&lab, "172.16.0.66:80").unwrap_or_default()).collect();
+    assert_eq!(heard.iter().filter(|who| *who == "rs1").count(), 2, "{heard:?}");
+    let facts = lab.facts()[2].ipvs.clone().unwrap();
+    println!("{:?} {:?}", facts.services[0].service, facts.connections.first());
+    assert_eq!(facts.total_connections, 4);
+    down(lab);
+}
+
 fn a_real_servers_port_is_taken_as_given() {
     let mut plan = labs::textbook();
     plan.nodes[2].ipvs.as_mut().unwrap().services[0].destinations = vec![labs::real_server("172.16.252.137:8080")];
@@ -374,7 +500,7 @@ fn what_ipvs_refuses_is_said_in_words() {
         let twice = session.add_service(&model).unwrap_err();
         let mut unknown = model.clone();
         unknown.id = drlab::base::ServiceId::Fwmark { mark: 1, v6: false };
-        unknown.scheduler = "nonesuch".to_owned();
+        "nonesuch".clone_into(&mut unknown.scheduler);
         let unknown = session.add_service(&unknown).unwrap_err();
         assert!(unknown.is_lacking());
         let nobody = session.set_weight(model.id, "192.0.2.1:80".parse().unwrap(), 1).unwrap_err();

@@ -59,7 +59,7 @@ pub(crate) fn run() -> ! {
         let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
         let folder = Path::new(&kernel).parent().unwrap().join("../lib/uml/modules").join(release.trim());
         let mut wanted = modules::needed(&labs::textbook());
-        wanted.extend(["dummy", "ipip", "arptable_filter", "arpt_mangle"]);
+        wanted.extend(["dummy", "ipip", "arptable_filter", "arpt_mangle", "iptable_mangle", "xt_mark", "xt_tcpudp"]);
         let schedulers: Vec<String> = drlab::base::SCHEDULERS.iter().map(|name| format!("ip_vs_{name}")).collect();
         wanted.extend(schedulers.iter().map(String::as_str));
         let begun = std::time::Instant::now();
@@ -67,8 +67,7 @@ pub(crate) fn run() -> ! {
         println!("modules loaded {:?}, not: {unloaded:?}", begun.elapsed());
         cover(&[("tmpfs", "/tmp"), ("tmpfs", "/run")]);
         let case = std::env::var("DRLAB_TEST_CASE").unwrap();
-        let (_, run, _) = cases::CASES.iter().find(|(name, _, _)| *name == case).unwrap();
-        run();
+        cases::run(&case);
         println!("{}", std::fs::read_to_string("/proc/uptime").unwrap_or_default());
     });
     if held.is_ok() {

@@ -5,17 +5,21 @@
 //! each kind; it is the plan's.
 
 use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
+use std::time::Duration;
 
+use ipnet::IpNet;
 use rtnetlink::Handle;
+use rtnetlink::packet_route::link::State;
 
-use super::{StepError, far_index, in_segments};
+use super::{StepError, far_index, in_segments, settled};
 use crate::base::IfName;
 use crate::inside::arpfilter::Filters;
 use crate::inside::link::offload::Ethtool;
 use crate::inside::link::{self, End, LOOPBACK};
 use crate::inside::ns::Space;
 use crate::inside::rtnl::{self, Attempt, Refused, pipeline};
-use crate::inside::{addr, ipvs, neigh, route, sysctl};
+use crate::inside::{addr, ipvs, neigh, read, route, sysctl};
 use crate::plan::{Interface, LinkKind, Node};
 
 /// Makes what is not a veth, and turns offloads off on what is.
@@ -81,6 +85,59 @@ pub(super) async fn configure(
         ipvs::Session::open()?.apply(table)?;
     }
     Ok(absent)
+}
+
+/// Waits until the node's links are usable and no address of the plan is on trial: IPv6 looks at the link's operational state, which
+/// the kernel brings up to date by work that it puts off, and takes an address into use by such work, too.
+pub(super) async fn settle(node: &Node, patience: Duration) -> Result<(), StepError> {
+    let handle = rtnl::open()?;
+    let numbers = Numbers::of(&handle, node).await?;
+    let links = numbers.each(in_segments(node).filter(|interface| interface.up))?;
+    let names = links.iter().map(|(index, interface)| (*index, interface.name.clone())).collect();
+    settled(patience, async || {
+        let mut seen = Vec::new();
+        for (index, interface) in &links {
+            let state = link::operational(&link::one(&handle, *index, &interface.name).await?);
+            if state != State::Up {
+                seen.push(format!("{} {state:?}", interface.name));
+            }
+        }
+        let addresses = read::netlink::addresses(&handle, &names).await?;
+        let planned = |net: &IpNet| in_segments(node).flat_map(|one| &one.addresses).any(|one| one.address == *net);
+        let on_trial = addresses.iter().filter(|one| one.flags.iter().any(|flag| flag == "tentative"));
+        // The link-local address that an interface gives itself may take its second.
+        let on_trial = on_trial.filter(|one| planned(&one.address));
+        seen.extend(on_trial.map(|address| format!("{} {} tentative", address.interface, address.address)));
+        seen.extend(deaf(node));
+        Ok(seen)
+    })
+    .await
+}
+
+/// Addresses of the plan whose solicitations the node does not hear yet: it joins the multicast group (RFC 4291, section
+/// 2.7.1) by work that is put off, and an address without duplicate detection shows no sign of it.
+fn deaf(node: &Node) -> Vec<String> {
+    let v6 = in_segments(node).filter(|interface| interface.up).flat_map(|interface| {
+        interface.addresses.iter().filter_map(move |one| match one.address {
+            IpNet::V6(net) => Some((&interface.name, net.addr())),
+            IpNet::V4(_) => None,
+        })
+    });
+    let wanted: Vec<_> = v6.collect();
+    if wanted.is_empty() {
+        return Vec::new();
+    }
+    let joined = read::net_file("igmp6").unwrap_or_default();
+    let hears = |interface: &IfName, address: &Ipv6Addr| {
+        let [.., high, low] = address.segments();
+        let group = format!("ff0200000000000000000001ff{:02x}{low:04x}", high & 0xff);
+        joined.lines().any(|line| {
+            let mut words = line.split_ascii_whitespace().skip(1);
+            words.next() == Some(interface.as_str()) && words.next() == Some(group.as_str())
+        })
+    };
+    let deaf = wanted.into_iter().filter(|(interface, address)| !hears(interface, address));
+    deaf.map(|(interface, address)| format!("{interface} {address} is not solicited yet")).collect()
 }
 
 /// Whether the kernel puts the address there as soon as `lo` is up.

@@ -3,20 +3,19 @@
 //! Owns: bridges, ports, the order in which ports join, waiting until they forward. Refuses: anything with an address;
 //! the switch itself never speaks.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rtnetlink::packet_route::link::{
     BridgePortState, InfoBridgePort, InfoPortData, LinkAttribute, LinkInfo, LinkMessage, State,
 };
 
-use super::{BuildError, StepError, far_index};
+use super::{BuildError, StepError, far_index, settled};
 use crate::base::{IfName, Mac};
 use crate::inside::link::offload::Ethtool;
 use crate::inside::link::{self, End};
 use crate::inside::ns::{Space, Worker};
-use crate::inside::rtnl::{self, Attempt, pipeline};
+use crate::inside::rtnl::{self, pipeline};
 use crate::inside::sysctl;
 use crate::plan::{Plan, Port, Segment};
 
@@ -125,7 +124,6 @@ pub(super) async fn set_up(plan: Arc<Plan>) -> Result<(), StepError> {
 /// come before are lost, and a lost ARP costs a second.
 pub(super) async fn settle(plan: Arc<Plan>, patience: Duration) -> Result<(), StepError> {
     let handle = rtnl::open()?;
-    let begun = Instant::now();
     let mut waiting: Vec<(u32, &IfName)> = plan
         .segments
         .iter()
@@ -134,29 +132,21 @@ pub(super) async fn settle(plan: Arc<Plan>, patience: Duration) -> Result<(), St
         .filter(|(port, _)| is_up(&plan, port))
         .map(|(port, index)| (index, &port.name))
         .collect();
-    loop {
-        let mut last_seen = String::new();
+    settled(patience, async || {
+        let mut seen = Vec::new();
         let mut still = Vec::new();
-        for (index, name) in waiting {
-            let seen = look(&handle, index).await.attempt(|| format!("look at the port {name}"))?;
-            if !matches!(seen, (State::Up, Some(BridgePortState::Forwarding))) {
-                // Writing to a String can't fail.
-                write!(last_seen, "{name} {:?}/{:?} ", seen.0, seen.1).unwrap_or_default();
+        for (index, name) in std::mem::take(&mut waiting) {
+            let link = link::one(&handle, index, name).await?;
+            let state = (link::operational(&link), forwarding(&link));
+            if state != (State::Up, Some(BridgePortState::Forwarding)) {
+                seen.push(format!("{name} {:?}/{:?}", state.0, state.1));
                 still.push((index, name));
             }
         }
-        if still.is_empty() {
-            return Ok(());
-        }
-        if begun.elapsed() > patience {
-            return Err(StepError::NotSettled {
-                waited_ms: begun.elapsed().as_millis(),
-                last_seen: last_seen.trim_end().to_owned(),
-            });
-        }
         waiting = still;
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+        Ok(seen)
+    })
+    .await
 }
 
 fn is_up(plan: &Plan, port: &Port) -> bool {
@@ -164,24 +154,16 @@ fn is_up(plan: &Plan, port: &Port) -> bool {
     node.and_then(|node| node.interfaces.iter().find(|one| one.name == port.interface)).is_some_and(|one| one.up)
 }
 
-async fn look(handle: &rtnetlink::Handle, index: u32) -> Result<(State, Option<BridgePortState>), rtnetlink::Error> {
-    use futures_util::TryStreamExt;
-    let found: Option<LinkMessage> =
-        std::pin::pin!(handle.link().get().match_index(index).execute()).try_next().await?;
-    let mut seen = (State::Unknown, None);
-    for attribute in found.iter().flat_map(|message| &message.attributes) {
-        match attribute {
-            LinkAttribute::OperState(state) => seen.0 = *state,
-            LinkAttribute::LinkInfo(infos) => seen.1 = infos.iter().find_map(port_state),
-            _ => {}
-        }
-    }
-    Ok(seen)
-}
-
-fn port_state(info: &LinkInfo) -> Option<BridgePortState> {
-    let LinkInfo::PortData(InfoPortData::BridgePort(parts)) = info else { return None };
-    parts.iter().find_map(|part| match part {
+fn forwarding(link: &LinkMessage) -> Option<BridgePortState> {
+    let infos = link.attributes.iter().filter_map(|attribute| match attribute {
+        LinkAttribute::LinkInfo(infos) => Some(infos),
+        _ => None,
+    });
+    let parts = infos.flatten().filter_map(|info| match info {
+        LinkInfo::PortData(InfoPortData::BridgePort(parts)) => Some(parts),
+        _ => None,
+    });
+    parts.flatten().find_map(|part| match part {
         InfoBridgePort::State(state) => Some(*state),
         _ => None,
     })

@@ -165,7 +165,7 @@ fn attribute<T: NlAttrType + Size, P: Size + ToBytes>(kind: T, value: P) -> Resu
 
 fn nested<T: NlAttrType>(kind: Attribute, parts: &[Nlattr<T, Buffer>]) -> Result<Nlattr<Attribute, Buffer>, String> {
     let whole = attribute(kind, Buffer::new())?;
-    parts.iter().try_fold(whole, |whole, part| whole.nest(part)).map_err(|error| error.to_string())
+    parts.iter().try_fold(whole, Nlattr::nest).map_err(|error| error.to_string())
 }
 
 /// Asks for the family's number.

@@ -123,7 +123,7 @@ fn address_fact(message: &AddressMessage, names: &Names) -> Option<AddressFact> 
         }
     }
     let address = IpNet::new(local.or(address)?, message.header.prefix_len).ok()?;
-    let named = [
+    let words = [
         (AddressFlags::Secondary, "secondary"),
         (AddressFlags::Tentative, "tentative"),
         (AddressFlags::Dadfailed, "dadfailed"),
@@ -142,7 +142,7 @@ fn address_fact(message: &AddressMessage, names: &Names) -> Option<AddressFact> 
             AddressScope::Site => "site".to_owned(),
             other => format!("{other:?}").to_lowercase(),
         },
-        flags: named.iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, name)| (*name).to_owned()).collect(),
+        flags: words.iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, name)| (*name).to_owned()).collect(),
     })
 }
 

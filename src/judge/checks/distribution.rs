@@ -11,7 +11,7 @@ use crate::facts::run::Outcome;
 use crate::judge::case::WantedService;
 use crate::judge::schedule::{self, Arrival, Policy, Server};
 use crate::judge::tally::{Tally, count};
-use crate::judge::traffic::{Connection, Connections, Traffic};
+use crate::judge::traffic::{Connection, Traffic};
 use crate::judge::{CheckResult, Evidence, Input};
 
 /// The check.
@@ -55,12 +55,12 @@ fn run(input: &Input<'_>) -> CheckResult {
     let agreeing = witnesses::agree(&traffic, &all, &mut tally);
     let examined = all.new.len() as u64;
     let held = format!("{}; {agreeing}", sentences.join("; "));
-    tally.result(CHECK.id, examined, "connections", nothing(&all), held)
+    tally.result(CHECK.id, examined, "connections", nothing(&traffic), held)
 }
 
-fn nothing(all: &Connections<'_>) -> &'static str {
-    if all.reused > 0 {
-        "only old connections were used again"
+fn nothing(traffic: &Traffic<'_>) -> &'static str {
+    if traffic.requests().next().is_some() {
+        "requests were sent, but no new connection entered the Director"
     } else {
         "no connection was made: an empty trace proves nothing"
     }
@@ -85,15 +85,15 @@ fn shared_out(input: &Input<'_>, service: &WantedService, own: &[&Connection<'_>
     let stayed = own.iter().filter(|c| c.to.is_none()).count();
     let mut told: Vec<String> = shares.iter().map(|(name, n)| format!("{name} {n}")).collect();
     if stayed > 0 {
-        told.push(format!("{stayed} not handed on"));
+        told.push(format!("none of them {stayed}"));
+    }
+    if stayed == own.len() {
+        tally.doubt(format!("no connection to {} reached a real server", service.id));
     }
     let sentence =
         format!("{} to {}: {}", count(own.len() as u64, "connection", "connections"), service.id, told.join(", "));
     if input.case.changes {
         return format!("{sentence} (the timeline changes the service, so no share is due)");
-    }
-    if !input.case.share.is_empty() {
-        return format!("{sentence} (as the scenario states)");
     }
     let policy = Policy {
         scheduler: &service.scheduler,
@@ -102,6 +102,10 @@ fn shared_out(input: &Input<'_>, service: &WantedService, own: &[&Connection<'_>
         closes: !matches!(service.id, ServiceId::Address { protocol: Protocol::Udp, .. }),
     };
     let ruling = schedule::rule(policy, &servers, &arrivals);
+    if !input.case.share.is_empty() {
+        let due = if ruling.faults.is_empty() { format!("; {}", ruling.due) } else { String::new() };
+        return format!("{sentence} (as the scenario states{due})");
+    }
     for (what, arrival) in &ruling.faults {
         let shown = match arrival.and_then(|at| own.get(at)) {
             Some(c) => Evidence::frame(
@@ -282,7 +286,42 @@ mod tests {
         let mut lab = Lab::ran(2);
         lab.exchange(&Exchange::with("rs2").there(There::Swallowed));
         lab.exchange(&Exchange::with("rs1"));
-        assert!(lab.expect("distribution", Held).summary.contains("1 not handed on"));
+        assert!(lab.expect("distribution", Held).summary.contains("none of them 1"));
+    }
+
+    #[test]
+    fn least_connections_are_bound_tightly_only_one_by_one() {
+        let mut lab = Lab::textbook();
+        lab.service().scheduler = "lc".into();
+        for server in ["rs2", "rs1", "rs1", "rs1"] {
+            lab.exchange(&Exchange::with(server).left_open());
+        }
+        lab.expect("distribution", Held);
+        let mut lab = Lab::textbook();
+        lab.service().scheduler = "lc".into();
+        for server in ["rs2", "rs1", "rs1", "rs1"] {
+            lab.exchange(&Exchange::with(server));
+        }
+        lab.expect("distribution", Broken);
+    }
+
+    #[test]
+    fn connections_of_which_none_reached_a_real_server_prove_nothing() {
+        let mut lab = Lab::textbook();
+        lab.exchange(&Exchange::with("rs2").there(There::Swallowed));
+        lab.expect("distribution", Undecided);
+    }
+
+    #[test]
+    fn a_connection_sent_to_a_router_is_no_real_servers() {
+        let mut lab = Lab::ran(3);
+        let (rs1, router) = (lab.port("rs1", "lan").mac, lab.port("router", "lan").mac);
+        lab.edit_frames("director", crate::trace::Direction::Out, |data| {
+            if data[0..6] == rs1.0 {
+                data[0..6].copy_from_slice(&router.0);
+            }
+        });
+        assert!(lab.expect("distribution", Held).summary.contains("rs1 0, rs2 2, none of them 1"));
     }
 
     #[test]

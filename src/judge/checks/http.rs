@@ -95,8 +95,7 @@ fn came_from(
         tally.doubt(format!("{label} has no local address on record"));
         return;
     };
-    let none = Vec::new();
-    let all = answers.get(&(request.protocol, local)).unwrap_or(&none);
+    let all = answers.get(&(request.protocol, local)).map_or(&[][..], Vec::as_slice);
     let end = request.start_ns + request.latency_us * 1000 + SLACK_NS;
     let within: Vec<_> =
         all.iter().filter(|(at, ..)| (request.start_ns.saturating_sub(SLACK_NS)..=end).contains(at)).collect();

@@ -75,13 +75,12 @@ fn run(input: &Input<'_>) -> CheckResult {
         tally.broken("the Director treats the TTL now so, now otherwise", Evidence::told(what));
     }
     let held = held(&seen);
-    tally.result(
-        CHECK.id,
-        seen.examined,
-        "request frames",
-        "no request entered the Director: an empty trace proves nothing",
-        held,
-    )
+    let nothing = if traffic.requests().next().is_some() {
+        "requests were sent, but none entered the Director"
+    } else {
+        "no request was seen: an empty trace proves nothing"
+    };
+    tally.result(CHECK.id, seen.examined, "request frames", nothing, held)
 }
 
 fn held(seen: &Seen) -> String {

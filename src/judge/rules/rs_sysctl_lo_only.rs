@@ -1,4 +1,4 @@
-//! `rs-sysctl-lo-only`: arp_ignore is set on lo, where no ARP ever comes in.
+//! `rs-sysctl-lo-only`: `arp_ignore` is set on lo, where no ARP ever comes in.
 
 use super::Rule;
 use super::answering::{Answering, answering};

@@ -46,7 +46,12 @@ pub(super) fn rule(policy: Policy<'_>, servers: &[Server], arrivals: &[Arrival])
         ),
         "lblc" | "lblcr" if one_by_one => {
             let first = arrivals.first().and_then(|a| a.to);
-            all_to(first, servers, arrivals, "lblc: a VIP stays with one server as long as that is not overloaded")
+            all_to(
+                first,
+                servers,
+                arrivals,
+                "lblc and lblcr: a VIP stays with one server as long as that is not overloaded",
+            )
         }
         "twos" => Ruling::due("twos: the less busy of two drawn at random, so any share is possible"),
         other => Ruling::due(format!("{other}: connections overlapped, so only weights of 0 are judged")),

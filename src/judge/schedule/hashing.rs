@@ -76,8 +76,8 @@ fn fold(address: IpAddr) -> u32 {
     match address {
         IpAddr::V4(v4) => v4.to_bits(),
         IpAddr::V6(v6) => {
-            let bits = v6.to_bits();
-            [96, 64, 32, 0].iter().fold(0, |folded, shift| folded ^ (bits >> shift) as u32)
+            let words = v6.octets();
+            words.chunks_exact(4).fold(0, |folded, w| folded ^ u32::from_be_bytes([w[0], w[1], w[2], w[3]]))
         }
     }
 }

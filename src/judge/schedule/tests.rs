@@ -58,7 +58,9 @@ fn rr_takes_turns_from_any_start_and_passes_over_weight_0() {
 #[test]
 fn rr_is_judged_by_numbers_where_connections_were_too_close_to_tell_their_order() {
     let mut close = arrivals(&[0, 0, 1, 1]);
-    close.iter_mut().for_each(|a| a.at_ns /= 1_000_000);
+    for arrival in &mut close {
+        arrival.at_ns /= 1_000_000;
+    }
     assert_eq!(judge("rr", &[], &[1, 1], &close).faults, []);
     close[3].to = Some(0);
     assert_ne!(judge("rr", &[], &[1, 1], &close).faults, []);
@@ -144,7 +146,9 @@ fn least_connections_differ_by_one_at_most_when_they_come_one_by_one() {
 #[test]
 fn overlapping_connections_only_leave_no_server_out() {
     let mut overlapping = arrivals(&[0, 1, 0, 0, 0, 0]);
-    overlapping.iter_mut().for_each(|a| a.closed_ns = None);
+    for arrival in &mut overlapping {
+        arrival.closed_ns = None;
+    }
     assert_eq!(judge("lc", &[], &[1, 1], &overlapping).faults, []);
     overlapping[1].to = Some(0);
     assert_ne!(judge("lc", &[], &[1, 1], &overlapping).faults, []);
@@ -165,7 +169,9 @@ fn failover_and_idle_servers_take_all_that_comes_one_by_one() {
 #[test]
 fn overflow_lets_more_than_the_weight_pass_on() {
     let mut open = arrivals(&[1, 1, 1, 1, 0]);
-    open.iter_mut().for_each(|a| a.closed_ns = None);
+    for arrival in &mut open {
+        arrival.closed_ns = None;
+    }
     assert_eq!(judge("ovf", &[], &[1, 3], &open).faults, []);
 }
 

@@ -21,6 +21,8 @@ pub(in crate::judge) enum There {
     Tunnel,
     /// Into the Director and no further.
     Swallowed,
+    /// Into the Director, which serves it itself; the server is then the Director.
+    Local,
 }
 
 /// How replies get back.
@@ -134,7 +136,7 @@ impl Lab {
             There::Direct | There::PastDirector => forwarded(data),
             There::Tunnel => wrapped(&data, self.address("director", "lan"), rip),
             There::Nat => readdressed(data, None, Some(rip)),
-            There::Swallowed => return,
+            There::Swallowed | There::Local => return,
         };
         self.unicast("director", exchange.server, "lan", out);
     }

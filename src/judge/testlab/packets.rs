@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use etherparse::{IpFragOffset, Ipv4Dscp, Ipv4Ecn, Ipv4Header, PacketBuilder, TcpHeader};
+use etherparse::{Ipv4Header, PacketBuilder, TcpHeader};
 
 use crate::base::Mac;
 
@@ -38,9 +38,6 @@ pub(super) fn tcp(from: SocketAddr, to: SocketAddr, id: u16, sequence: u32, flag
     )
     .unwrap();
     ip.identification = id;
-    ip.dscp = Ipv4Dscp::ZERO;
-    ip.ecn = Ipv4Ecn::ZERO;
-    ip.fragment_offset = IpFragOffset::ZERO;
     let mut header = TcpHeader::new(from.port(), to.port(), sequence, 64_000);
     header.fin = flags & 1 != 0;
     header.syn = flags & 2 != 0;
