@@ -329,11 +329,11 @@ pub fn render(diagnosis: &Diagnosis) -> String {
         }
     }
     text.push('\n');
-    text.push_str(&match diagnosis.substrate {
+    let summary = match diagnosis.substrate {
         Some(substrate) => format!("Labs run here, on the substrate `{substrate}`. Next: drlab run lvs-dr\n"),
         None => "No lab can run here as things are: see the NO lines.\n".to_owned(),
-    });
-    text
+    };
+    text + &summary
 }
 
 #[cfg(test)]

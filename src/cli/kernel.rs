@@ -10,7 +10,7 @@ use crate::substrate::cache::RunFolder;
 use crate::substrate::{self, Cache, Kernel, KernelError, StartOptions, Substrate, kernels};
 
 /// How long a command in a guest may take; it says nothing until it ends.
-const COMMAND_WITHIN: Duration = Duration::from_secs(24 * 3600);
+const COMMAND_WITHIN: Duration = Duration::from_hours(24);
 
 /// How long a guest may take to switch itself off.
 const HALT_WITHIN: Duration = Duration::from_secs(10);

@@ -37,6 +37,8 @@ pub struct LifeLine {
 pub struct Confinement {
     /// The folders below which it may write, besides a few devices. `None`: wherever it may.
     pub writable: Option<Vec<PathBuf>>,
+    /// Descriptors of folders among those passed below which it may write as well.
+    pub writable_passed: Vec<RawFd>,
     /// Whether it gets network, UTS, IPC and mount namespaces of its own; needs root.
     pub own_namespaces: bool,
     /// Whether its address space is laid out the same each time, which saves User-Mode Linux a gigabyte of page table.
@@ -122,7 +124,11 @@ impl Child {
         };
         Ok(Self {
             passed: passed.to_vec(),
-            landlock: writable.filter(|_| means.landlock).map(|f| ruleset(f)).transpose().map_err(io::Error::other)?,
+            landlock: writable
+                .filter(|_| means.landlock)
+                .map(|f| ruleset(f, &confinement.writable_passed))
+                .transpose()
+                .map_err(io::Error::other)?,
             read_only_but: writable.filter(|_| means.mounts).map(paths).transpose()?,
             own_namespaces: confinement.own_namespaces,
             fixed_addresses: confinement.fixed_addresses,
@@ -161,7 +167,7 @@ impl Child {
 /// Devices that any program may write to.
 const DEVICES: [&str; 3] = ["/dev/null", "/dev/zero", "/dev/ptmx"];
 
-fn ruleset(writable: &[PathBuf]) -> Result<RulesetCreated, RulesetError> {
+fn ruleset(writable: &[PathBuf], passed: &[RawFd]) -> Result<RulesetCreated, RulesetError> {
     let abi = ABI::V7;
     let writes = AccessFs::from_write(abi);
     let mut rules = Ruleset::default()
@@ -170,7 +176,8 @@ fn ruleset(writable: &[PathBuf]) -> Result<RulesetCreated, RulesetError> {
         .handle_access(AccessNet::from_all(abi))?
         .scope(Scope::from_all(abi))?
         .create()?;
-    for folder in writable.iter().filter_map(|path| PathFd::new(path).ok()) {
+    let passed = passed.iter().map(|fd| PathBuf::from(format!("/proc/self/fd/{fd}")));
+    for folder in writable.iter().cloned().chain(passed).filter_map(|path| PathFd::new(path).ok()) {
         rules = rules.add_rule(PathBeneath::new(folder, writes & !(AccessFs::MakeChar | AccessFs::MakeBlock)))?;
     }
     for device in DEVICES.iter().filter_map(|path| PathFd::new(path).ok()) {

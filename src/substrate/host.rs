@@ -37,7 +37,7 @@ pub(super) fn spawn(options: &StartOptions) -> Result<Guest, StartError> {
         .stdin(Stdio::null())
         .stdout(console_end.try_clone().map_err(doing("copy a pipe's end"))?)
         .stderr(console_end);
-    let confinement = Confinement { writable: None, own_namespaces: true, fixed_addresses: false };
+    let confinement = Confinement { own_namespaces: true, ..Confinement::default() };
     let life = bind(&mut command, &[fd], &confinement).map_err(doing("make ready to start the inside"))?;
     let child = command.spawn().map_err(|source| StartError::Spawn { program, source })?;
     drop((command, theirs));

@@ -2,13 +2,15 @@
 //!
 //! Owns: its command line and the place of its memory. Refuses: which kernel it is and what happens inside.
 
-use std::fs;
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::symlink;
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+use nix::fcntl::OFlag;
 
 use super::abilities::MemoryRoom;
 use super::bound::{Confinement, bind};
@@ -29,16 +31,53 @@ const QUICK: [&str; 4] = [
     "cryptomgr.notests",
 ];
 
+/// The folder in which a guest's memory is a file without a name.
+enum Memory {
+    /// A folder that is removed already, so that nothing of it can be left; a file without a name can be made in it still.
+    Nameless(File),
+    /// A folder that goes away once the guest has booted, for file systems that make no files without a name.
+    Named(PathBuf),
+}
+
+impl Memory {
+    fn place(run: &mut RunFolder, parent: &Path) -> Result<Self, StartError> {
+        let path = run.beside(parent)?;
+        let folder = OpenOptions::new().read(true).custom_flags(OFlag::O_DIRECTORY.bits()).open(&path);
+        let folder =
+            folder.map_err(|source| StartError::Io { what: "open the folder for the guest's memory", source })?;
+        run.leave_elsewhere();
+        let nameless = Self::Nameless(folder);
+        let unnamed =
+            OpenOptions::new().read(true).write(true).custom_flags(OFlag::O_TMPFILE.bits()).open(nameless.path());
+        Ok(if unnamed.is_ok() { nameless } else { Self::Named(run.beside(parent)?) })
+    }
+
+    /// What the kernel is told.
+    fn path(&self) -> PathBuf {
+        match self {
+            Self::Nameless(folder) => format!("/proc/self/fd/{}", folder.as_raw_fd()).into(),
+            Self::Named(path) => path.clone(),
+        }
+    }
+
+    fn nameless(&self) -> Vec<RawFd> {
+        match self {
+            Self::Nameless(folder) => vec![folder.as_raw_fd()],
+            Self::Named(_) => Vec::new(),
+        }
+    }
+}
+
 /// Starts a kernel whose first process is `drlab inside`, and does not wait for it.
 pub(super) fn spawn(kernel: &Kernel, options: &StartOptions, cache: &Cache) -> Result<Guest, StartError> {
     let doing = |what: &'static str| move |source: io::Error| StartError::Io { what, source };
     let output = fs::canonicalize(&options.output)
         .map_err(|source| StartError::Output { path: options.output.clone(), source })?;
     let mut run = RunFolder::make(cache)?;
-    let plain = run.plain()?;
     let room = MemoryRoom::look(Some(cache), options.memory_mib);
     let no_room = StartError::NoRoom { memory_mib: options.memory_mib, tried: room.tried };
-    let memory = run.beside(&room.folder.ok_or(no_room)?)?;
+    let memory = Memory::place(&mut run, &room.folder.ok_or(no_room)?)?;
+    let plain = run.plain()?;
     let program = match &options.program {
         Some(program) => program.clone(),
         None => std::env::current_exe().map_err(doing("find out where this program is"))?,
@@ -70,16 +109,25 @@ pub(super) fn spawn(kernel: &Kernel, options: &StartOptions, cache: &Cache) -> R
         .env_clear()
         .env("HOME", &plain)
         .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-        .env("TMPDIR", &memory)
+        .env("TMPDIR", memory.path())
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(console_end.try_clone().map_err(doing("copy a pipe's end"))?)
         .stderr(console_end);
-    let confinement =
-        Confinement { writable: Some(vec![output, plain, memory]), own_namespaces: false, fixed_addresses: true };
-    let life = bind(&mut command, &[fd], &confinement).map_err(doing("make ready to start a kernel"))?;
+    let (mut writable, mut passed) = (vec![output, plain], vec![fd]);
+    match &memory {
+        Memory::Nameless(folder) => passed.push(folder.as_raw_fd()),
+        Memory::Named(path) => writable.push(path.clone()),
+    }
+    let confinement = Confinement {
+        writable: Some(writable),
+        writable_passed: memory.nameless(),
+        own_namespaces: false,
+        fixed_addresses: true,
+    };
+    let life = bind(&mut command, &passed, &confinement).map_err(doing("make ready to start a kernel"))?;
     let child = command.spawn().map_err(|source| StartError::Spawn { program: kernel.image.clone(), source })?;
     // Both hold ends that must close with the guest.
-    drop((command, theirs));
+    drop((command, theirs, memory));
     Ok(Guest::watch(child, ours, console, options.on_console.clone(), life, Some(run)))
 }
