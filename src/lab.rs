@@ -64,7 +64,7 @@ impl LabError {
 }
 
 /// How long inside may be silent while it does something; every act and every step of a build says a word.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 
 /// How long a kernel may take to stop.
 const HALT: Duration = Duration::from_secs(5);

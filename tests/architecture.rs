@@ -1,5 +1,7 @@
 //! Keeps the layers: who may use whom, and what pure code may not touch. The picture is in `ARCHITECTURE.md`.
 
+#![expect(clippy::unwrap_used, reason = "a test says by a panic what is wrong")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,7 @@
 //! tshark, which nobody here wrote, reads a run's capture on its own; what it sees must agree with drlab's verdicts.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says by a panic what is wrong")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;

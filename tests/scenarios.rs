@@ -1,9 +1,12 @@
 //! Every scenario that ships becomes a plan.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "a test says by a panic what is wrong")]
+
 use std::path::{Path, PathBuf};
 
+use drlab::judge::{checks, rules};
 use drlab::plan::{Plan, case, compile, describe};
-use drlab::scenario::Scenario;
+use drlab::scenario;
 
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -25,7 +28,10 @@ fn root() -> PathBuf {
 
 fn plan_of(path: &Path) -> Plan {
     let text = std::fs::read_to_string(path).expect("the file can be read");
-    let scenario: Scenario = toml::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let (checks, rules): (Vec<_>, Vec<_>) =
+        (checks::ALL.iter().map(|check| check.id).collect(), rules::ALL.iter().map(|rule| rule.id).collect());
+    let scenario = scenario::load(&path.display().to_string(), &text, &checks, &rules)
+        .unwrap_or_else(|problems| panic!("{}", problems.render(false)));
     let name = path.strip_prefix(root()).expect("it is below the folder").with_extension("");
     compile(&name.to_string_lossy(), &scenario).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }

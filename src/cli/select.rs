@@ -92,7 +92,7 @@ fn collect(folder: &Dir<'_>, all: &mut Vec<Selected>) {
             DirEntry::File(file) => {
                 let path = file.path();
                 if let Some(text) = file.contents_utf8()
-                    && path.extension().is_some_and(|e| e == "toml")
+                    && is_toml(path)
                 {
                     let name = path.with_extension("").to_string_lossy().into_owned();
                     all.push(Selected { origin: format!("{name}.toml (shipped)"), name, text: text.to_owned() });
@@ -122,7 +122,7 @@ fn select_one(wanted: &str) -> Result<Vec<Selected>, SelectError> {
     let path = Path::new(wanted);
     let folder = wanted.trim_end_matches('/');
     let on_this_disk = path.is_dir() && SHIPPED.get_dir(folder).is_none();
-    if on_this_disk || wanted.starts_with(['.', '/']) || wanted.ends_with(".toml") {
+    if on_this_disk || wanted.starts_with(['.', '/']) || is_toml(path) {
         return on_disk(path, wanted);
     }
     let shipped = shipped();
@@ -170,7 +170,14 @@ fn on_disk(path: &Path, wanted: &str) -> Result<Vec<Selected>, SelectError> {
         if files.is_empty() {
             return Err(SelectError::Empty(path.to_owned()));
         }
-        return files.iter().map(|file| read(file, file.strip_prefix(path).unwrap_or(file))).collect();
+        return files
+            .iter()
+            .map(|file| {
+                let below = file.strip_prefix(path).unwrap_or(file);
+                let whole = file.components().any(|part| part.as_os_str() == "scenarios");
+                read(file, if whole { file } else { below })
+            })
+            .collect();
     }
     if !path.exists() && wanted.contains(['*', '?', '[']) {
         let paths = glob::glob(wanted).map_err(|source| SelectError::Pattern { wanted: wanted.to_owned(), source })?;
@@ -184,13 +191,17 @@ fn on_disk(path: &Path, wanted: &str) -> Result<Vec<Selected>, SelectError> {
     Ok(vec![read(path, path)?])
 }
 
+fn is_toml(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "toml")
+}
+
 fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), SelectError> {
     let failed = |source| SelectError::Read { path: folder.to_owned(), source };
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         if path.is_dir() {
             walk(&path, files)?;
-        } else if path.extension().is_some_and(|e| e == "toml") {
+        } else if is_toml(&path) {
             files.push(path);
         }
     }

@@ -31,12 +31,10 @@ pub fn plan(wanted: &str, json: bool) -> Exit {
 
 /// `drlab list`.
 pub fn list() -> Exit {
-    let mut text = String::new();
     for one in select::shipped() {
         let title = one.text.lines().find_map(|l| l.strip_prefix("title = ")).unwrap_or_default();
-        text.push_str(&format!("{:40} {}\n", one.name, title.trim().trim_matches('"')));
+        print(&format!("{:40} {}\n", one.name, title.trim().trim_matches('"')));
     }
-    print(&text);
     Exit::AsExpected
 }
 

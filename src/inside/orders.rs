@@ -24,7 +24,7 @@ use crate::plan::Plan;
 #[derive(Debug, thiserror::Error)]
 enum OrderError {
     #[error("could not build the lab")]
-    Build(#[from] BuildError),
+    Build(#[from] Box<BuildError>),
     #[error("could not read the plan in {path}")]
     Plan { path: String, source: io::Error },
     #[error("could not load kernel modules")]
@@ -36,7 +36,7 @@ enum OrderError {
     #[error("could not start the servers")]
     Serve(#[from] ServeError),
     #[error("could not run the timeline")]
-    Timeline(#[from] TimelineError),
+    Timeline(#[from] Box<TimelineError>),
     #[error("could not ask who has the VIP")]
     Probe(#[from] ProbeError),
     #[error("could not start a runtime")]
@@ -144,14 +144,14 @@ where
         }
         self.mention(&Event::Progress("making nodes and links".to_owned()));
         let search = std::env::var("PATH").unwrap_or_default();
-        let lab = Lab::create(plan, options, &search)?;
+        let lab = Lab::create(plan, options, &search).map_err(Box::new)?;
         let capture = if options.capture {
             Some(record::start(&lab, &PathBuf::from(&options.output).join("capture.raw.pcapng"))?)
         } else {
             None
         };
         self.mention(&Event::Progress("configuring nodes".to_owned()));
-        lab.configure()?;
+        lab.configure().map_err(Box::new)?;
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(OrderError::Runtime)?;
         let servers = runtime.block_on(Servers::start_all(&plan.nodes, &lab))?;
@@ -165,8 +165,9 @@ where
         };
         let plan = lab.plan();
         let stage = Stage { nodes: lab, servers, kernel: lab };
-        let loads =
-            runtime.block_on(timeline::run(&plan.timeline, &stage, |acted| self.mention(&Event::Acted(acted))))?;
+        let loads = runtime
+            .block_on(timeline::run(&plan.timeline, &stage, |acted| self.mention(&Event::Acted(acted))))
+            .map_err(Box::new)?;
         self.mention(&Event::Progress("asking who has the VIP".to_owned()));
         let probes = runtime.block_on(probe::ask_all(&plan.probes, lab))?;
         Ok(Ran { loads, access_logs: servers.access_logs(), probes })
