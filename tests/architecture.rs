@@ -183,13 +183,14 @@ fn the_purity_guard_fires_on_a_planted_violation() {
 }
 
 #[test]
-fn only_one_file_changes_namespaces() {
-    let files: Vec<_> = sources()
+fn only_one_file_changes_namespaces_and_one_confines_what_is_started() {
+    let mut files: Vec<_> = sources()
         .iter()
         .filter(|s| s.lines.iter().any(|(_, l)| l.contains("setns(") || l.contains("unshare(")))
-        .map(|s| s.path.file_name().unwrap().to_string_lossy().into_owned())
+        .map(|s| format!("{}/{}", s.layer, s.path.file_name().unwrap().to_string_lossy()))
         .collect();
-    assert!(files.len() <= 1, "setns and unshare belong into one file: {files:?}");
+    files.sort();
+    assert_eq!(files, ["inside/ns.rs", "substrate/bound.rs"], "setns and unshare belong into one file of a layer");
 }
 
 #[test]

@@ -29,6 +29,9 @@ const TAIL_LINES: usize = 40;
 /// How long the end of a killed process may take to show.
 const REAP_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long reading an ended process's last lines may take.
+const DRAIN_WITHIN: Duration = Duration::from_millis(500);
+
 /// What went wrong with a running guest.
 #[derive(Debug, thiserror::Error)]
 pub enum GuestError {
@@ -87,12 +90,25 @@ pub type OnConsole = Arc<dyn Fn(&str) + Send + Sync>;
 #[derive(Debug)]
 pub struct Guest {
     stream: UnixStream,
-    console: Arc<Mutex<VecDeque<String>>>,
+    console: Arc<Console>,
     process: Arc<Process>,
     threads: Vec<JoinHandle<()>>,
     kernel: String,
     folder: Option<RunFolder>,
     _life: LifeLine,
+}
+
+/// A console's last lines, and whether more can come.
+#[derive(Debug, Default)]
+struct Console {
+    tail: Mutex<Tail>,
+    change: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Tail {
+    lines: VecDeque<String>,
+    closed: bool,
 }
 
 /// A process and what is known of its end.
@@ -152,11 +168,11 @@ impl Guest {
         set_child_subreaper(true).unwrap_or_default();
         let group = Pid::from_raw(child.id().cast_signed());
         let process = Arc::new(Process { group, ended: Mutex::new(None), change: Condvar::new() });
-        let lines = Arc::new(Mutex::new(VecDeque::with_capacity(TAIL_LINES)));
+        let lines = Arc::new(Console::default());
         let (watched, kept) = (Arc::clone(&process), Arc::clone(&lines));
         let threads = vec![
             std::thread::spawn(move || watched.watch(child)),
-            std::thread::spawn(move || keep_tail(console, &kept, on_console.as_ref())),
+            std::thread::spawn(move || kept.keep(console, on_console.as_ref())),
         ];
         Self { stream, console: lines, process, threads, kernel: String::new(), folder, _life: life }
     }
@@ -244,18 +260,21 @@ impl Guest {
 
     fn ended(&self, within: Duration) -> Option<GuestError> {
         let status = self.process.wait(within)?;
+        self.console.wait_for_end();
         Some(GuestError::Died { how: status.to_string(), console: self.console_tail() })
     }
 
     /// The last lines of the console, oldest first.
     pub fn console_tail(&self) -> ConsoleTail {
-        ConsoleTail(locked(&self.console).iter().cloned().collect())
+        ConsoleTail(locked(&self.console.tail).lines.iter().cloned().collect())
     }
 
     /// Kills all its processes and waits for their end.
     pub fn kill(&self) {
         self.process.kill();
-        self.process.wait(REAP_WITHIN);
+        if self.process.wait(REAP_WITHIN).is_some() {
+            self.console.wait_for_end();
+        }
     }
 
     /// Waits for its end; `None` where it has not ended by then.
@@ -303,27 +322,83 @@ impl Drop for Guest {
     }
 }
 
-fn keep_tail(console: PipeReader, lines: &Mutex<VecDeque<String>>, on_console: Option<&OnConsole>) {
-    for line in BufReader::new(console).split(b'\n').map_while(Result::ok) {
-        let line = String::from_utf8_lossy(&line).trim_end().to_owned();
-        // Of a kernel's stack trace what it marks as doubtful would only push out what was said before.
-        if line.is_empty() || line.trim_start().starts_with("[<") && line.contains(">] ? ") {
-            continue;
+impl Console {
+    fn keep(&self, console: PipeReader, on_console: Option<&OnConsole>) {
+        for line in BufReader::new(console).split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+            // Of a kernel's stack trace what it marks as doubtful would only push out what was said before.
+            if line.is_empty() || line.trim_start().starts_with("[<") && line.contains(">] ? ") {
+                continue;
+            }
+            if let Some(on_console) = on_console {
+                on_console(&line);
+            }
+            let lines = &mut locked(&self.tail).lines;
+            if lines.len() == TAIL_LINES {
+                lines.pop_front();
+            }
+            lines.push_back(line);
         }
-        if let Some(on_console) = on_console {
-            on_console(&line);
-        }
-        let mut lines = locked(lines);
-        if lines.len() == TAIL_LINES {
-            lines.pop_front();
-        }
-        lines.push_back(line);
+        locked(&self.tail).closed = true;
+        self.change.notify_all();
+    }
+
+    /// Waits, for a moment at most, until the last lines of a process that has ended are read.
+    fn wait_for_end(&self) {
+        let waited = self.change.wait_timeout_while(locked(&self.tail), DRAIN_WITHIN, |tail| !tail.closed);
+        drop(waited);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::ConsoleTail;
+    use std::os::unix::net::UnixStream;
+    use std::process::{Command, Stdio};
+    use std::time::Duration;
+
+    use super::{ConsoleTail, Guest, GuestError};
+    use crate::substrate::bound::{Confinement, bind};
+
+    /// A guest that is a shell and never heard of the channel.
+    fn shell(script: &str) -> Guest {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let (console, end) = std::io::pipe().unwrap();
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]).stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs))).stdout(end);
+        let life = bind(&mut command, &[], &Confinement::default()).unwrap();
+        let child = command.spawn().unwrap();
+        drop(command);
+        Guest::watch(child, ours, console, None, life, None)
+    }
+
+    #[test]
+    fn a_guest_that_dies_is_told_with_its_last_words_and_leaves_no_child() {
+        let guest = shell("echo last words; sleep 1000 & exit 7");
+        let died = guest.receive(Duration::from_secs(10)).unwrap_err();
+        let GuestError::Died { how, console } = died else { panic!("{died}") };
+        assert_eq!((how.as_str(), console.0.as_slice()), ("exit status: 7", ["last words".to_owned()].as_slice()));
+        // The console ends with the last process that holds it, and dropping waits for that.
+        drop(guest);
+    }
+
+    #[test]
+    fn a_silent_guest_is_killed() {
+        let guest = shell("echo awake; sleep 1000");
+        let silent = guest.receive(Duration::from_millis(50)).unwrap_err();
+        assert!(matches!(silent, GuestError::Silent { .. }), "{silent}");
+        assert!(guest.wait(Duration::ZERO).is_some());
+    }
+
+    #[test]
+    fn a_process_dies_with_its_life_line() {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "sleep 1000 & sleep 1000"]);
+        let life = bind(&mut command, &[], &Confinement::default()).unwrap();
+        let mut child = command.spawn().unwrap();
+        drop((command, life));
+        let status = child.wait().unwrap();
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
+    }
 
     #[test]
     fn a_consoles_last_lines_stand_below_what_happened() {
