@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use drlab::judge::{checks, rules};
 use drlab::plan::{Plan, case, compile, describe};
-use drlab::scenario::Scenario;
+use drlab::scenario;
 
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -25,7 +26,10 @@ fn root() -> PathBuf {
 
 fn plan_of(path: &Path) -> Plan {
     let text = std::fs::read_to_string(path).expect("the file can be read");
-    let scenario: Scenario = toml::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let checks: Vec<&str> = checks::ALL.iter().map(|c| c.id).collect();
+    let findings: Vec<&str> = rules::ALL.iter().map(|r| r.id).collect();
+    let scenario = scenario::load(&path.to_string_lossy(), &text, &checks, &findings);
+    let scenario = scenario.unwrap_or_else(|problems| panic!("{}", problems.render(false)));
     let name = path.strip_prefix(root()).expect("it is below the folder").with_extension("");
     compile(&name.to_string_lossy(), &scenario).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
@@ -38,6 +42,20 @@ fn every_shipped_scenario_becomes_a_plan() {
         let plan = plan_of(&path);
         assert!(case(&plan).stations.len() == plan.nodes.len(), "{}", path.display());
     }
+}
+
+#[test]
+fn the_plan_and_the_judge_know_the_same_checks() {
+    let judged: Vec<&str> = checks::ALL.iter().map(|c| c.id).collect();
+    assert_eq!(judged, drlab::plan::expect::CHECKS);
+}
+
+#[test]
+fn every_rule_has_a_lab_that_must_fail_for_it() {
+    let labs = files(&root().join("broken"));
+    let shown = |id: &str| labs.iter().any(|p| p.file_stem().is_some_and(|name| name == id));
+    let missing: Vec<&str> = rules::ALL.iter().map(|r| r.id).filter(|id| !shown(id)).collect();
+    assert!(missing.is_empty(), "no scenario under broken/ is named {missing:?}");
 }
 
 #[test]
