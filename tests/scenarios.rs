@@ -1,5 +1,7 @@
 //! Every scenario that ships becomes a plan.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that can't read its input has failed")]
+
 use std::path::{Path, PathBuf};
 
 use drlab::judge::{checks, rules};
