@@ -79,6 +79,8 @@ pub enum Event {
         /// `uname -r`.
         kernel: String,
     },
+    /// A sign of life while a command takes its time.
+    Alive,
     /// Something began; for the progress line.
     Progress(String),
     /// The lab stands.

@@ -11,6 +11,7 @@ use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::base::error_chain;
 use crate::channel::{BuildOptions, Command, Event, Executed, Failure, FailureKind, Timing};
 use crate::facts::NodeFacts;
 use crate::facts::run::{Acted, CaptureStats, Ran};
@@ -53,6 +54,15 @@ pub enum LabError {
 }
 
 impl LabError {
+    /// What went wrong, a line each, outermost first; a console's lines stand on their own.
+    pub fn chain(&self) -> Vec<String> {
+        let chain = match self {
+            Self::Failed(failure) => failure.chain.clone(),
+            other => error_chain(other),
+        };
+        chain.iter().flat_map(|message| message.lines().map(str::to_owned)).collect()
+    }
+
     /// Whether the machine lacks something, rather than the lab being at fault.
     pub fn is_lack(&self) -> bool {
         match self {
@@ -63,8 +73,12 @@ impl LabError {
     }
 }
 
-/// How long inside may be silent while it does something; every act and every step of a build says a word.
-const SILENCE: Duration = Duration::from_mins(1);
+/// How long inside may be silent once a lab stands; it gives a sign of life every two seconds.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// How long inside may be silent while it makes nodes, which it does with a single thread. A hundred nodes took 10 s
+/// under User-Mode Linux on a loaded machine.
+const SILENCE_BUILDING: Duration = Duration::from_mins(1);
 
 /// How long a kernel may take to stop.
 const HALT: Duration = Duration::from_secs(5);
@@ -108,7 +122,7 @@ impl Lab {
         serde_json::to_writer(BufWriter::new(file), plan).map_err(|error| failed(error.into()))?;
         let plan = path.display().to_string();
         self.ask("the lab was built", &Command::Build { plan, options })?;
-        self.await_event("the lab was built", watcher, |event| match event {
+        self.await_within(SILENCE_BUILDING, "the lab was built", watcher, |event| match event {
             Event::Built(timing) => Ok(timing),
             other => Err(other),
         })
@@ -186,8 +200,19 @@ impl Lab {
         watcher: &mut dyn Watcher,
         wanted: impl Fn(Event) -> Result<T, Event>,
     ) -> Result<T, LabError> {
+        self.await_within(SILENCE, doing, watcher, wanted)
+    }
+
+    fn await_within<T>(
+        &mut self,
+        silence: Duration,
+        doing: &'static str,
+        watcher: &mut dyn Watcher,
+        wanted: impl Fn(Event) -> Result<T, Event>,
+    ) -> Result<T, LabError> {
         loop {
-            match self.guest.receive(SILENCE).map_err(|source| LabError::Lost { doing, source })? {
+            match self.guest.receive(silence).map_err(|source| LabError::Lost { doing, source })? {
+                Event::Alive => {}
                 Event::Progress(what) => watcher.progress(&what),
                 Event::Acted(acted) => watcher.acted(&acted),
                 Event::Failed(failure) => return Err(LabError::Failed(failure)),

@@ -15,11 +15,32 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // Each lab is a kernel of its own; more at once than there are processors only makes them slow.
     arguments.test_threads = arguments.test_threads.or(Some(2));
-    let trials = select::shipped()
+    let under_uml = select::shipped()
         .into_iter()
-        .map(|scenario| Trial::test(format!("uml::{}", scenario.name), move || run(&scenario.name)))
-        .collect();
+        .map(|scenario| Trial::test(format!("uml::{}", scenario.name), move || run(&scenario.name)));
+    let on_host = ["basic/lvs-dr", "basic/ipv6", "broken/arp/rs-arp-default"]
+        .map(|scenario| Trial::test(format!("host::{scenario}"), move || run_on_host_in_guest(scenario)));
+    let trials = under_uml.chain(on_host).collect();
     libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// The `host` substrate wants root and IPVS; a guest has both, whatever this machine has.
+fn run_on_host_in_guest(scenario: &str) -> Result<(), Failed> {
+    let writable = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guest").join(scenario.replace('/', "-"));
+    std::fs::create_dir_all(&writable)?;
+    let drlab = env!("CARGO_BIN_EXE_drlab");
+    let run = Command::new(drlab)
+        .args(["kernel", "run", "--writable"])
+        .arg(&writable)
+        .args(["--", "env"])
+        .arg(format!("DRLAB_CACHE={}", writable.join("cache").display()))
+        .args([drlab, "run", scenario, "--substrate", "host"])
+        .output()?;
+    let said = String::from_utf8_lossy(&run.stdout);
+    if run.status.success() && said.contains("substrate host") {
+        return Ok(());
+    }
+    Err(format!("`drlab run {scenario} --substrate host` in a guest ended with {}\n{said}", run.status).into())
 }
 
 fn run(scenario: &str) -> Result<(), Failed> {

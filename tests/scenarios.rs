@@ -1,6 +1,6 @@
 //! Every scenario that ships becomes a plan.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "a test says by a panic what is wrong")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that can't read its input has failed")]
 
 use std::path::{Path, PathBuf};
 
@@ -28,10 +28,10 @@ fn root() -> PathBuf {
 
 fn plan_of(path: &Path) -> Plan {
     let text = std::fs::read_to_string(path).expect("the file can be read");
-    let (checks, rules): (Vec<_>, Vec<_>) =
-        (checks::ALL.iter().map(|check| check.id).collect(), rules::ALL.iter().map(|rule| rule.id).collect());
-    let scenario = scenario::load(&path.display().to_string(), &text, &checks, &rules)
-        .unwrap_or_else(|problems| panic!("{}", problems.render(false)));
+    let checks: Vec<&str> = checks::ALL.iter().map(|c| c.id).collect();
+    let findings: Vec<&str> = rules::ALL.iter().map(|r| r.id).collect();
+    let scenario = scenario::load(&path.to_string_lossy(), &text, &checks, &findings);
+    let scenario = scenario.unwrap_or_else(|problems| panic!("{}", problems.render(false)));
     let name = path.strip_prefix(root()).expect("it is below the folder").with_extension("");
     compile(&name.to_string_lossy(), &scenario).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
@@ -44,6 +44,20 @@ fn every_shipped_scenario_becomes_a_plan() {
         let plan = plan_of(&path);
         assert!(case(&plan).stations.len() == plan.nodes.len(), "{}", path.display());
     }
+}
+
+#[test]
+fn the_plan_and_the_judge_know_the_same_checks() {
+    let judged: Vec<&str> = checks::ALL.iter().map(|c| c.id).collect();
+    assert_eq!(judged, drlab::plan::expect::CHECKS);
+}
+
+#[test]
+fn every_rule_has_a_lab_that_must_fail_for_it() {
+    let labs = files(&root().join("broken"));
+    let shown = |id: &str| labs.iter().any(|p| p.file_stem().is_some_and(|name| name == id));
+    let missing: Vec<&str> = rules::ALL.iter().map(|r| r.id).filter(|id| !shown(id)).collect();
+    assert!(missing.is_empty(), "no scenario under broken/ is named {missing:?}");
 }
 
 #[test]

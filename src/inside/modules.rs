@@ -70,6 +70,14 @@ pub fn needed(plan: &Plan) -> Vec<&'static str> {
     wanted
 }
 
+/// The modules of any lab, for a guest in which something else builds one.
+pub fn all() -> Vec<&'static str> {
+    let filters = ["arp_tables", "arptable_filter", "arpt_mangle", "ip_tables", "iptable_filter", "iptable_mangle"];
+    let mut all = vec!["overlay", "ipv6", "bridge", "veth", "af_packet", "dummy", "ipip", "ip_vs"];
+    all.extend(filters.into_iter().chain(["xt_tcpudp", "xt_mark", "xt_multiport"]).chain(SCHEDULER_MODULES));
+    all
+}
+
 /// The module of each of [`SCHEDULERS`], in the same order.
 const SCHEDULER_MODULES: [&str; 14] = [
     "ip_vs_rr",

@@ -3,10 +3,13 @@
 //! Owns: the loop from `Hello` to `Halt`, and what state a lab is in. It runs on the process's first thread, which is the
 //! only one until the lab is created and which outlives it. Errs towards answering: every command gets its event.
 
+use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Command as Program;
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::build::{BuildError, Lab};
 use super::capture::{Capture, CaptureError, Closing};
@@ -65,19 +68,21 @@ struct Standing {
     servers: Servers,
     runtime: tokio::runtime::Runtime,
     lab: Lab,
+    /// Dropped last: signs of life are given for as long as the lab stands.
+    _alive: Option<mpsc::Sender<()>>,
 }
+
+/// How often a sign of life is given while a command takes its time.
+const HEARTBEAT: Duration = Duration::from_secs(2);
 
 /// Says hello and carries out commands until `Halt` or the channel's end.
 ///
 /// # Errors
 /// Those of the channel.
-pub fn carry_out<C>(channel: &C, modules: Option<&Path>, kernel: String) -> io::Result<()>
-where
-    for<'a> &'a C: io::Read + io::Write,
-{
-    let mut orders = Orders { channel, modules, standing: None };
-    orders.tell(&Event::Hello { version: channel::VERSION, kernel })?;
-    let mut reader = BufReader::new(channel);
+pub fn carry_out(channel: File, modules: Option<&Path>, kernel: String) -> io::Result<()> {
+    let mut reader = BufReader::new(channel.try_clone()?);
+    let mut orders = Orders { voice: Voice(Arc::new(Mutex::new(channel))), modules, standing: None };
+    orders.voice.tell(&Event::Hello { version: channel::VERSION, kernel })?;
     while let Some(command) = channel::receive::<Command>(&mut reader)? {
         if matches!(command, Command::Halt) {
             break;
@@ -85,23 +90,18 @@ where
         let answer = orders
             .carry_out(command)
             .unwrap_or_else(|error| Event::Failed(Failure { kind: error.kind(), chain: error_chain(&error) }));
-        orders.tell(&answer)?;
+        orders.voice.tell(&answer)?;
     }
     Ok(())
 }
 
-struct Orders<'c, C> {
-    channel: &'c C,
-    modules: Option<&'c Path>,
-    standing: Option<Standing>,
-}
+/// The channel's outgoing half; one message at a time.
+#[derive(Clone)]
+struct Voice(Arc<Mutex<File>>);
 
-impl<C> Orders<'_, C>
-where
-    for<'a> &'a C: io::Read + io::Write,
-{
+impl Voice {
     fn tell(&self, event: &Event) -> io::Result<()> {
-        channel::send(&mut &*self.channel, event)
+        channel::send(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), event)
     }
 
     /// Tells something that nobody waits for; a channel that is gone shows at the next answer.
@@ -109,6 +109,27 @@ where
         drop(self.tell(event));
     }
 
+    /// Gives signs of life until the sender that is returned is dropped, so that a command which takes its time is told
+    /// from a lab that hangs.
+    fn beat(&self) -> Option<mpsc::Sender<()>> {
+        let (alive, ended) = mpsc::channel();
+        let voice = self.clone();
+        let beating = thread::Builder::new().name("heartbeat".to_owned()).spawn(move || {
+            while ended.recv_timeout(HEARTBEAT) == Err(mpsc::RecvTimeoutError::Timeout) {
+                voice.mention(&Event::Alive);
+            }
+        });
+        beating.is_ok().then_some(alive)
+    }
+}
+
+struct Orders<'m> {
+    voice: Voice,
+    modules: Option<&'m Path>,
+    standing: Option<Standing>,
+}
+
+impl Orders<'_> {
     fn carry_out(&mut self, command: Command) -> Result<Event, OrderError> {
         match command {
             Command::Build { plan, options } => {
@@ -127,7 +148,13 @@ where
                 let left = self.standing.take().map(Standing::tear_down).unwrap_or_default();
                 Ok(Event::TornDown { left, timing: timing(since) })
             }
-            Command::Execute { argv } => execute(&argv).map(Event::Executed),
+            Command::Execute { argv } => {
+                if let Some(folder) = self.modules {
+                    modules::load(folder, &modules::all())?;
+                }
+                let _alive = self.voice.beat();
+                execute(&argv).map(Event::Executed)
+            }
             Command::Halt => Err(OrderError::Order("could not answer a halt")),
         }
     }
@@ -138,37 +165,38 @@ where
 
     fn build(&self, plan: &Plan, options: &BuildOptions) -> Result<Standing, OrderError> {
         if let Some(folder) = self.modules {
-            self.mention(&Event::Progress("loading kernel modules".to_owned()));
+            self.voice.mention(&Event::Progress("loading kernel modules".to_owned()));
             // A module that is missing shows where it is needed, with the step that fails for it.
             modules::load(folder, &modules::needed(plan))?;
         }
-        self.mention(&Event::Progress("making nodes and links".to_owned()));
+        self.voice.mention(&Event::Progress("making nodes and links".to_owned()));
         let search = std::env::var("PATH").unwrap_or_default();
         let lab = Lab::create(plan, options, &search).map_err(Box::new)?;
+        let alive = self.voice.beat();
         let capture = if options.capture {
             Some(record::start(&lab, &PathBuf::from(&options.output).join("capture.raw.pcapng"))?)
         } else {
             None
         };
-        self.mention(&Event::Progress("configuring nodes".to_owned()));
+        self.voice.mention(&Event::Progress("configuring nodes".to_owned()));
         lab.configure().map_err(Box::new)?;
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(OrderError::Runtime)?;
         let servers = runtime.block_on(Servers::start_all(&plan.nodes, &lab))?;
-        Ok(Standing { capture, closing: None, servers, runtime, lab })
+        Ok(Standing { capture, closing: None, servers, runtime, lab, _alive: alive })
     }
 
     fn run(&mut self) -> Result<Ran, OrderError> {
-        self.mention(&Event::Progress("running the timeline".to_owned()));
+        self.voice.mention(&Event::Progress("running the timeline".to_owned()));
         let Some(Standing { servers, runtime, lab, .. }) = &self.standing else {
             return Err(OrderError::Order("could not run a timeline: no lab is built"));
         };
         let plan = lab.plan();
         let stage = Stage { nodes: lab, servers, kernel: lab };
         let loads = runtime
-            .block_on(timeline::run(&plan.timeline, &stage, |acted| self.mention(&Event::Acted(acted))))
+            .block_on(timeline::run(&plan.timeline, &stage, |acted| self.voice.mention(&Event::Acted(acted))))
             .map_err(Box::new)?;
-        self.mention(&Event::Progress("asking who has the VIP".to_owned()));
+        self.voice.mention(&Event::Progress("asking who has the VIP".to_owned()));
         let probes = runtime.block_on(probe::ask_all(&plan.probes, lab))?;
         Ok(Ran { loads, access_logs: servers.access_logs(), probes })
     }
@@ -184,7 +212,7 @@ where
 
 impl Standing {
     fn tear_down(self) -> Vec<String> {
-        let Self { capture, closing, servers, runtime, lab } = self;
+        let Self { capture, closing, servers, runtime, lab, _alive } = self;
         drop(capture);
         runtime.block_on(servers.stop_all());
         drop(runtime);

@@ -88,7 +88,7 @@ pub fn run(plan: &Plan, settings: &Settings, watcher: &mut dyn Watcher) -> (Repo
     report.timeline = recorder.acted;
     let ended = match observed {
         Err(error) => {
-            report.failure = error_chain(&error);
+            report.failure = error.chain();
             Ended::Failed(error)
         }
         Ok(observed) => {
