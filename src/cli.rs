@@ -7,6 +7,7 @@ pub mod exit;
 pub mod explain;
 pub mod inside;
 pub mod interrupt;
+pub mod keep;
 pub mod kernel;
 pub mod progress;
 pub mod run;
@@ -15,6 +16,7 @@ pub mod show;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -182,7 +184,7 @@ pub fn main() -> Exit {
             return if wanted { Exit::AsExpected } else { Exit::Usage };
         }
     };
-    match arguments.command {
+    let exit = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Plan { scenario, format } => show::plan(&scenario, format == PlanFormat::Json),
         Command::List => show::list(),
@@ -196,14 +198,24 @@ pub fn main() -> Exit {
             KernelCommand::Run { writable, memory, command } => kernel::run(writable.as_deref(), memory, command),
         },
         Command::Inside { boot, boot_file, channel, .. } => inside::inside(&boot, boot_file, channel),
-    }
+    };
+    if LOST.load(Ordering::Relaxed) { exit.worse(Exit::Lab) } else { exit }
 }
 
-/// Prints a result. A reader that has gone away is not an error.
+/// Whether a result could not be printed.
+static LOST: AtomicBool = AtomicBool::new(false);
+
+/// Prints a result. A reader that has gone away is not an error; a full disk is, and shows in the exit code.
 pub(crate) fn print(text: &str) {
     let mut stdout = anstream::stdout().lock();
-    // The only errors here are those of a reader that went away.
-    drop(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            if !LOST.swap(true, Ordering::Relaxed) {
+                complain(&format!("drlab: could not print the result: {error}"));
+            }
+        }
+        _ => {}
+    }
 }
 
 /// Prints a message for people.

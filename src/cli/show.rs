@@ -13,18 +13,21 @@ pub fn plan(wanted: &str, json: bool) -> Exit {
         Ok(plans) => plans,
         Err(exit) => return exit,
     };
-    for one in &plans {
-        if json {
-            match serde_json::to_string_pretty(one) {
-                Ok(text) => print(&format!("{text}\n")),
-                Err(error) => {
-                    complain(&format!("drlab: could not write the plan of {} as JSON: {error}", one.scenario));
-                    return Exit::Lab;
-                }
+    if json {
+        let text = match plans.as_slice() {
+            [one] => serde_json::to_string_pretty(one),
+            several => serde_json::to_string_pretty(several),
+        };
+        match text {
+            Ok(text) => print(&format!("{text}\n")),
+            Err(error) => {
+                complain(&format!("drlab: could not write the plan as JSON: {error}"));
+                return Exit::Lab;
             }
-        } else {
-            print(&plan::describe(one));
         }
+    } else {
+        let texts: Vec<String> = plans.iter().map(plan::describe).collect();
+        print(&texts.join("\n"));
     }
     Exit::AsExpected
 }
