@@ -24,7 +24,7 @@ pub use exit::Exit;
 
 /// LVS Direct Routing labs on real kernels, proven frame by frame.
 #[derive(Debug, Parser)]
-#[command(name = "drlab", version, after_help = exit::HELP, max_term_width = 110)]
+#[command(name = "drlab", version, after_help = after_help(), max_term_width = 110)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -49,6 +49,7 @@ Examples:
         format: PlanFormat,
     },
     /// List the shipped scenarios
+    #[command(after_help = "Example:\n  drlab list")]
     List,
     /// Explain a check or a root cause; without one, list them
     #[command(after_help = "Example:\n  drlab explain mac-rewrite")]
@@ -57,12 +58,14 @@ Examples:
         id: Option<String>,
     },
     /// Print the JSON Schema of scenario files, or their reference
+    #[command(after_help = "Example:\n  drlab schema > drlab.schema.json")]
     Schema {
         /// The reference in Markdown instead
         #[arg(long)]
         reference: bool,
     },
     /// Tell what this machine can do, what it can't, and what would change that
+    #[command(after_help = "Example:\n  drlab doctor")]
     Doctor {
         /// As JSON
         #[arg(long)]
@@ -138,7 +141,7 @@ pub enum ReportFormat {
     Text,
     /// One JSON document, or an array where several scenarios run
     Json,
-    /// `JUnit` XML
+    /// JUnit XML
     Junit,
 }
 
@@ -153,10 +156,13 @@ enum PlanFormat {
 #[derive(Debug, Subcommand)]
 enum KernelCommand {
     /// List the kernels that are there
+    #[command(after_help = "Example:\n  drlab kernel list")]
     List,
     /// Fetch the distribution's user-mode-linux package into the cache, without root
+    #[command(after_help = "Example:\n  drlab kernel fetch")]
     Fetch,
     /// Print the path of the kernel that would be used
+    #[command(after_help = "Example:\n  drlab kernel path")]
     Path,
     /// Boot the kernel and run a command in it as root, over a read-only view of this machine
     #[command(after_help = "Example:\n  drlab kernel run -- uname -a")]
@@ -172,6 +178,24 @@ enum KernelCommand {
         command: Vec<String>,
     },
 }
+
+/// What stands below the options in `drlab --help`.
+fn after_help() -> String {
+    format!("{EXAMPLES}\n\n{}\n\n{ENVIRONMENT}", exit::HELP)
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  drlab run lvs-dr             the textbook case, built, loaded and proven
+  drlab explain mac-rewrite    what a check proves, and what would fool it
+  drlab doctor                 what this machine can do";
+
+const ENVIRONMENT: &str = "\
+Environment:
+  DRLAB_CACHE      where fetched kernels and runs are kept; else drlab in XDG_CACHE_HOME, or ~/.cache/drlab
+  DRLAB_KERNEL     a User-Mode Linux program to use instead of those that `drlab kernel list` shows
+  DRLAB_SUBSTRATE  auto, host or uml, as --substrate
+  NO_COLOR         no colour, whatever the terminal can do";
 
 /// Runs the program with the process's own arguments.
 pub fn main() -> Exit {

@@ -1,9 +1,10 @@
 //! `drlab run`: scenarios in, reports out.
 
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::{io, thread};
+use std::thread;
 
 use super::exit::Exit;
 use super::progress::Progress;
@@ -78,7 +79,7 @@ fn compile(selected: &Selected) -> Result<Plan, String> {
     let known_checks: Vec<&str> = checks::ALL.iter().map(|c| c.id).collect();
     let known_findings: Vec<&str> = rules::ALL.iter().map(|r| r.id).collect();
     let scenario = scenario::load(&selected.origin, &selected.text, &known_checks, &known_findings)
-        .map_err(|problems| problems.render(io::IsTerminal::is_terminal(&io::stderr())))?;
+        .map_err(|problems| problems.render(super::show::colored(io::stderr().is_terminal())))?;
     plan::compile(&selected.name, &scenario)
         .map_err(|error| format!("{}: {}", selected.origin, crate::base::error_chain(&error).join("\n  caused by: ")))
 }
