@@ -7,6 +7,7 @@ pub mod exit;
 pub mod explain;
 pub mod inside;
 pub mod interrupt;
+pub mod keep;
 pub mod kernel;
 pub mod progress;
 pub mod run;
@@ -15,6 +16,7 @@ pub mod show;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -22,7 +24,7 @@ pub use exit::Exit;
 
 /// LVS Direct Routing labs on real kernels, proven frame by frame.
 #[derive(Debug, Parser)]
-#[command(name = "drlab", version, after_help = exit::HELP, max_term_width = 110)]
+#[command(name = "drlab", version, after_help = after_help(), max_term_width = 110)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -47,6 +49,7 @@ Examples:
         format: PlanFormat,
     },
     /// List the shipped scenarios
+    #[command(after_help = "Example:\n  drlab list")]
     List,
     /// Explain a check or a root cause; without one, list them
     #[command(after_help = "Example:\n  drlab explain mac-rewrite")]
@@ -55,12 +58,14 @@ Examples:
         id: Option<String>,
     },
     /// Print the JSON Schema of scenario files, or their reference
+    #[command(after_help = "Example:\n  drlab schema > drlab.schema.json")]
     Schema {
         /// The reference in Markdown instead
         #[arg(long)]
         reference: bool,
     },
     /// Tell what this machine can do, what it can't, and what would change that
+    #[command(after_help = "Example:\n  drlab doctor")]
     Doctor {
         /// As JSON
         #[arg(long)]
@@ -136,7 +141,7 @@ pub enum ReportFormat {
     Text,
     /// One JSON document, or an array where several scenarios run
     Json,
-    /// `JUnit` XML
+    /// JUnit XML
     Junit,
 }
 
@@ -151,10 +156,13 @@ enum PlanFormat {
 #[derive(Debug, Subcommand)]
 enum KernelCommand {
     /// List the kernels that are there
+    #[command(after_help = "Example:\n  drlab kernel list")]
     List,
     /// Fetch the distribution's user-mode-linux package into the cache, without root
+    #[command(after_help = "Example:\n  drlab kernel fetch")]
     Fetch,
     /// Print the path of the kernel that would be used
+    #[command(after_help = "Example:\n  drlab kernel path")]
     Path,
     /// Boot the kernel and run a command in it as root, over a read-only view of this machine
     #[command(after_help = "Example:\n  drlab kernel run -- uname -a")]
@@ -171,6 +179,24 @@ enum KernelCommand {
     },
 }
 
+/// What stands below the options in `drlab --help`.
+fn after_help() -> String {
+    format!("{EXAMPLES}\n\n{}\n\n{ENVIRONMENT}", exit::HELP)
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  drlab run lvs-dr             the textbook case, built, loaded and proven
+  drlab explain mac-rewrite    what a check proves, and what would fool it
+  drlab doctor                 what this machine can do";
+
+const ENVIRONMENT: &str = "\
+Environment:
+  DRLAB_CACHE      where fetched kernels and runs are kept; else drlab in XDG_CACHE_HOME, or ~/.cache/drlab
+  DRLAB_KERNEL     a User-Mode Linux program to use instead of those that `drlab kernel list` shows
+  DRLAB_SUBSTRATE  auto, host or uml, as --substrate
+  NO_COLOR         no colour, whatever the terminal can do";
+
 /// Runs the program with the process's own arguments.
 pub fn main() -> Exit {
     let arguments = match Arguments::try_parse() {
@@ -182,7 +208,7 @@ pub fn main() -> Exit {
             return if wanted { Exit::AsExpected } else { Exit::Usage };
         }
     };
-    match arguments.command {
+    let exit = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Plan { scenario, format } => show::plan(&scenario, format == PlanFormat::Json),
         Command::List => show::list(),
@@ -196,14 +222,24 @@ pub fn main() -> Exit {
             KernelCommand::Run { writable, memory, command } => kernel::run(writable.as_deref(), memory, command),
         },
         Command::Inside { boot, boot_file, channel, .. } => inside::inside(&boot, boot_file, channel),
-    }
+    };
+    if LOST.load(Ordering::Relaxed) { exit.worse(Exit::Lab) } else { exit }
 }
 
-/// Prints a result. A reader that has gone away is not an error.
+/// Whether a result could not be printed.
+static LOST: AtomicBool = AtomicBool::new(false);
+
+/// Prints a result. A reader that has gone away is not an error; a full disk is, and shows in the exit code.
 pub(crate) fn print(text: &str) {
     let mut stdout = anstream::stdout().lock();
-    // The only errors here are those of a reader that went away.
-    drop(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            if !LOST.swap(true, Ordering::Relaxed) {
+                complain(&format!("drlab: could not print the result: {error}"));
+            }
+        }
+        _ => {}
+    }
 }
 
 /// Prints a message for people.

@@ -85,6 +85,8 @@ pub struct StartOptions {
     pub program: Option<PathBuf>,
     /// Called with each line of the guest's console.
     pub on_console: Option<OnConsole>,
+    /// Called with the guest before it has said anything, so that it can be ended from elsewhere.
+    pub on_spawn: Option<fn(&Guest)>,
 }
 
 impl StartOptions {
@@ -98,6 +100,7 @@ impl StartOptions {
             hello_within: HELLO_WITHIN,
             program: None,
             on_console: None,
+            on_spawn: None,
         }
     }
 }
@@ -182,6 +185,9 @@ pub fn start(kind: Substrate, options: &StartOptions) -> Result<Guest, StartErro
             uml::spawn(&kernel, options, &cache)?
         }
     };
+    if let Some(on_spawn) = options.on_spawn {
+        on_spawn(&guest);
+    }
     guest.greet(options.hello_within)?;
     Ok(guest)
 }

@@ -10,13 +10,13 @@ pub enum Exit {
     AsExpected,
     /// A check broke, or one that must break did not.
     Broken,
-    /// Bad usage, or a scenario with mistakes.
+    /// Bad usage, a scenario with mistakes, or an output folder that can't be written.
     Usage,
     /// A check is undecided.
     Undecided,
     /// This machine lacks something; nothing was shown.
     Lacking,
-    /// The lab could not be built or run.
+    /// The lab could not be built or run, or a result could not be written.
     Lab,
     /// Something of the lab is left.
     Teardown,
@@ -29,10 +29,10 @@ pub const HELP: &str = "\
 Exit codes:
     0  all as expected
     1  a check broke (or one that must break did not)
-    2  bad usage, or a scenario with mistakes
+    2  bad usage, a scenario with mistakes, or an output folder that can't be written
     3  a check is undecided
     4  this machine lacks something; see `drlab doctor`
-    5  the lab could not be built
+    5  the lab could not be built or run, or a result could not be written
     6  the lab could not be taken down completely
   130  interrupted";
 

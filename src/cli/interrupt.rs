@@ -1,5 +1,9 @@
-//! Ctrl-C: the first ends every guest, so that whoever waits for one hears of it and cleans up; the second leaves.
+//! Ctrl-C: the first ends every guest, so that whoever waits for one hears of it and cleans up; the second leaves, and
+//! so does the first where no guest was started yet.
+//!
+//! A signal that whoever started us had ignored stays ignored, as `nohup` and shells' background jobs want it.
 
+use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -10,10 +14,13 @@ use crate::substrate::{Guest, Killer};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
+/// Whether there may be something to take down.
+static STANDING: AtomicBool = AtomicBool::new(false);
+
 /// Ends every guest that was started.
 static KILLERS: Mutex<Vec<Killer>> = Mutex::new(Vec::new());
 
-/// Remembers a guest, so that Ctrl-C ends it.
+/// Remembers a guest from its first moment on, so that Ctrl-C ends it.
 pub fn started(guest: &Guest) {
     let mut killers = KILLERS.lock().unwrap_or_else(PoisonError::into_inner);
     killers.push(guest.killer());
@@ -33,12 +40,20 @@ pub fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::SeqCst)
 }
 
-/// Begins to watch for SIGINT and SIGTERM; to be called before any other thread starts.
+/// From here on there may be something to take down: the first Ctrl-C ends the guests and lets the main thread leave.
+pub fn labs_begin() {
+    STANDING.store(true, Ordering::SeqCst);
+}
+
+/// Begins to watch for SIGINT, SIGTERM and SIGHUP; to be called before any other thread starts.
 pub fn watch() {
     let mut signals = SigSet::empty();
-    signals.add(Signal::SIGINT);
-    signals.add(Signal::SIGTERM);
-    signals.add(Signal::SIGHUP);
+    let ignored = ignored();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        if ignored & (1 << (signal as i32 - 1)) == 0 {
+            signals.add(signal);
+        }
+    }
     if signals.thread_block().is_err() {
         // Then a signal ends the process at once, and the guests with it.
         return;
@@ -46,8 +61,10 @@ pub fn watch() {
     let spawned = thread::Builder::new().name("signals".to_owned()).spawn(move || {
         while signals.wait().is_ok() {
             if INTERRUPTED.swap(true, Ordering::SeqCst) {
-                super::complain("drlab: left at once; `drlab run` sweeps what remains in the cache folder next time");
-                std::process::exit(i32::from(super::Exit::Interrupted.code()));
+                leave("drlab: left at once; `drlab run` sweeps what remains in the cache folder next time");
+            }
+            if !STANDING.load(Ordering::SeqCst) {
+                leave("drlab: interrupted; no lab was begun");
             }
             end_all();
         }
@@ -55,4 +72,17 @@ pub fn watch() {
     if spawned.is_err() && signals.thread_unblock().is_err() {
         super::complain("drlab: Ctrl-C can't be watched for; use kill");
     }
+}
+
+/// Ends the process here and now; all that it started ends with it.
+fn leave(why: &str) -> ! {
+    super::complain(why);
+    std::process::exit(i32::from(super::Exit::Interrupted.code()))
+}
+
+/// The signals that this process ignores from its start on, as the kernel writes them; none where it can't be read.
+fn ignored() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).map(str::trim);
+    mask.and_then(|hex| u64::from_str_radix(hex, 16).ok()).unwrap_or_default()
 }

@@ -1,19 +1,20 @@
 //! `drlab run`: scenarios in, reports out.
 
-use std::path::{Path, PathBuf};
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::{fs, io, thread};
+use std::thread;
 
 use super::exit::Exit;
 use super::progress::Progress;
 use super::select::{self, Selected};
-use super::{ReportFormat, RunArguments, SubstrateChoice, complain, complain_of, interrupt, print};
+use super::{ReportFormat, RunArguments, SubstrateChoice, complain, complain_of, interrupt, keep, print};
 use crate::judge::{checks, rules};
 use crate::lab::Watcher;
 use crate::lab::once::{self, Ended, Settings};
 use crate::plan::{self, Plan};
-use crate::report::{self, Report};
+use crate::report::{self, Report, RunVerdict};
 use crate::scenario;
 use crate::substrate::cache::RunFolder;
 use crate::substrate::packages::tools;
@@ -25,30 +26,43 @@ pub fn run(arguments: &RunArguments) -> Exit {
         Ok(plans) => plans,
         Err(exit) => return exit,
     };
+    if let Some(out) = &arguments.out
+        && let Err(error) = keep::check(out, &plans)
+    {
+        complain_of(&error);
+        return Exit::Usage;
+    }
     interrupt::watch();
+    let kind = match arguments.substrate {
+        SubstrateChoice::Auto => Abilities::look().choice(),
+        SubstrateChoice::Host => Substrate::Host,
+        SubstrateChoice::Uml => Substrate::Uml,
+    };
     let progress = Mutex::new(Progress::new(arguments.quiet));
-    let ground = match prepare(arguments, &plans, &progress) {
-        Ok(ground) => ground,
+    let results = match prepare(kind, &plans, &progress) {
+        Ok(ground) => run_all(arguments, &plans, &ground, &progress),
         Err(error) => {
             lock(&progress).clear();
             complain_of(&*error);
             complain("`drlab doctor` tells what this machine can do and what would change it.");
-            return if interrupt::interrupted() { Exit::Interrupted } else { Exit::Lacking };
+            if arguments.format == ReportFormat::Text && arguments.out.is_none() {
+                return Exit::Lacking;
+            }
+            plans.iter().map(|plan| kept(arguments, (once::not_run(plan, kind, &*error), Exit::Lacking))).collect()
         }
     };
-    let results = run_all(arguments, &plans, &ground, &progress);
     lock(&progress).clear();
     finish(arguments, &results)
 }
 
 /// Reads and compiles every scenario; all mistakes of all of them are told before anything is touched.
 pub(super) fn plans(wanted: &[String]) -> Result<Vec<Plan>, Exit> {
-    let selected = select::select(wanted).map_err(|error| {
+    let (selected, errors) = select::select(wanted);
+    let mut refused = !errors.is_empty();
+    for error in errors {
         complain_of(&error);
-        Exit::Usage
-    })?;
+    }
     let mut plans = Vec::new();
-    let mut refused = false;
     for one in &selected {
         match compile(one) {
             Ok(plan) => plans.push(plan),
@@ -65,7 +79,7 @@ fn compile(selected: &Selected) -> Result<Plan, String> {
     let known_checks: Vec<&str> = checks::ALL.iter().map(|c| c.id).collect();
     let known_findings: Vec<&str> = rules::ALL.iter().map(|r| r.id).collect();
     let scenario = scenario::load(&selected.origin, &selected.text, &known_checks, &known_findings)
-        .map_err(|problems| problems.render(io::IsTerminal::is_terminal(&io::stderr())))?;
+        .map_err(|problems| problems.render(super::show::colored(io::stderr().is_terminal())))?;
     plan::compile(&selected.name, &scenario)
         .map_err(|error| format!("{}: {}", selected.origin, crate::base::error_chain(&error).join("\n  caused by: ")))
 }
@@ -78,17 +92,8 @@ struct Ground {
     tool_roots: Vec<PathBuf>,
 }
 
-fn prepare(
-    arguments: &RunArguments,
-    plans: &[Plan],
-    progress: &Mutex<Progress>,
-) -> Result<Ground, Box<dyn std::error::Error>> {
+fn prepare(kind: Substrate, plans: &[Plan], progress: &Mutex<Progress>) -> Result<Ground, Box<dyn std::error::Error>> {
     let mut tell = |text: &str| lock(progress).note(text);
-    let kind = match arguments.substrate {
-        SubstrateChoice::Auto => Abilities::look().choice(),
-        SubstrateChoice::Host => Substrate::Host,
-        SubstrateChoice::Uml => Substrate::Uml,
-    };
     let cache = Cache::locate()?;
     let kernel = match kind {
         Substrate::Host => None,
@@ -115,6 +120,7 @@ fn needed(plans: &[Plan]) -> Vec<&'static str> {
 type Done = (Report, Exit);
 
 fn run_all(arguments: &RunArguments, plans: &[Plan], ground: &Ground, progress: &Mutex<Progress>) -> Vec<Done> {
+    interrupt::labs_begin();
     let jobs = arguments
         .jobs
         .map_or_else(|| thread::available_parallelism().map_or(1, Into::into), usize::from)
@@ -156,31 +162,38 @@ fn run_one(arguments: &RunArguments, plan: &Plan, ground: &Ground, watcher: &mut
         Ok(folder) => folder,
         Err(error) => {
             complain_of(&error);
-            return (once::not_run(plan, ground.kind, &error), Exit::Lacking);
+            return kept(arguments, (once::not_run(plan, ground.kind, &error), Exit::Lacking));
         }
     };
-    let kept = arguments.out.as_ref().map(|out| out.join(&plan.scenario));
     let settings = Settings {
         kind: ground.kind,
-        started: interrupt::started,
         start: StartOptions {
+            on_spawn: Some(interrupt::started),
             kernel: ground.kernel.clone(),
             memory_mib: arguments.memory,
             visible: ground.tool_roots.clone(),
             ..StartOptions::new(folder.path())
         },
         tool_roots: ground.tool_roots.clone(),
-        keep_capture: kept.as_ref().map(|folder| folder.join("capture.pcapng")),
+        keep_capture: arguments.out.as_ref().map(|out| keep::folder(out, plan).join(keep::CAPTURE)),
     };
-    let (report, ended) = once::run(plan, &settings, watcher);
-    let mut exit = exit(&report, &ended);
-    if let Some(folder) = kept
-        && let Err(error) = write(&folder, &report)
-    {
-        complain(&format!("drlab: could not write {}: {error}", folder.display()));
-        exit = exit.worse(Exit::Lab);
+    let (mut report, ended) = once::run(plan, &settings, watcher);
+    if interrupt::interrupted() && report.verdict == RunVerdict::NotRun {
+        report.failure = vec!["interrupted; the lab was taken down".to_owned()];
     }
-    (report, exit)
+    let exit = exit(&report, &ended);
+    kept(arguments, (report, exit))
+}
+
+/// The same, after its files are written where that is asked for.
+fn kept(arguments: &RunArguments, (report, exit): Done) -> Done {
+    match arguments.out.as_ref().map(|out| keep::write(out, &report)) {
+        Some(Err(error)) => {
+            complain_of(&error);
+            (report, exit.worse(Exit::Lab))
+        }
+        Some(Ok(())) | None => (report, exit),
+    }
 }
 
 fn exit(report: &Report, ended: &Ended) -> Exit {
@@ -193,26 +206,21 @@ fn exit(report: &Report, ended: &Ended) -> Exit {
         }
         Ended::Failed(error) if error.is_lack() => Exit::Lacking,
         Ended::Failed(_) | Ended::Capture(_) => Exit::Lab,
+        Ended::Unkept(error) => {
+            complain_of(error);
+            Exit::of(report).worse(Exit::Lab)
+        }
     }
-}
-
-/// Writes all that is kept of a run; the capture is there already.
-fn write(folder: &Path, report: &Report) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
-    let junit = report::junit::render(std::slice::from_ref(report)).map_err(io::Error::other)?;
-    fs::write(folder.join("report.json"), report::json::render(report)?)?;
-    fs::write(folder.join("junit.xml"), junit)?;
-    let style = report::Style { out: Some(folder.display().to_string()), ..report::Style::default() };
-    fs::write(folder.join("report.txt"), report::text::render(report, &style))
 }
 
 /// Prints a run's text report as soon as it is there: whole for a single scenario, else only where it is not as expected.
 fn show(arguments: &RunArguments, count: usize, (report, _): &Done) {
-    if arguments.format != ReportFormat::Text {
+    let nothing_to_tell = interrupt::interrupted() && report.verdict == RunVerdict::NotRun;
+    if arguments.format != ReportFormat::Text || nothing_to_tell {
         return;
     }
     if count == 1 || arguments.full || !report.expected.met {
-        let out = arguments.out.as_ref().map(|out| out.join(&report.scenario).display().to_string());
+        let out = arguments.out.as_ref().map(|out| keep::folder_of(out, report).display().to_string());
         print(&report::text::render(report, &report::Style { out, ..super::show::style() }));
     }
 }

@@ -52,12 +52,14 @@ pub enum SelectError {
     #[error("no scenario (*.toml) in {}", .0.display())]
     Empty(PathBuf),
     /// A file that is no text.
-    #[error("{} is not UTF-8 text: byte {at} is the first that isn't", .path.display())]
+    #[error("{}:{line}: this line is not UTF-8 text; it is text up to byte {byte} of the line", .path.display())]
     NotText {
         /// The file.
         path: PathBuf,
-        /// Offset of the first bad byte.
-        at: usize,
+        /// The first bad line, counted from 1.
+        line: usize,
+        /// How many bytes of it are text.
+        byte: usize,
     },
     /// A pattern that is none.
     #[error("`{wanted}` is no pattern")]
@@ -102,20 +104,23 @@ fn collect(folder: &Dir<'_>, all: &mut Vec<Selected>) {
     }
 }
 
-/// The scenarios that the arguments mean, in their order, each once.
-///
-/// # Errors
-/// The first argument that selects nothing.
-pub fn select(wanted: &[String]) -> Result<Vec<Selected>, SelectError> {
+/// The scenarios that the arguments mean, in their order, each once; and what is wrong with each of the other arguments.
+pub fn select(wanted: &[String]) -> (Vec<Selected>, Vec<SelectError>) {
     let mut all: Vec<Selected> = Vec::new();
+    let mut errors = Vec::new();
     for argument in wanted {
-        for one in select_one(argument)? {
-            if !all.iter().any(|s| s.origin == one.origin) {
-                all.push(one);
+        match select_one(argument) {
+            Ok(found) => {
+                for one in found {
+                    if !all.iter().any(|s| s.origin == one.origin) {
+                        all.push(one);
+                    }
+                }
             }
+            Err(error) => errors.push(error),
         }
     }
-    Ok(all)
+    (all, errors)
 }
 
 fn select_one(wanted: &str) -> Result<Vec<Selected>, SelectError> {
@@ -210,8 +215,12 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), SelectError> {
 
 fn read(path: &Path, named: &Path) -> Result<Selected, SelectError> {
     let bytes = fs::read(path).map_err(|source| SelectError::Read { path: path.to_owned(), source })?;
-    let text = String::from_utf8(bytes)
-        .map_err(|e| SelectError::NotText { path: path.to_owned(), at: e.utf8_error().valid_up_to() })?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let byte = before.iter().rev().take_while(|byte| **byte != b'\n').count();
+        SelectError::NotText { path: path.to_owned(), line, byte }
+    })?;
     let name = named.with_extension("");
     let name = name
         .components()
@@ -234,21 +243,21 @@ mod tests {
 
     #[test]
     fn a_shipped_scenario_is_found_by_its_last_part() {
-        let found = select(&["lvs-dr".to_owned()]).unwrap();
+        let (found, _) = select(&["lvs-dr".to_owned()]);
         assert_eq!(found[0].name, "basic/lvs-dr");
     }
 
     #[test]
     fn a_folder_of_shipped_scenarios_is_all_of_them() {
-        assert!(select(&["basic".to_owned()]).unwrap().iter().all(|s| s.name.starts_with("basic/")));
+        assert!(select(&["basic".to_owned()]).0.iter().all(|s| s.name.starts_with("basic/")));
     }
 
     #[test]
     fn a_misspelt_name_is_answered_with_the_near_one() {
-        let error = select(&["lvs-rd".to_owned()]).unwrap_err();
+        let (_, errors) = select(&["lvs-rd".to_owned()]);
         assert!(
-            matches!(&error, SelectError::Unknown { near, .. } if near.contains(&"basic/lvs-dr".to_owned())),
-            "{error}"
+            matches!(&errors[0], SelectError::Unknown { near, .. } if near.contains(&"basic/lvs-dr".to_owned())),
+            "{errors:?}"
         );
     }
 

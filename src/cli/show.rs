@@ -13,18 +13,21 @@ pub fn plan(wanted: &str, json: bool) -> Exit {
         Ok(plans) => plans,
         Err(exit) => return exit,
     };
-    for one in &plans {
-        if json {
-            match serde_json::to_string_pretty(one) {
-                Ok(text) => print(&format!("{text}\n")),
-                Err(error) => {
-                    complain(&format!("drlab: could not write the plan of {} as JSON: {error}", one.scenario));
-                    return Exit::Lab;
-                }
+    if json {
+        let text = match plans.as_slice() {
+            [one] => serde_json::to_string_pretty(one),
+            several => serde_json::to_string_pretty(several),
+        };
+        match text {
+            Ok(text) => print(&format!("{text}\n")),
+            Err(error) => {
+                complain(&format!("drlab: could not write the plan as JSON: {error}"));
+                return Exit::Lab;
             }
-        } else {
-            print(&plan::describe(one));
         }
+    } else {
+        let texts: Vec<String> = plans.iter().map(plan::describe).collect();
+        print(&texts.join("\n"));
     }
     Exit::AsExpected
 }
@@ -61,15 +64,23 @@ pub fn schema(reference: bool) -> Exit {
     Exit::AsExpected
 }
 
+fn set(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Whether a terminal is to be written to in colour.
+pub fn colored(terminal: bool) -> bool {
+    terminal && set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb")
+}
+
 /// How text is drawn on this stdout.
 pub fn style() -> Style {
-    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     if !io::stdout().is_terminal() {
         return Style::default();
     }
     let locale = set("LC_ALL").or_else(|| set("LC_CTYPE")).or_else(|| set("LANG")).unwrap_or_default().to_lowercase();
     Style {
-        color: set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb"),
+        color: colored(true),
         width: terminal_size::terminal_size().map_or(100, |(width, _)| width.0.into()),
         unicode: locale.contains("utf-8") || locale.contains("utf8"),
         out: None,

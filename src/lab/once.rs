@@ -16,15 +16,13 @@ use crate::facts::run::{Acted, CaptureStats, Ran};
 use crate::judge::{self, CheckResult, Finding, Input};
 use crate::plan::{self, Plan};
 use crate::report::{self, CaptureSummary, Expected, Facts, LoadSummary, Report, RunVerdict, TimingMs};
-use crate::substrate::{Guest, StartOptions, Substrate};
+use crate::substrate::{StartOptions, Substrate};
 use crate::trace::{Trace, TraceError};
 
 /// How a pass is made.
 pub struct Settings {
     /// Which substrate; already chosen.
     pub kind: Substrate,
-    /// Called with each guest that was started, so that it can be ended from elsewhere.
-    pub started: fn(&Guest),
     /// How its kernel is started. Its output folder is where the raw capture goes.
     pub start: StartOptions,
     /// Where missing tools were unpacked.
@@ -42,8 +40,10 @@ pub enum Ended {
     Remains(Vec<String>),
     /// It could not be built or run.
     Failed(LabError),
-    /// The capture could not be read or written.
+    /// The capture could not be read, so nothing was judged.
     Capture(CaptureError),
+    /// It was judged, and the capture could not be kept.
+    Unkept(CaptureError),
 }
 
 /// Why a capture could not be judged or kept.
@@ -98,6 +98,8 @@ pub fn run(plan: &Plan, settings: &Settings, watcher: &mut dyn Watcher) -> (Repo
             report.timing_ms.judge = ms(judging);
             report.facts = Facts { before: observed.before, after: observed.after };
             match judged {
+                // All is judged by then.
+                Err(error @ CaptureError::Write { .. }) => Ended::Unkept(error),
                 Err(error) => {
                     report.verdict = RunVerdict::NotRun;
                     report.failure = error_chain(&error);
@@ -124,7 +126,6 @@ fn observe(
     let mut lab = Lab::start(settings.kind, &settings.start)?;
     timing.boot = ms(since);
     lab.guest().kernel().clone_into(&mut report.kernel);
-    (settings.started)(lab.guest());
 
     recorder.progress("building the lab");
     let since = Instant::now();

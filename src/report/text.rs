@@ -163,6 +163,10 @@ fn next_step(page: &mut Page<'_>, report: &Report) {
         page.command(0, "next", "drlab doctor", "what this machine can do, and the one command that would change it");
         let plan = format!("drlab plan {}", proof::quoted(&report.scenario));
         page.command(0, "", &plan, "what would have been built");
+        if report.substrate == "host" {
+            let run = format!("drlab run {} --substrate uml", proof::quoted(&report.scenario));
+            page.command(0, "", &run, "under a kernel of its own, which has IPVS and needs no root");
+        }
         return;
     }
     let worst = [Verdict::Broken, Verdict::Undecided, Verdict::Held];
