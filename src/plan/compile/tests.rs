@@ -344,3 +344,11 @@ fn an_odd_scenario_is_refused_without_a_panic() {
         assert!(tried(&text).is_err(), "{text}");
     }
 }
+
+#[test]
+fn an_interface_that_is_down_gets_no_implied_route() {
+    let up = plan(&lab("", "rs3 = { role = \"real-server\", interfaces.eth0 = { segment = \"lan\" } }"));
+    assert!(default_gateway(&up, "rs3").is_some());
+    let down = plan(&lab("", "rs3 = { role = \"real-server\", interfaces.eth0 = { segment = \"lan\", up = false } }"));
+    assert_eq!(default_gateway(&down, "rs3"), None);
+}
