@@ -297,7 +297,7 @@ mod tests {
         bind(&mut lab, "director");
         let result = lab.expect("arp-census", Held);
         assert!(result.summary.starts_with("nobody has to ask"), "{}", result.summary);
-        let mut lab = Lab::textbook();
+        let lab = Lab::textbook();
         lab.expect("arp-census", Undecided);
     }
 

@@ -61,8 +61,31 @@ fn run(input: &Input<'_>) -> CheckResult {
             }
         }
     }
+    lost(&traffic, &mut tally);
     let held = format!("{} in place, on real servers as a single address", count(examined, "VIP is", "VIPs are"));
     tally.result(CHECK.id, examined, "nodes", "no service names a VIP", held)
+}
+
+/// Real servers that had the VIP, lost it on the way, and are sent connections all the same. Only a change of the
+/// timeline makes one; what is read after the load is otherwise as it was before.
+fn lost(traffic: &Traffic<'_>, tally: &mut Tally) {
+    let input = traffic.input;
+    for service in &input.case.services {
+        let ipvs = input.facts_after(&service.director).and_then(|f| f.ipvs.as_ref());
+        let read = ipvs.into_iter().flat_map(|i| &i.services).filter(|s| s.service == service.id);
+        let used = read.flat_map(|s| &s.destinations).filter(|d| d.weight > 0 && d.forwarding != Forwarding::Nat);
+        let stations = used.filter_map(|d| traffic.real_servers().find(|s| s.has(d.at.ip())));
+        for node in stations.map(|s| &s.node) {
+            let (Some(before), Some(after)) = (input.facts(node), input.facts_after(node)) else { continue };
+            let has = |facts, vip| Host(facts).carries(vip).next().is_some();
+            for vip in traffic.vips_of(service).into_iter().filter(|vip| has(before, *vip) && !has(after, *vip)) {
+                let addresses: Vec<String> = after.addresses.iter().map(address_line).collect();
+                let what =
+                    format!("{node} had {vip} before the load and is still in the table of {}", service.director);
+                tally.broken(format!("{node} lost {vip} on the way"), Evidence::fact(what, addresses.join(", ")));
+            }
+        }
+    }
 }
 
 /// Whether another Director with the same service has its VIP: one without it then stands by.
@@ -117,6 +140,18 @@ mod tests {
         lab.expect("vip-owned", Held);
         lab.edit_facts("director", |f| f.addresses.retain(|a| a.address.prefix_len() != 32));
         lab.expect("vip-owned", Broken);
+    }
+
+    #[test]
+    fn a_vip_lost_on_the_way_breaks_it_unless_nothing_is_sent_there_any_more() {
+        let mut lab = Lab::textbook();
+        let rs1 = lab.after.iter_mut().find(|f| f.node == "rs1").unwrap();
+        rs1.addresses.retain(|a| a.interface != "lo");
+        assert!(lab.expect("vip-owned", Broken).summary.starts_with("rs1 lost 172.16.0.66"));
+        let address = lab.address("rs1", "lan");
+        let table = lab.after.iter_mut().find_map(|f| f.ipvs.as_mut()).unwrap();
+        table.services[0].destinations.retain(|d| d.at.ip() != address);
+        lab.expect("vip-owned", Held);
     }
 
     #[test]
