@@ -69,7 +69,10 @@ fn run(input: &Input<'_>) -> CheckResult {
         }
     }
     if traffic.fragments > 0 {
-        tally.doubt(format!("{} to a VIP were not followed", count(traffic.fragments, "fragment", "fragments")));
+        tally.doubt(format!(
+            "{} to a VIP were not followed",
+            count(traffic.fragments, "later fragment", "later fragments")
+        ));
     }
     if seen.lowered > 0 && seen.kept > 0 {
         let what = format!("TTL less one in {} frames, unchanged in {}", seen.lowered, seen.kept);
@@ -182,6 +185,10 @@ fn stayed(
         return;
     }
     let director = &into.station.node;
+    if packet.ip.fragment {
+        tally.doubt("a fragment that entered the Director left it cut otherwise, or not at all");
+        return;
+    }
     let what = format!("{} to {} entered {director} and did not leave it", packet.source, packet.destination);
     let shown = Evidence::frame(input.trace, into.frame, what);
     tally.missing(input, director, "a request entered the Director and never left it", shown);
