@@ -1,26 +1,67 @@
-//! The reference in `scenarios/README.md` is the one that the types give.
+//! The parts of `scenarios/README.md` that are made: the table of what ships, and the reference that the types give.
 
+#![expect(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test says by a panic what is wrong")]
+
+use drlab::base::Verdict;
+use drlab::cli::select;
+use drlab::judge::{checks, rules};
+use drlab::plan::{self, Plan};
 use drlab::scenario;
 
-const BEGIN: &str = "<!-- reference -->";
-const END: &str = "<!-- /reference -->";
-
-#[test]
-fn the_readme_of_scenarios_has_the_reference_that_the_types_give() {
+/// The text between `<!-- NAME -->` and `<!-- /NAME -->` is what is generated, or becomes it where asked for.
+fn assert_written(name: &str, generated: &str) {
     let path = format!("{}/scenarios/README.md", env!("CARGO_MANIFEST_DIR"));
+    let (begin, end) = (format!("<!-- {name} -->"), format!("<!-- /{name} -->"));
     let text = std::fs::read_to_string(&path).unwrap();
-    let (above, rest) = text.split_once(BEGIN).expect("the README has the marker that begins the reference");
-    let (written, below) = rest.split_once(END).expect("the README has the marker that ends the reference");
-    let generated = format!("\n{}", scenario::reference());
+    let (above, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("{path} lacks {begin}"));
+    let (written, below) = rest.split_once(&end).unwrap_or_else(|| panic!("{path} lacks {end}"));
+    let generated = format!("\n{generated}");
     if std::env::var_os("DRLAB_BLESS").is_some() {
-        std::fs::write(&path, format!("{above}{BEGIN}{generated}{END}{below}")).unwrap();
+        std::fs::write(&path, format!("{above}{begin}{generated}{end}{below}")).unwrap();
         return;
     }
     assert!(
         written == generated,
-        "the reference in scenarios/README.md is not what the types say; write it anew with\n\n    \
-         DRLAB_BLESS=1 cargo test --test scenario_reference\n"
+        "the part `{name}` of scenarios/README.md is out of date; write it anew with\n\n    \
+         DRLAB_BLESS=1 cargo test --test scenario_reference -- --test-threads=1\n"
     );
+}
+
+fn plans() -> Vec<Plan> {
+    let known_checks: Vec<&str> = checks::ALL.iter().map(|check| check.id).collect();
+    let known_findings: Vec<&str> = rules::ALL.iter().map(|rule| rule.id).collect();
+    select::shipped()
+        .iter()
+        .map(|one| {
+            let scenario = scenario::load(&one.origin, &one.text, &known_checks, &known_findings)
+                .unwrap_or_else(|problems| panic!("{}", problems.render(false)));
+            plan::compile(&one.name, &scenario).expect("a shipped scenario becomes a plan")
+        })
+        .collect()
+}
+
+fn shipped() -> String {
+    let rows = plans().into_iter().map(|plan| {
+        let with = |verdict: Verdict| {
+            let ids = plan.expect.checks.iter().filter(move |(_, wanted)| **wanted == verdict);
+            ids.map(|(id, _)| format!("`{id}`")).collect::<Vec<_>>().join(", ")
+        };
+        let broken = with(Verdict::Broken);
+        let expected = if broken.is_empty() { "every check holds".to_owned() } else { format!("{broken} broken") };
+        let findings = plan.expect.findings.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ");
+        format!("| `{}` | {} | {expected} | {findings} |\n", plan.scenario, plan.title)
+    });
+    format!("| Name | What it shows | Expected | Root cause named |\n|---|---|---|---|\n{}", rows.collect::<String>())
+}
+
+#[test]
+fn the_readme_of_scenarios_lists_what_ships() {
+    assert_written("shipped", &shipped());
+}
+
+#[test]
+fn the_readme_of_scenarios_has_the_reference_that_the_types_give() {
+    assert_written("reference", &scenario::reference());
 }
 
 #[test]

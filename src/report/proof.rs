@@ -47,7 +47,11 @@ pub(crate) fn failures(page: &mut Page<'_>, results: &[CheckResult], find: &Look
         let known = find(&check.id);
         let (ink, mark) = mark(check.verdict);
         page.blank();
-        page.line(&[(ink, mark), (Ink::Strong, format!(" {}", check.id)), title(known)]);
+        page.wrapped(
+            &[(ink, mark), (Ink::Strong, format!(" {}", check.id)), (Ink::Faint, " ".to_owned())],
+            Ink::Faint,
+            &title(known),
+        );
         if let Some(known) = known {
             page.item(2, "expected", Ink::Plain, known.proves);
         }
@@ -67,8 +71,8 @@ pub(crate) fn failures(page: &mut Page<'_>, results: &[CheckResult], find: &Look
     }
 }
 
-fn title(known: Option<&'static Check>) -> Span {
-    (Ink::Faint, known.map_or_else(String::new, |check| format!(" – {}", check.title)))
+fn title(known: Option<&'static Check>) -> String {
+    known.map_or_else(String::new, |check| format!("– {}", check.title))
 }
 
 fn evidence(page: &mut Page<'_>, all: &[Evidence]) {
@@ -137,8 +141,7 @@ fn write(page: &mut Page<'_>, finding: &Finding, before: Option<&Finding>) {
     }
     evidence(page, &finding.evidence);
     for (nth, command) in finding.mend.iter().enumerate() {
-        let label = if nth == 0 { format!("mend on {}", finding.node) } else { String::new() };
-        page.command(2, &label, command, "");
+        page.command(2, if nth == 0 { "mend" } else { "" }, command, "");
     }
 }
 

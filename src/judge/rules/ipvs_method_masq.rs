@@ -16,7 +16,7 @@ pub(super) const RULE: Rule = Rule {
     causes: "replies reach the client with the RIP as source: connections time out",
     source: "net/netfilter/ipvs/ip_vs_xmit.c: ip_vs_nat_xmit; ip_vs_core.c: handle_response",
     outranks: &[],
-    what: |nodes| format!("{nodes} forwards by NAT to real servers whose replies do not come back through it"),
+    what: |nodes| format!("NAT to real servers whose replies do not come back through it, on {nodes}"),
     afflicted,
 };
 

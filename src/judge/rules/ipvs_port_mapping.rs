@@ -17,7 +17,7 @@ pub(super) const RULE: Rule = Rule {
     causes: "the real server gets requests at the service's port, where nothing listens: connection refused",
     source: "ipvsadm(8): --gatewaying; net/netfilter/ipvs/ip_vs_ctl.c and ip_vs_xmit.c: ip_vs_dr_xmit",
     outranks: &[],
-    what: |nodes| format!("{nodes} is told to map a port, which direct routing can't"),
+    what: |nodes| format!("a port is to be mapped, which direct routing can't, on {nodes}"),
     afflicted,
 };
 

@@ -15,6 +15,8 @@ pub(super) const RULE: Rule = Rule {
     causes: "the real server competes with the Director for the VIP; who wins gets all connections of that router or client",
     source: "net/ipv4/arp.c: arp_ignore; Documentation/networking/ip-sysctl.rst: arp_ignore, arp_announce",
     outranks: &[],
-    what: |nodes| format!("{nodes} answers ARP for the VIP: arp_ignore is 0 where it counts"),
+    what: |nodes| {
+        format!("who-has for the VIP is answered by {nodes}: arp_ignore, where it counts, does not forbid it")
+    },
     afflicted: |traffic| answering(traffic).iter().map(Answering::affliction).collect(),
 };

@@ -20,7 +20,7 @@ pub(super) const RULE: Rule = Rule {
     causes: "replies end at the Director, and connections to that real server time out",
     source: "net/ipv4/fib_frontend.c: __fib_validate_source; net/ipv4/route.c: ip_handle_martian_source",
     outranks: &[],
-    what: |nodes| format!("{nodes} routes to the clients through the Director"),
+    what: |nodes| format!("the route to the clients leads through the Director on {nodes}"),
     afflicted,
 };
 

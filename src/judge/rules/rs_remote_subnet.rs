@@ -16,7 +16,7 @@ pub(super) const RULE: Rule = Rule {
     causes: "connections to that real server end in a loop between Director and router: `No route to host`",
     source: "net/netfilter/ipvs/ip_vs_xmit.c: ip_vs_dr_xmit (IP_VS_RT_MODE_KNOWN_NH)",
     outranks: &["rs-gw-director"],
-    what: |nodes| format!("{nodes} is not on a segment of the Director, which direct routing needs"),
+    what: |nodes| format!("on no segment of the Director, which direct routing needs: {nodes}"),
     afflicted,
 };
 

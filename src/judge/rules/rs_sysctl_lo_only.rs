@@ -14,7 +14,7 @@ pub(super) const RULE: Rule = Rule {
     causes: "the real server answers ARP for the VIP as if nothing had been set",
     source: "include/linux/inetdevice.h: IN_DEV_ARP_IGNORE (IN_DEV_MAXCONF); net/ipv4/arp.c: arp_process",
     outranks: &["rs-arp-default"],
-    what: |nodes| format!("{nodes} has arp_ignore set on lo only, where it does nothing"),
+    what: |nodes| format!("arp_ignore is set on lo only, where it does nothing, on {nodes}"),
     afflicted: |traffic| {
         let set_on_lo = |a: &&Answering<'_>| Host(a.facts).conf("lo", "arp_ignore").is_some_and(|v| v > 0);
         answering(traffic).iter().filter(set_on_lo).map(Answering::affliction).collect()

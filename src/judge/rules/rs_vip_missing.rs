@@ -18,7 +18,7 @@ pub(super) const RULE: Rule = Rule {
     causes: "every connection that is sent there times out, which is a fixed share of all",
     source: "net/ipv4/route.c: ip_route_input_slow; net/ipv6/ip6_input.c",
     outranks: &[],
-    what: |nodes| format!("{nodes} does not have the VIP"),
+    what: |nodes| format!("the VIP is missing on {nodes}"),
     afflicted,
 };
 

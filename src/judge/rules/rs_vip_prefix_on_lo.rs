@@ -15,7 +15,7 @@ pub(super) const RULE: Rule = Rule {
     causes: "clients and checks on the segment get no answer, remote ones only as long as a neighbour entry lasts",
     source: "net/ipv4/fib_frontend.c: fib_add_ifaddr; LVS-HOWTO: the VIP on the realserver, netmask 255.255.255.255",
     outranks: &["rs-arp-default"],
-    what: |nodes| format!("{nodes} has the VIP on lo with the mask of a whole subnet"),
+    what: |nodes| format!("the VIP is on lo with the mask of a whole subnet, on {nodes}"),
     afflicted,
 };
 
