@@ -149,10 +149,10 @@ impl Orders<'_> {
                 Ok(Event::TornDown { left, timing: timing(since) })
             }
             Command::Execute { argv } => {
+                let _alive = self.voice.beat();
                 if let Some(folder) = self.modules {
                     modules::load(folder, &modules::all())?;
                 }
-                let _alive = self.voice.beat();
                 execute(&argv).map(Event::Executed)
             }
             Command::Halt => Err(OrderError::Order("could not answer a halt")),

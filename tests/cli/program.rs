@@ -19,7 +19,10 @@ pub(crate) struct Said {
 
 impl Place {
     pub(crate) fn new(name: &str) -> Self {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cli").join(name);
+        Self::at(Path::new(env!("CARGO_TARGET_TMPDIR")).join("cli").join(name))
+    }
+
+    pub(crate) fn at(path: PathBuf) -> Self {
         match fs::remove_dir_all(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{}: {error}", path.display()),
             _ => {}
@@ -61,7 +64,7 @@ impl Place {
         self.with(env!("CARGO_BIN_EXE_drlab"), arguments)
     }
 
-    fn with(&self, program: &str, arguments: &[&str]) -> Command {
+    pub(crate) fn with(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         command
             .args(arguments)
