@@ -61,7 +61,8 @@ fn search() -> String {
 
 fn built(plan: &Plan, skip_ipvs: bool) -> Lab {
     let begun = Instant::now();
-    let lab = Lab::create(plan, &options(skip_ipvs), &search()).unwrap_or_else(|error| panic!("{}", chain(&error)));
+    let lab = Lab::create(plan, &options(skip_ipvs), &search(), &mut |_| {})
+        .unwrap_or_else(|error| panic!("{}", chain(&error)));
     let created = begun.elapsed();
     let configured = lab.configure().unwrap_or_else(|error| panic!("{}", chain(&error)));
     println!("{} nodes: created {created:?}, built {:?}", plan.nodes.len(), begun.elapsed());
@@ -191,7 +192,7 @@ fn tools_are_seen_in_a_node_whatever_covers_them() {
     std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).unwrap();
     let mut options = options(true);
     options.tool_roots.push(root.display().to_string());
-    let lab = Lab::create(&labs::textbook(), &options, "").unwrap();
+    let lab = Lab::create(&labs::textbook(), &options, "", &mut |_| {}).unwrap();
     let mut command = Command::new(drlab::inside::ns::tool_folder(0).join("usr/sbin/hello"));
     command.stdout(Stdio::piped()).current_dir("/");
     let child = lab.space(&name("client")).unwrap().spawn(&mut command).unwrap();
@@ -236,7 +237,7 @@ fn nothing_is_left_of_a_lab_that_was_killed() {
 fn a_lab_that_fails_half_way_leaves_nothing() {
     let mut plan = labs::textbook();
     plan.segments[0].bridge = plan.segments[1].bridge.clone();
-    let refused = Lab::create(&plan, &options(true), &search()).unwrap_err();
+    let refused = Lab::create(&plan, &options(true), &search(), &mut |_| {}).unwrap_err();
     println!("{}", chain(&refused));
     assert_eq!(refused.kind(), drlab::channel::FailureKind::Lab);
     let children = std::fs::read_to_string("/proc/thread-self/children");
@@ -296,7 +297,7 @@ fn nothing_is_left_of_a_lab_that_was_taken_down() {
 fn an_impossible_route_is_refused_in_the_kernels_words() {
     let mut plan = labs::textbook();
     plan.nodes[4].routes[0].gateway = Some("192.0.2.1".parse().unwrap());
-    let lab = Lab::create(&plan, &options(true), &search()).unwrap();
+    let lab = Lab::create(&plan, &options(true), &search(), &mut |_| {}).unwrap();
     let refused = lab.configure().unwrap_err();
     let said = chain(&refused);
     println!("{said}");
