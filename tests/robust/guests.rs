@@ -104,7 +104,7 @@ fn two_at_once() {
     let place = place("two");
     let runs = [(); 2].map(|()| Running::start(drlab(&place, &["run", "lvs-dr", "--substrate", "uml"])));
     for run in runs {
-        let ended = run.ends_within(Duration::from_secs(60)).with(0);
+        let ended = run.ends_within(Duration::from_mins(1)).with(0);
         assert!(ended.out.contains("HELD: all 11 checks held."), "{}", ended.out);
     }
     assert!(run_folders(&place).is_empty());

@@ -16,7 +16,7 @@ use crate::machine::{self, Machine, Process, SOON, until};
 use crate::program::Place;
 
 /// How long a lab may take to come to some stage, or to end.
-const AT_LENGTH: Duration = Duration::from_secs(60);
+const AT_LENGTH: Duration = Duration::from_mins(1);
 
 /// The kernel that all trials use, as the program itself finds it.
 static KERNEL: LazyLock<PathBuf> = LazyLock::new(|| {
