@@ -21,6 +21,7 @@ pub(crate) const CASES: &[Case] = &[
     ("a_lab_reads_back_as_it_was_planned", a_lab_reads_back_as_it_was_planned, false),
     ("arptables_rules_read_back", arptables_rules_read_back, false),
     ("a_node_is_a_host_of_its_own", a_node_is_a_host_of_its_own, false),
+    ("no_node_sees_what_another_writes", no_node_sees_what_another_writes, false),
     ("the_first_packet_crosses_at_once", the_first_packet_crosses_at_once, false),
     ("nothing_is_left_of_a_lab_that_was_taken_down", nothing_is_left_of_a_lab_that_was_taken_down, false),
     ("an_impossible_route_is_refused_in_the_kernels_words", an_impossible_route_is_refused_in_the_kernels_words, false),
@@ -142,6 +143,25 @@ fn a_node_is_a_host_of_its_own() {
     let other = lab.worker(&name("rs2")).unwrap();
     assert!(!other.run(|| async { std::path::Path::new("/etc/drlab-test").exists() }).unwrap());
     assert_eq!(other.run(|| async { std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap() }).unwrap(), "rs2\n");
+    down(lab);
+}
+
+fn no_node_sees_what_another_writes() {
+    let lab = built(&labs::textbook(), true);
+    let files = ["/etc", "/var", "/tmp", "/run"].map(|folder| format!("{folder}/drlab-test-of-rs1"));
+    let seen = |node: &str| {
+        let files = files.clone();
+        let worker = lab.worker(&name(node)).unwrap();
+        worker.run(|| async move { files.map(|file| std::path::Path::new(&file).exists()) }).unwrap()
+    };
+    let written = files.clone();
+    let rs1 = lab.worker(&name("rs1")).unwrap();
+    rs1.run(|| async move { written.map(|file| std::fs::write(file, "rs1").unwrap()) }).unwrap();
+    assert_eq!(seen("rs1"), [true; 4]);
+    for other in ["rs2", "director", "router", "client"] {
+        assert_eq!(seen(other), [false; 4], "{other}");
+    }
+    assert!(files.iter().all(|file| !std::path::Path::new(file).exists()));
     down(lab);
 }
 
