@@ -163,7 +163,7 @@ fn details(rows: &[Row]) -> String {
          This machine's own kernel, as {user}, {ipvs} the IPVS table. Each sample is a process of its own that builds the lab \
          (`create`: namespaces, file systems, interfaces, and where captured one ring per node; `configure`: sysctls, \
          addresses, routes, and waiting until every port forwards) and takes it down again, the capture's end included. \
-         Times in ms, medians but for min and max; \\
+         Times in ms, medians but for min and max; \
          `processor` is the time that the lab's processes kept a processor busy.\n\n\
          | lab | nodes | captured | create | configure | take down | min | median | max | per node | processor, per node |\n\
          |---|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|\n"
