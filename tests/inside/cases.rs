@@ -54,7 +54,9 @@ fn name(text: &str) -> NodeName {
 }
 
 fn options(skip_ipvs: bool) -> BuildOptions {
-    BuildOptions { output: "/tmp".to_owned(), tool_roots: Vec::new(), skip_ipvs, capture: false }
+    let tools = std::env::var("DRLAB_TEST_TOOLS").unwrap_or_default();
+    let tool_roots = tools.split(':').filter(|root| !root.is_empty()).map(str::to_owned).collect();
+    BuildOptions { output: "/tmp".to_owned(), tool_roots, skip_ipvs, capture: false }
 }
 
 fn search() -> String {
