@@ -8,7 +8,7 @@ tools_wanted() {
     command -v tshark >/dev/null || [ -x "$drlab_tools/usr/bin/tshark" ] || wanted+=(tshark)
     local tool
     for tool in arptables iptables; do
-        [ -e "/usr/sbin/$tool-legacy" ] || [ -e "$drlab_tools/usr/sbin/$tool-legacy" ] || wanted+=("$tool")
+        [ -x "/usr/sbin/$tool-legacy" ] || [ -x "$drlab_tools/usr/sbin/$tool-legacy" ] || wanted+=("$tool")
     done
     command -v cc >/dev/null || wanted+=(gcc libc6-dev)
     printf '%s\n' "${wanted[@]}"
