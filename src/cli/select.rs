@@ -217,7 +217,7 @@ fn read(path: &Path, named: &Path) -> Result<Selected, SelectError> {
     let bytes = fs::read(path).map_err(|source| SelectError::Read { path: path.to_owned(), source })?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let line = 1 + before.split(|byte| *byte == b'\n').skip(1).count();
         let byte = before.iter().rev().take_while(|byte| **byte != b'\n').count();
         SelectError::NotText { path: path.to_owned(), line, byte }
     })?;

@@ -149,10 +149,10 @@ impl Orders<'_> {
                 Ok(Event::TornDown { left, timing: timing(since) })
             }
             Command::Execute { argv } => {
+                let _alive = self.voice.beat();
                 if let Some(folder) = self.modules {
                     modules::load(folder, &modules::all())?;
                 }
-                let _alive = self.voice.beat();
                 execute(&argv).map(Event::Executed)
             }
             Command::Halt => Err(OrderError::Order("could not answer a halt")),
@@ -171,8 +171,18 @@ impl Orders<'_> {
         }
         self.voice.mention(&Event::Progress("making nodes and links".to_owned()));
         let search = std::env::var("PATH").unwrap_or_default();
-        let lab = Lab::create(plan, options, &search).map_err(Box::new)?;
-        let alive = self.voice.beat();
+        let mut alive = None;
+        let mut told = Instant::now();
+        // While nodes are made there can be no thread to give signs of life.
+        let lab = Lab::create(plan, options, &search, &mut |ready| {
+            if ready == plan.nodes.len() {
+                alive = self.voice.beat();
+            } else if told.elapsed() > HEARTBEAT {
+                told = Instant::now();
+                self.voice.mention(&Event::Alive);
+            }
+        });
+        let lab = lab.map_err(Box::new)?;
         let capture = if options.capture {
             Some(record::start(&lab, &PathBuf::from(&options.output).join("capture.raw.pcapng"))?)
         } else {
