@@ -240,11 +240,6 @@ impl Lab {
         self.plan.nodes.iter().zip(&self.nodes)
     }
 
-    /// A node's namespaces, to start programs in.
-    pub fn space(&self, node: &NodeName) -> Option<&Arc<Space>> {
-        self.worker(node).map(Worker::space)
-    }
-
     /// Takes the lab down and says what is left. Whoever holds a [`Space`] of it is to let go before.
     pub fn tear_down(mut self) -> Vec<String> {
         self.end()

@@ -256,8 +256,8 @@ impl<'a> Traffic<'a> {
         all.filter(|a| !case.is_vip(*a) && case.vips.iter().any(|v| v.is_ipv4() == a.is_ipv4())).collect()
     }
 
-    /// The stations that a service may send to: as wanted, and as the Director's table had it before and after. Where
-    /// the timeline changes the table, every real server.
+    /// The stations that a service may send to: as wanted, and as the Director's table had it before and after; what
+    /// the timeline adds is wanted, too.
     pub(super) fn members(&self, service: &WantedService) -> &[&'a Station] {
         let at = self.input.case.services.iter().position(|s| s.id == service.id);
         at.and_then(|at| self.members.get(at)).map_or(&[], Vec::as_slice)
@@ -366,8 +366,6 @@ fn members<'a>(input: &Input<'a>, service: &WantedService) -> Vec<&'a Station> {
         let services = facts.ipvs.iter().flat_map(|i| &i.services).filter(|s| s.service == service.id);
         addresses.extend(services.flat_map(|s| &s.destinations).map(|d| d.at.ip()));
     }
-    let may = |s: &&Station| {
-        nodes.contains(&s.node) || addresses.iter().any(|&a| s.has(a)) || (case.changes && s.role == Role::RealServer)
-    };
+    let may = |s: &&Station| nodes.contains(&s.node) || addresses.iter().any(|&a| s.has(a));
     case.stations.iter().filter(may).collect()
 }

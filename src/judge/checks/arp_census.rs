@@ -6,7 +6,9 @@ use std::net::IpAddr;
 use super::Check;
 use crate::base::{Mac, NodeName};
 use crate::judge::askers::{all_bound, askers, bound};
+use crate::judge::case::Station;
 use crate::judge::census::{Said, Word, words};
+use crate::judge::host::Host;
 use crate::judge::tally::{Tally, count};
 use crate::judge::traffic::Traffic;
 use crate::judge::{CheckResult, Evidence, Input};
@@ -48,6 +50,11 @@ fn run(input: &Input<'_>) -> CheckResult {
         }
     }
     probes(&traffic, &mut tally);
+    for &vip in &input.case.vips {
+        for station in segments.iter().flat_map(|segment| askers(&traffic, vip, segment)) {
+            misled(&traffic, station, vip, &mut tally);
+        }
+    }
     let asked = words.iter().filter(|w| w.said == Said::Asked && !speaks_for(&traffic, w)).count() as u64;
     let examined = asked.max(input.ran.probes.len() as u64);
     if examined == 0 && !tally.is_broken() {
@@ -137,6 +144,19 @@ fn judge(
             "real servers asked {} in the VIP's name, harmless since every asker's entry is permanent",
             count(leaked, "time", "times")
         ));
+    }
+}
+
+/// A permanent entry for the VIP with a MAC that is no Director's makes its owner pass the Director by.
+fn misled(traffic: &Traffic<'_>, station: &Station, vip: IpAddr, tally: &mut Tally) {
+    let (input, node) = (traffic.input, &station.node);
+    let of_director = |mac: Mac| input.case.owners(mac).iter().any(|(s, _)| traffic.is_director(s));
+    let read = [input.facts(node), input.facts_after(node)];
+    let mac = read.into_iter().flatten().filter_map(|f| Host(f).bound(vip)).find(|mac| !of_director(*mac));
+    if let Some(mac) = mac {
+        let what = format!("{node} sends all for {vip} to {}", input.case.name_of(mac));
+        let shown = Evidence::fact(what, format!("{vip} lladdr {mac} PERMANENT"));
+        tally.broken(format!("{node} has {vip} bound to a MAC that is not the Director's"), shown);
     }
 }
 
@@ -277,9 +297,16 @@ mod tests {
         bind(&mut lab, "director");
         let result = lab.expect("arp-census", Held);
         assert!(result.summary.starts_with("nobody has to ask"), "{}", result.summary);
+        let lab = Lab::textbook();
+        lab.expect("arp-census", Undecided);
+    }
+
+    #[test]
+    fn breaks_where_one_who_would_ask_has_another_mac_for_good() {
         let mut lab = Lab::textbook();
         bind(&mut lab, "rs1");
-        lab.expect("arp-census", Undecided);
+        let summary = lab.expect("arp-census", Broken).summary;
+        assert!(summary.starts_with("router has 172.16.0.66 bound to a MAC"), "{summary}");
     }
 
     #[test]
