@@ -245,10 +245,13 @@ fn execute(argv: &[String]) -> Result<Executed, OrderError> {
     let [program, arguments @ ..] = argv else {
         return Err(OrderError::Order("could not run a program: none is named"));
     };
-    let output = Program::new(program)
-        .args(arguments)
-        .output()
-        .map_err(|source| OrderError::Execute { program: program.clone(), source })?;
+    let mut asked = Program::new(program);
+    // A guest's kernel gives its first process none.
+    if std::env::var_os("PATH").is_none() {
+        asked.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    }
+    let output =
+        asked.args(arguments).output().map_err(|source| OrderError::Execute { program: program.clone(), source })?;
     Ok(Executed {
         status: output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0)),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

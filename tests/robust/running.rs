@@ -106,7 +106,7 @@ impl Running {
     pub(crate) fn start(mut command: Command) -> Self {
         let machine = Machine::look();
         let pty = nix::pty::openpty(None, None).unwrap();
-        let mut child = command.env("TERM", "dumb").stdout(Stdio::piped()).stderr(pty.slave).spawn().unwrap();
+        let mut child = command.env("TERM", "xterm").stdout(Stdio::piped()).stderr(pty.slave).spawn().unwrap();
         // The command holds the terminal's end that must close with the child.
         drop(command);
         let told = Arc::new(Mutex::new(String::new()));
