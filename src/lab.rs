@@ -79,12 +79,8 @@ impl LabError {
     }
 }
 
-/// How long inside may be silent once a lab stands; it gives a sign of life every two seconds.
+/// How long inside may be silent; it gives a sign of life every two seconds.
 const SILENCE: Duration = Duration::from_secs(10);
-
-/// How long inside may be silent while it makes nodes, which it does with a single thread. A hundred nodes took 10 s
-/// under User-Mode Linux on a loaded machine.
-const SILENCE_BUILDING: Duration = Duration::from_mins(1);
 
 /// How long a kernel may take to stop.
 const HALT: Duration = Duration::from_secs(5);
@@ -128,7 +124,7 @@ impl Lab {
         serde_json::to_writer(BufWriter::new(file), plan).map_err(|error| failed(error.into()))?;
         let plan = path.display().to_string();
         self.ask("the lab was built", &Command::Build { plan, options })?;
-        self.await_within(SILENCE_BUILDING, "the lab was built", watcher, |event| match event {
+        self.await_event("the lab was built", watcher, |event| match event {
             Event::Built(timing) => Ok(timing),
             other => Err(other),
         })
@@ -211,18 +207,8 @@ impl Lab {
         watcher: &mut dyn Watcher,
         wanted: impl Fn(Event) -> Result<T, Event>,
     ) -> Result<T, LabError> {
-        self.await_within(SILENCE, doing, watcher, wanted)
-    }
-
-    fn await_within<T>(
-        &mut self,
-        silence: Duration,
-        doing: &'static str,
-        watcher: &mut dyn Watcher,
-        wanted: impl Fn(Event) -> Result<T, Event>,
-    ) -> Result<T, LabError> {
         loop {
-            match self.guest.receive(silence).map_err(|source| LabError::Lost { doing, source })? {
+            match self.guest.receive(SILENCE).map_err(|source| LabError::Lost { doing, source })? {
                 Event::Alive => {}
                 Event::Progress(what) => watcher.progress(&what),
                 Event::Acted(acted) => watcher.acted(&acted),

@@ -142,9 +142,13 @@ fn taking_apart() -> bool {
     named.filter(|name| name.starts_with("kworker/")).any(|name| name.trim_end().ends_with("+netns"))
 }
 
-/// How the time grows over how the nodes do, of the medians.
+/// How the time grows over how the nodes do, of the fastest samples: what disturbs a sample only adds to it, and to the
+/// long ones more than to the short ones.
 fn growth(rows: &[Row], capture: bool) -> Samples {
-    let of = |size| rows.iter().find(|row| row.spec == Spec { lab: Lab::Wide(size), capture }).map(Row::per_node);
+    let of = |size| {
+        let row = rows.iter().find(|row| row.spec == Spec { lab: Lab::Wide(size), capture })?;
+        Some(row.total.min() / row.first.nodes as f64)
+    };
     Samples::new(of(GROWTH.1).zip(of(GROWTH.0)).map(|(large, small)| large / small).into_iter().collect())
 }
 
@@ -163,7 +167,7 @@ fn details(rows: &[Row]) -> String {
          This machine's own kernel, as {user}, {ipvs} the IPVS table. Each sample is a process of its own that builds the lab \
          (`create`: namespaces, file systems, interfaces, and where captured one ring per node; `configure`: sysctls, \
          addresses, routes, and waiting until every port forwards) and takes it down again, the capture's end included. \
-         Times in ms, medians but for min and max; \\
+         Times in ms, medians but for min and max; \
          `processor` is the time that the lab's processes kept a processor busy.\n\n\
          | lab | nodes | captured | create | configure | take down | min | median | max | per node | processor, per node |\n\
          |---|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|\n"

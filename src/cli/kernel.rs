@@ -36,6 +36,7 @@ pub fn list() -> Exit {
 
 /// Fetches the distribution's kernel and prints where it is.
 pub fn fetch() -> Exit {
+    interrupt::watch();
     let fetched = Cache::locate()
         .map_err(KernelError::from)
         .and_then(|cache| kernels::fetch(&cache, &mut |line| complain(&format!("drlab: {line}"))));

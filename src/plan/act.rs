@@ -214,6 +214,19 @@ impl Act {
             | Self::WaitUntil { .. } => false,
         }
     }
+
+    /// Whether it changes what a scheduler goes by.
+    pub fn reschedules(&self) -> bool {
+        match self {
+            Self::SetSysctl { key, .. } => key.starts_with("net.ipv4.vs."),
+            Self::SetWeight { .. }
+            | Self::AddService { .. }
+            | Self::DeleteService { .. }
+            | Self::AddDestination { .. }
+            | Self::DeleteDestination { .. } => true,
+            _ => false,
+        }
+    }
 }
 
 /// Something that can be waited for.

@@ -32,6 +32,7 @@ pub fn case(plan: &Plan) -> Case {
         stations: plan.nodes.iter().map(station).collect(),
         services,
         changes: acts(plan).any(Act::reconfigures),
+        reschedules: acts(plan).any(Act::reschedules),
         share: plan.expect.share.clone(),
         wanted: plan.nodes.iter().map(|node| (node.name.clone(), planned(node))).collect(),
     }

@@ -22,6 +22,7 @@ pub(crate) const CASES: &[Case] = &[
     ("a_lab_reads_back_as_it_was_planned", a_lab_reads_back_as_it_was_planned, false),
     ("arptables_rules_read_back", arptables_rules_read_back, false),
     ("a_node_is_a_host_of_its_own", a_node_is_a_host_of_its_own, false),
+    ("no_node_sees_what_another_writes", no_node_sees_what_another_writes, false),
     ("the_first_packet_crosses_at_once", the_first_packet_crosses_at_once, false),
     ("nothing_is_left_of_a_lab_that_was_taken_down", nothing_is_left_of_a_lab_that_was_taken_down, false),
     ("an_impossible_route_is_refused_in_the_kernels_words", an_impossible_route_is_refused_in_the_kernels_words, false),
@@ -53,7 +54,9 @@ fn name(text: &str) -> NodeName {
 }
 
 fn options(skip_ipvs: bool) -> BuildOptions {
-    BuildOptions { output: "/tmp".to_owned(), tool_roots: Vec::new(), skip_ipvs, capture: false }
+    let tools = std::env::var("DRLAB_TEST_TOOLS").unwrap_or_default();
+    let tool_roots = tools.split(':').filter(|root| !root.is_empty()).map(str::to_owned).collect();
+    BuildOptions { output: "/tmp".to_owned(), tool_roots, skip_ipvs, capture: false }
 }
 
 fn search() -> String {
@@ -62,7 +65,8 @@ fn search() -> String {
 
 fn built(plan: &Plan, skip_ipvs: bool) -> Lab {
     let begun = Instant::now();
-    let lab = Lab::create(plan, &options(skip_ipvs), &search()).unwrap_or_else(|error| panic!("{}", chain(&error)));
+    let lab = Lab::create(plan, &options(skip_ipvs), &search(), &mut |_| {})
+        .unwrap_or_else(|error| panic!("{}", chain(&error)));
     let created = begun.elapsed();
     let configured = lab.configure().unwrap_or_else(|error| panic!("{}", chain(&error)));
     println!("{} nodes: created {created:?}, built {:?}", plan.nodes.len(), begun.elapsed());
@@ -141,6 +145,25 @@ fn a_node_is_a_host_of_its_own() {
     down(lab);
 }
 
+fn no_node_sees_what_another_writes() {
+    let lab = built(&labs::textbook(), true);
+    let files = ["/etc", "/var", "/tmp", "/run"].map(|folder| format!("{folder}/drlab-test-of-rs1"));
+    let seen = |node: &str| {
+        let files = files.clone();
+        let worker = lab.worker(&name(node)).unwrap();
+        worker.run(|| async move { files.map(|file| std::path::Path::new(&file).exists()) }).unwrap()
+    };
+    let written = files.clone();
+    let rs1 = lab.worker(&name("rs1")).unwrap();
+    rs1.run(|| async move { written.map(|file| std::fs::write(file, "rs1").unwrap()) }).unwrap();
+    assert_eq!(seen("rs1"), [true; 4]);
+    for other in ["rs2", "director", "router", "client"] {
+        assert_eq!(seen(other), [false; 4], "{other}");
+    }
+    assert!(files.iter().all(|file| !std::path::Path::new(file).exists()));
+    down(lab);
+}
+
 fn the_first_packet_crosses_at_once() {
     let lab = built(&labs::textbook(), true);
     serve(&lab, "rs1", "172.16.252.137:80");
@@ -188,7 +211,7 @@ fn tools_are_seen_in_a_node_whatever_covers_them() {
     std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).unwrap();
     let mut options = options(true);
     options.tool_roots.push(root.display().to_string());
-    let lab = Lab::create(&labs::textbook(), &options, "").unwrap();
+    let lab = Lab::create(&labs::textbook(), &options, "", &mut |_| {}).unwrap();
     let mut command = Command::new(drlab::inside::ns::tool_folder(0).join("usr/sbin/hello"));
     command.stdout(Stdio::piped()).current_dir("/");
     let child = lab.worker(&name("client")).unwrap().space().spawn(&mut command).unwrap();
@@ -233,7 +256,7 @@ fn nothing_is_left_of_a_lab_that_was_killed() {
 fn a_lab_that_fails_half_way_leaves_nothing() {
     let mut plan = labs::textbook();
     plan.segments[0].bridge = plan.segments[1].bridge.clone();
-    let refused = Lab::create(&plan, &options(true), &search()).unwrap_err();
+    let refused = Lab::create(&plan, &options(true), &search(), &mut |_| {}).unwrap_err();
     println!("{}", chain(&refused));
     assert_eq!(refused.kind(), drlab::channel::FailureKind::Lab);
     let children = std::fs::read_to_string("/proc/thread-self/children");
@@ -293,7 +316,7 @@ fn nothing_is_left_of_a_lab_that_was_taken_down() {
 fn an_impossible_route_is_refused_in_the_kernels_words() {
     let mut plan = labs::textbook();
     plan.nodes[4].routes[0].gateway = Some("192.0.2.1".parse().unwrap());
-    let lab = Lab::create(&plan, &options(true), &search()).unwrap();
+    let lab = Lab::create(&plan, &options(true), &search(), &mut |_| {}).unwrap();
     let refused = lab.configure().unwrap_err();
     let said = chain(&refused);
     println!("{said}");
