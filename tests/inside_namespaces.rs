@@ -382,11 +382,11 @@ fn datagrams_are_echoed_from_the_address_that_they_were_sent_to() {
     block_on(async {
         let pair = Pair::new();
         let both = vec![
-            server(Protocol::Udp, "0.0.0.0:53"),
-            Server { name: "v6".to_owned(), ..server(Protocol::Udp, "[::]:53") },
+            server(Protocol::Udp, "[::]:53"),
+            Server { name: "v4".to_owned(), ..server(Protocol::Udp, "0.0.0.0:5353") },
         ];
         let servers = Servers::start_all(&[rs1(both)], &pair).await.expect("servers");
-        for target in ["10.9.0.66:53", "[fd09::2]:53"] {
+        for target in ["10.9.0.66:53", "[fd09::2]:53", "10.9.0.66:5353"] {
             let results = run_load(&pair, &servers, load(Protocol::Udp, target)).await;
             assert!(results.iter().all(whole), "{results:#?}");
             let at: SocketAddr = target.parse().expect("an address");
