@@ -11,10 +11,13 @@
 mod program;
 #[path = "cli/schema.rs"]
 mod schema;
+#[path = "cli/waiting.rs"]
+mod waiting;
 
 use std::fs;
 use std::path::Path;
 
+use nix::sys::signal::{Signal, kill};
 use program::{Place, in_terminal};
 
 const SEVERAL: &str = "fixtures/scenarios/bad/several.toml";
@@ -287,6 +290,44 @@ fn without_a_network_no_kernel_is_fetched_and_the_message_says_so() {
     let said = program::Said::of(run).ends_with(4);
     assert!(said.err.contains("could not reach the package servers"), "{}", said.err);
     assert!(said.err.contains("Temporary failure resolving"), "{}", said.err);
+}
+
+#[test]
+fn a_kernel_that_dies_at_once_is_told_with_its_console() {
+    let place = Place::new("panic");
+    place.script(
+        "linux.uml",
+        "[ \"$1\" = --version ] && echo 6.1.0 && exit; echo 'Kernel panic - not syncing: planted'; kill -ABRT $$",
+    );
+    let mut run = place.program(&["run", "lvs-dr", "--substrate", "uml"]);
+    let run = run.env("DRLAB_KERNEL", place.path("bin/linux.uml")).output().unwrap();
+    let said = program::Said::of(run).ends_with(5);
+    assert!(said.out.contains("ended on its own (signal: 6 (SIGABRT)"), "{}", said.out);
+    assert!(said.out.contains("Kernel panic - not syncing: planted"), "{}", said.out);
+    let runs = fs::read_dir(place.cache().join("runs")).unwrap().flatten().filter(|entry| entry.path().is_dir());
+    assert_eq!(runs.count(), 0);
+}
+
+#[test]
+fn ctrl_c_while_a_kernel_is_fetched_ends_what_fetches_it() {
+    let place = Place::new("fetching");
+    let run = waiting::Fetching::begin(&place, &[]);
+    kill(run.pid(), Signal::SIGINT).unwrap();
+    let said = run.ends().ends_with(130);
+    assert!(said.err.contains("drlab: interrupted; no lab was begun"), "{}", said.err);
+}
+
+#[test]
+fn signals_that_were_ignored_at_the_start_stay_ignored() {
+    let place = Place::new("nohup");
+    let run = waiting::Fetching::begin(&place, &["INT", "HUP"]);
+    for signal in [Signal::SIGINT, Signal::SIGHUP] {
+        kill(run.pid(), signal).unwrap();
+    }
+    run.lets_go();
+    // It went on to what the fetching came to.
+    let said = run.ends().ends_with(4);
+    assert!(said.err.contains("apt-get failed: E: planted"), "{}", said.err);
 }
 
 #[test]

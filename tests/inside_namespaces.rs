@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use drlab::base::{IfName, Mac, NodeName, Protocol, Role};
 use drlab::facts::run::{Acted, CaptureStats, Outcome, RequestResult};
-use drlab::inside::capture::{Capture, Sink, Tap, file, open_all, vantages};
+use drlab::inside::capture::{Capture, Sink, Tap, file, ring_bytes, vantages};
 use drlab::inside::ring::Ring;
 use drlab::inside::serve::Servers;
 use drlab::inside::timeline::nodes::{NodeGone, NodeJob, Nodes, on_node};
@@ -78,12 +78,18 @@ impl Pair {
     }
 
     async fn taps(&self) -> Vec<Tap> {
-        let mut wanted = Vec::new();
+        let bytes = ring_bytes(2);
+        let mut taps = Vec::new();
         for node in ["client", "rs1"] {
-            let (lo, eth0) = self.on(node, || async { (index("lo"), index("eth0")) }).await;
-            wanted.push((name(node), BTreeMap::from([(lo, interface("lo")), (eth0, interface("eth0"))])));
+            let opened = self.on(node, move || async move { (Ring::open(bytes), index("lo"), index("eth0")) });
+            let (ring, lo, eth0) = opened.await;
+            taps.push(Tap {
+                node: name(node),
+                ring: ring.expect("packet rings need CAP_NET_RAW"),
+                interfaces: BTreeMap::from([(lo, interface("lo")), (eth0, interface("eth0"))]),
+            });
         }
-        open_all(wanted, self).await.expect("packet rings need CAP_NET_RAW")
+        taps
     }
 }
 

@@ -27,7 +27,7 @@ mod verdicts;
 use libtest_mimic::{Arguments, Trial};
 
 fn main() {
-    running::take_signals_as_usual();
+    program::take_signals_as_usual();
     let mut arguments = Arguments::from_args();
     // Each lab is a kernel of its own; more at once than there are processors only makes them slow.
     arguments.test_threads = arguments.test_threads.or(Some(2));

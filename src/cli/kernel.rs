@@ -22,6 +22,7 @@ enum RunError {
 impl RunError {
     fn exit(&self) -> Exit {
         match self {
+            Self::Lab(LabError::TooLong { .. }) => Exit::Usage,
             Self::Lab(error) if !error.is_lack() => Exit::Lab,
             Self::Cache(_) | Self::Kernel(_) | Self::Lab(_) => Exit::Lacking,
         }
@@ -35,6 +36,7 @@ pub fn list() -> Exit {
 
 /// Fetches the distribution's kernel and prints where it is.
 pub fn fetch() -> Exit {
+    interrupt::watch();
     let fetched = Cache::locate()
         .map_err(KernelError::from)
         .and_then(|cache| kernels::fetch(&cache, &mut |line| complain(&format!("drlab: {line}"))));

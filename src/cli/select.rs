@@ -145,6 +145,11 @@ fn select_one(wanted: &str) -> Result<Vec<Selected>, SelectError> {
     let suffix = format!("/{wanted}");
     let named: Vec<_> = shipped.iter().filter(|s| s.name == wanted || s.name.ends_with(&suffix)).cloned().collect();
     match named.len() {
+        // A report names a file so, and what it says can be typed next.
+        0 if Path::new(&format!("{wanted}.toml")).is_file() => {
+            let path = format!("{wanted}.toml");
+            on_disk(Path::new(&path), &path)
+        }
         0 => Err(unknown(wanted, &shipped)),
         1 => Ok(named),
         _ => Err(SelectError::Ambiguous {

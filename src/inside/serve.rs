@@ -76,6 +76,11 @@ impl AccessLog {
     }
 }
 
+/// The address as its own family writes it: a socket of both families sees `::ffff:192.0.2.1` for `192.0.2.1`.
+fn canonical(at: SocketAddr) -> SocketAddr {
+    SocketAddr::new(at.ip().to_canonical(), at.port())
+}
+
 /// A server that listens. Dropping it stops it without waiting.
 #[derive(Debug)]
 pub struct Running {

@@ -99,12 +99,6 @@ fn afflicted(input: &Input<'_>) -> Vec<(&'static Rule, Vec<Affliction>)> {
 }
 
 impl Rule {
-    /// What the rule finds by itself, whatever outranks it.
-    pub fn apply(&self, input: &Input<'_>) -> Option<Finding> {
-        let whom = (self.afflicted)(&Traffic::new(input));
-        self.finding(&whom.iter().collect::<Vec<_>>())
-    }
-
     fn finding(&self, whom: &[&Affliction]) -> Option<Finding> {
         let first = whom.first()?;
         let mut nodes: Vec<&str> = Vec::new();

@@ -32,6 +32,7 @@ pub fn case(plan: &Plan) -> Case {
         stations: plan.nodes.iter().map(station).collect(),
         services,
         changes: acts(plan).any(changes),
+        reschedules: acts(plan).any(reschedules),
         share: plan.expect.share.clone(),
         wanted: plan.nodes.iter().map(|node| (node.name.clone(), planned(node))).collect(),
     }
@@ -82,6 +83,19 @@ fn during(act: &Act) -> &[super::During] {
     match act {
         Act::Load(load) => &load.during,
         _ => &[],
+    }
+}
+
+/// Whether an act changes what a scheduler goes by.
+fn reschedules(act: &Act) -> bool {
+    match act {
+        Act::SetSysctl { key, .. } => key.starts_with("net.ipv4.vs."),
+        Act::SetWeight { .. }
+        | Act::AddService { .. }
+        | Act::DeleteService { .. }
+        | Act::AddDestination { .. }
+        | Act::DeleteDestination { .. } => true,
+        _ => false,
     }
 }
 

@@ -505,7 +505,7 @@ pub enum Action {
         #[serde(default)]
         service: usize,
     },
-    /// Set an interface up or down.
+    /// Set an interface up or down. Down takes its routes with it, the default gateway too, and up brings none back.
     SetLink {
         /// Where.
         node: NodeName,

@@ -6,6 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use nix::sys::signal::{SigHandler, Signal, signal};
+
 /// A folder that is empty at first; its cache folder is not made.
 pub(crate) struct Place(PathBuf);
 
@@ -94,6 +96,15 @@ impl Said {
 
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("stdout is no JSON ({error}):\n{}", self.out))
+    }
+}
+
+/// A shell may have had us ignore signals, and what we start would ignore them, too.
+pub(crate) fn take_signals_as_usual() {
+    for number in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        #[expect(unsafe_code, reason = "setting what a signal does is unsafe for the handlers that it could set")]
+        // SAFETY: the default is no handler of ours.
+        unsafe { signal(number, SigHandler::SigDfl) }.unwrap();
     }
 }
 

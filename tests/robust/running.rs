@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use nix::sys::signal::{SigHandler, Signal, kill, signal};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::machine::{self, Machine, Process, SOON, until};
@@ -24,15 +24,6 @@ static KERNEL: LazyLock<PathBuf> = LazyLock::new(|| {
     assert!(found.status.success(), "no kernel to test with: `drlab kernel fetch` fetches one");
     PathBuf::from(String::from_utf8(found.stdout).unwrap().trim())
 });
-
-/// A shell may have had us ignore signals, and what we start would ignore them, too.
-pub(crate) fn take_signals_as_usual() {
-    for number in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        #[expect(unsafe_code, reason = "setting what a signal does is unsafe for the handlers that it could set")]
-        // SAFETY: the default is no handler of ours.
-        unsafe { signal(number, SigHandler::SigDfl) }.unwrap();
-    }
-}
 
 /// A place for a trial's runs, with a short name: paths of sockets are limited.
 pub(crate) fn place(name: &str) -> Place {
@@ -115,7 +106,7 @@ impl Running {
     pub(crate) fn start(mut command: Command) -> Self {
         let machine = Machine::look();
         let pty = nix::pty::openpty(None, None).unwrap();
-        let mut child = command.env("TERM", "dumb").stdout(Stdio::piped()).stderr(pty.slave).spawn().unwrap();
+        let mut child = command.env("TERM", "xterm").stdout(Stdio::piped()).stderr(pty.slave).spawn().unwrap();
         // The command holds the terminal's end that must close with the child.
         drop(command);
         let told = Arc::new(Mutex::new(String::new()));

@@ -106,7 +106,8 @@ pub(crate) fn run(spec: &str) -> Result<(), BenchError> {
 
     let cpu_before = cpu_ms()?;
     let begun = Instant::now();
-    let lab = build::Lab::create(&plan, &options, "").map_err(|error| BenchError::lab("make a lab", &error))?;
+    let lab =
+        build::Lab::create(&plan, &options, "", &mut |_| {}).map_err(|error| BenchError::lab("make a lab", &error))?;
     let capture = spec.capture.then(|| record::start(&lab, &file)).transpose();
     let capture = capture.map_err(|error| BenchError::lab("begin to capture", &error))?;
     let created = Instant::now();

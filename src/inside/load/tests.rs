@@ -187,6 +187,18 @@ async fn odd_server(behaviour: &'static str) -> SocketAddr {
 }
 
 #[test]
+fn a_refused_request_knows_its_port_so_that_its_frames_are_found() {
+    here(async {
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = closed.local_addr().unwrap();
+        drop(closed);
+        let result = go(&Load { requests: 1, ..load(target) }).await;
+        assert_eq!(kind(&result.requests[0]), "refused");
+        assert!(result.requests[0].local.is_some_and(|local| local.port() != 0), "{:?}", result.requests[0]);
+    });
+}
+
+#[test]
 fn a_page_of_another_program_is_an_answer_that_is_not_whole() {
     here(async {
         let at = odd_server("HTTP/1.1 404 Not Found\r\ncontent-length: 3\r\nconnection: close\r\n\r\nno\n").await;
