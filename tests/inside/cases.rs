@@ -210,7 +210,7 @@ fn tools_are_seen_in_a_node_whatever_covers_them() {
     std::fs::write(&tool, "#!/bin/sh\necho from the tool\n").unwrap();
     std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).unwrap();
     let mut options = options(true);
-    options.tool_roots.push(root.display().to_string());
+    options.tool_roots = vec![root.display().to_string()];
     let lab = Lab::create(&labs::textbook(), &options, "", &mut |_| {}).unwrap();
     let mut command = Command::new(drlab::inside::ns::tool_folder(0).join("usr/sbin/hello"));
     command.stdout(Stdio::piped()).current_dir("/");

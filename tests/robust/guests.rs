@@ -20,11 +20,15 @@ const DEAD_WITHIN: Duration = Duration::from_secs(10);
 /// How long it may take until a hung guest is: ten seconds of silence, and what a busy machine adds.
 const HUNG_WITHIN: Duration = Duration::from_secs(20);
 
+/// The same for one that never says hello: twenty seconds are allowed for that.
+const BOOTED_WITHIN: Duration = Duration::from_secs(35);
+
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("a_guest_that_dies_is_told_of_within_seconds", dies),
         trial("a_guest_that_hangs_in_its_timeline_is_told_of_within_seconds", || hangs("running the timeline")),
         trial("a_guest_that_hangs_while_it_builds_is_told_of_within_seconds", || hangs("making nodes and links")),
+        trial("a_kernel_that_never_comes_up_is_told_with_its_consoles_last_lines", never_up),
         trial("a_panic_is_told_with_the_consoles_last_lines", panics),
         trial("a_command_that_would_not_get_through_is_refused", refuses_what_would_not_get_through),
         trial("a_guest_cannot_write_to_the_machine", writes),
@@ -38,7 +42,10 @@ fn dies() {
     let run = Running::start(drlab(&place, &["run", LONG, "--substrate", "uml"]));
     let guest = run.guest();
     run.comes_to("running the timeline");
-    kill(Pid::from_raw(guest.pid), Signal::SIGKILL).unwrap();
+    if let Err(errno) = kill(Pid::from_raw(guest.pid), Signal::SIGKILL) {
+        let ended = run.ends_within(DEAD_WITHIN);
+        panic!("{guest:?} was gone already ({errno}): {}\n{}\n{}", ended.status, ended.out, ended.told);
+    }
     let ended = run.ends_within(DEAD_WITHIN).with(5);
     let told = squeezed(&ended.out);
     assert!(told.contains("the lab was lost while the timeline ran"), "{}", ended.out);
@@ -63,6 +70,25 @@ fn hangs(stage: &'static str) {
         "{}",
         ended.out
     );
+    is_gone(&guest);
+    assert!(run_folders(&place).is_empty());
+}
+
+fn never_up() {
+    let place = place("never");
+    let script = "[ \"$1\" = --version ] && echo 6.1.0 && exit; echo 'planted: waiting for a disk'; exec sleep 1000";
+    place.script("linux.uml", script);
+    let mut command = drlab(&place, &["run", "lvs-dr", "--substrate", "uml"]);
+    command.env("DRLAB_KERNEL", place.path("bin/linux.uml"));
+    let run = Running::start(command);
+    let guest = run.guest();
+    let ended = run.ends_within(BOOTED_WITHIN).with(5);
+    assert!(
+        squeezed(&ended.out).contains("nothing was heard from the lab's kernel or process for 20 s"),
+        "{}",
+        ended.out
+    );
+    assert!(ended.out.contains("planted: waiting for a disk"), "{}", ended.out);
     is_gone(&guest);
     assert!(run_folders(&place).is_empty());
 }

@@ -47,6 +47,12 @@ impl Process {
         self.session == self.pid
     }
 
+    /// Whether an argument is among those that it was started with.
+    pub(crate) fn was_given(&self, argument: &str) -> bool {
+        let line = fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
+        line.split(|byte| *byte == 0).any(|word| word == argument.as_bytes())
+    }
+
     /// One that waits to be reaped does nothing any more.
     fn lives(&self) -> bool {
         self.state != "Z" && self.state != "X"

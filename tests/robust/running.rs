@@ -144,8 +144,12 @@ impl Running {
         let parent = self.pid().cast_signed();
         until(AT_LENGTH, "a guest", || {
             let children: Vec<Process> = machine::living().into_iter().filter(|one| one.parent == parent).collect();
-            // Others only ask the kernel's program for its version.
-            children.iter().find(|one| one.leads()).cloned().ok_or(format!("{children:?}"))
+            // A kernel's program that is only asked for its version leads a session, too.
+            children
+                .iter()
+                .find(|one| one.leads() && !one.was_given("--version"))
+                .cloned()
+                .ok_or(format!("{children:?}"))
         })
     }
 
