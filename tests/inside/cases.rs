@@ -9,7 +9,6 @@ use drlab::base::{NodeName, error_chain};
 use drlab::channel::BuildOptions;
 use drlab::facts::statements::is_left_open;
 use drlab::inside::build::{Lab, act};
-
 use drlab::plan::statements::planned;
 use drlab::plan::{Act, Condition, Plan};
 
