@@ -11,7 +11,7 @@ use std::fs;
 use std::io;
 use std::sync::Arc;
 
-use crate::base::{IfName, NodeName, ServiceId};
+use crate::base::{IfName, NodeName};
 use crate::facts::{IpvsFacts, NodeFacts, Unread};
 use crate::inside::arpfilter::{self, Filters};
 use crate::inside::ipvs::{self, IpvsError};
@@ -65,18 +65,13 @@ impl Wanted {
     }
 }
 
-/// The packet filters' tables that a node's rules are in, and the one where marks would be for a service by mark.
+/// The packet filters' tables that a node's rules are in; in others nothing was ever set.
 fn tables(node: &Node) -> BTreeSet<(bool, String)> {
     let named = node.iptables.iter().map(|list| {
         let table = list.windows(2).find(|w| matches!(w[0].as_str(), "-t" | "--table")).map(|w| w[1].clone());
         (arpfilter::is_v6(list), table.unwrap_or_else(|| "filter".to_owned()))
     });
-    let services = node.ipvs.iter().flat_map(|table| &table.services);
-    let by_mark = services.filter_map(|service| match service.id {
-        ServiceId::Fwmark { v6, .. } => Some((v6, "mangle".to_owned())),
-        ServiceId::Address { .. } => None,
-    });
-    named.chain(by_mark).collect()
+    named.collect()
 }
 
 /// Reads all facts of the node whose worker this is called in.

@@ -68,6 +68,7 @@ use super::model::{World, survey};
 use super::traffic::Traffic;
 use super::{CheckResult, Evidence, Finding, Input, Mend};
 use crate::base::{IfName, NodeName, Verdict};
+use crate::facts::NodeFacts;
 use diagnosis::{Diagnosis, Moment};
 
 /// A rule: its id, what `drlab explain` says of it, and the function that applies it.
@@ -123,6 +124,7 @@ pub const ALL: &[Rule] = &[
     rs_arptables_in_only::RULE,
     rs_arptables_out_drop::RULE,
     dir_vip_primary::RULE,
+    link_down::RULE,
     rs_ignore_8::RULE,
     rs_nic_noarp::RULE,
     dir_arp_suppressed::RULE,
@@ -145,7 +147,6 @@ pub const ALL: &[Rule] = &[
     dir_rpfilter_two_arm::RULE,
     source_refused::RULE,
     not_forwarding::RULE,
-    link_down::RULE,
     dir_fw_input::RULE,
     rs_fw::RULE,
     ipvs_service_missing::RULE,
@@ -173,8 +174,10 @@ pub fn findings(input: &Input<'_>, checks: &[CheckResult]) -> Vec<Finding> {
     }
     let later = Input { before: input.after, ..*input };
     let before = predicted(input);
-    if !input.case.changes {
-        return weighed(claimed(input, &before, None));
+    let sockets = |facts: &[NodeFacts]| facts.iter().map(|f| (f.node.clone(), f.sockets.clone())).collect::<Vec<_>>();
+    let stopped = !input.after.is_empty() && sockets(input.before) != sockets(input.after);
+    if !input.case.changes && !stopped {
+        return weighed(&claimed(input, &before, None));
     }
     let after = predicted(&later);
     let mut found = claimed(input, &before, Some((&after, Moment::After)));
@@ -188,7 +191,7 @@ pub fn findings(input: &Input<'_>, checks: &[CheckResult]) -> Vec<Finding> {
             None => found.push((rule, whom)),
         }
     }
-    weighed(found)
+    weighed(&found)
 }
 
 /// What the model predicts and the capture shows.
@@ -216,7 +219,7 @@ fn claimed<'a>(
 }
 
 /// The findings that nothing outranks, each with those that it does.
-fn weighed(found: Vec<(&'static Rule, Vec<Affliction>)>) -> Vec<Finding> {
+fn weighed(found: &[(&'static Rule, Vec<Affliction>)]) -> Vec<Finding> {
     let outranked_by = |rule: &Rule, node: &NodeName| {
         found
             .iter()
@@ -225,7 +228,7 @@ fn weighed(found: Vec<(&'static Rule, Vec<Affliction>)>) -> Vec<Finding> {
     };
     let mut findings: Vec<Finding> = Vec::new();
     let mut effects: Vec<(&str, String)> = Vec::new();
-    for (rule, whom) in &found {
+    for (rule, whom) in found {
         let (explained, rest): (Vec<&Affliction>, Vec<&Affliction>) =
             whom.iter().partition(|a| outranked_by(rule, &a.node).is_some());
         for affliction in explained {

@@ -88,12 +88,8 @@ pub(in crate::judge) fn answer<'a>(place: &Place<'a>, interface: &str, target: I
     if ignores(place, interface, level, target, sender) {
         return Answer::No(Silence::Ignored(level));
     }
-    if host.conf_or(interface, "arp_filter") && !sender.is_unspecified() {
-        if let Way::By(route) = lookup(facts, sender) {
-            if route.interface.as_ref().is_some_and(|i| *i != *interface) {
-                return Answer::No(Silence::ArpFilter(route));
-            }
-        }
+    if let Some(route) = filtered_by_route(place, interface, sender) {
+        return Answer::No(Silence::ArpFilter(route));
     }
     let said = Shown {
         source: Some(target),
@@ -120,6 +116,17 @@ fn ignores(place: &Place<'_>, interface: &str, level: u32, target: IpAddr, sende
         3 => !place.facts.addresses.iter().any(|a| a.address.addr() == target && a.scope != "host"),
         0 | 4..=7 => false,
         _ => true,
+    }
+}
+
+/// `arp_filter`: the route to the asker, where it leaves by another interface.
+fn filtered_by_route<'a>(place: &Place<'a>, interface: &str, sender: IpAddr) -> Option<&'a RouteFact> {
+    if !Host(place.facts).conf_or(interface, "arp_filter") || sender.is_unspecified() {
+        return None;
+    }
+    match lookup(place.facts, sender) {
+        Way::By(route) => Some(route).filter(|r| r.interface.as_ref().is_some_and(|i| *i != *interface)),
+        Way::Here(_) | Way::Nowhere(_) => None,
     }
 }
 

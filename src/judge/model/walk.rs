@@ -89,7 +89,7 @@ impl<'a> World<'a> {
                     return None;
                 }
                 Way::Nowhere(route) => {
-                    self.no_way(&at.place, to, route, predicted);
+                    no_way(&at.place, to, route, predicted);
                     return None;
                 }
             };
@@ -110,21 +110,6 @@ impl<'a> World<'a> {
             at = At { place: meant.0, into: Some(meant.1) };
         }
         None
-    }
-
-    /// No route: because an interface is down, or for want of one.
-    fn no_way(
-        &self,
-        place: &Place<'a>,
-        to: IpAddr,
-        route: Option<&'a crate::facts::RouteFact>,
-        predicted: &mut Predicted<'a>,
-    ) {
-        let down = place.station.ports.iter().find(|p| place.link(p.interface.as_str()).is_some_and(|l| !l.up));
-        match down {
-            Some(port) => predicted.note(place.node(), Some(&port.interface), Kind::Down),
-            None => predicted.note(place.node(), None, Kind::NoWay { to, route }),
-        }
     }
 
     /// Whether everybody on the segment who has to ask for the VIP has a permanent entry for it.
@@ -165,7 +150,7 @@ impl<'a> World<'a> {
                 predicted.note(director.node(), into, Kind::NotOwn { address: vip, forwards: false });
             }
         }
-        if self.filtered(&director, at.into, packet, "INPUT", predicted) {
+        if filtered(&director, at.into, packet, "INPUT", predicted) {
             return;
         }
         match decide(&director, packet.protocol, packet.target) {
@@ -221,7 +206,7 @@ impl<'a> World<'a> {
         let is_server = |p: &Place<'a>| server.is_some_and(|s| s.node() == p.node());
         let Some(at) = self.travel(start, (outer.unwrap_or(packet.source), rip), &is_server, predicted) else { return };
         let server = at.place;
-        if method == Forwarding::Tun && !self.unwraps(&server, packet) {
+        if method == Forwarding::Tun && !unwraps(&server, packet) {
             let kind = Kind::Unwrapped {
                 service: service.service,
                 to: destination.at,
@@ -237,7 +222,7 @@ impl<'a> World<'a> {
             predicted.note(server.node(), None, Kind::NotOwn { address: vip, forwards });
         }
         let arriving = Packet { target, ..packet };
-        self.filtered(&server, at.into, arriving, "INPUT", predicted);
+        filtered(&server, at.into, arriving, "INPUT", predicted);
         listens(&server, arriving, method, predicted);
         self.reply(director, &server, service, destination, (arriving, client), predicted);
     }
@@ -283,39 +268,6 @@ impl<'a> World<'a> {
         let start = At { place: *server, into: None };
         self.travel(start, (from, to), &|p| p.node() == client.node(), predicted);
     }
-
-    /// Whether the real server takes the packet out of its tunnel.
-    fn unwraps(&self, server: &Place<'a>, packet: Packet) -> bool {
-        let tunnel = server.facts.links.iter().find(|l| l.kind.as_deref() == Some("ipip") && l.up);
-        tunnel.is_some_and(|l| refusal(server.facts, l.name.as_str(), packet.source).is_none())
-    }
-
-    /// Notes a rule of the packet filter that drops the packet.
-    fn filtered(
-        &self,
-        place: &Place<'a>,
-        into: Option<&'a StationPort>,
-        packet: Packet,
-        name: &str,
-        predicted: &mut Predicted<'a>,
-    ) -> bool {
-        let word = packet.protocol.to_string().to_lowercase();
-        let shown = Shown {
-            source: Some(packet.source),
-            destination: Some(packet.target.ip()),
-            into: into.map(|p| p.interface.as_str()),
-            protocol: Some(&word),
-            port: Some(packet.target.port()),
-            ..Shown::default()
-        };
-        let Fate::Dropped(rule) = chain(place.facts.iptables.as_deref().unwrap_or_default(), "filter", name, shown)
-        else {
-            return false;
-        };
-        let kind = Kind::Filtered { rule, destination: packet.target.ip(), source: packet.source };
-        predicted.note(place.node(), None, kind);
-        true
-    }
 }
 
 /// The node's address on the interface towards another.
@@ -325,7 +277,7 @@ fn own_address(place: &Place<'_>, towards: IpAddr) -> Option<IpAddr> {
     place.facts.addresses.iter().filter(on).map(|a| a.address.addr()).find(|a| a.is_ipv4() == towards.is_ipv4())
 }
 
-/// Notes where nothing takes the packet up, or takes it up so that it answers from another address.
+/// Notes where nothing takes the packet up.
 fn listens<'a>(server: &Place<'a>, packet: Packet, method: Forwarding, predicted: &mut Predicted<'a>) {
     let Some(sockets) = &server.facts.sockets else { return };
     let (protocol, at) = (packet.protocol, packet.target);
@@ -334,14 +286,53 @@ fn listens<'a>(server: &Place<'a>, packet: Packet, method: Forwarding, predicted
             && s.at.port() == at.port()
             && (s.at.ip() == at.ip() || (s.at.ip().is_unspecified() && (s.at.is_ipv6() || at.is_ipv4())))
     };
-    match sockets.iter().find(takes) {
-        None => {
-            let listening = sockets.iter().filter(|s| s.protocol == protocol).collect();
-            predicted.note(server.node(), None, Kind::Deaf { protocol, at, listening, method });
-        }
-        Some(socket) if protocol == Protocol::Udp && socket.at.ip().is_unspecified() && method != Forwarding::Nat => {
-            predicted.note(server.node(), None, Kind::AnswersFromRip { socket, vip: at.ip() });
-        }
-        Some(_) => {}
+    if !sockets.iter().any(|s| takes(&s)) {
+        let listening = sockets.iter().filter(|s| s.protocol == protocol).collect();
+        predicted.note(server.node(), None, Kind::Deaf { protocol, at, listening, method });
     }
+}
+
+/// No route: because an interface is down, or for want of one.
+fn no_way<'a>(
+    place: &Place<'a>,
+    to: IpAddr,
+    route: Option<&'a crate::facts::RouteFact>,
+    predicted: &mut Predicted<'a>,
+) {
+    let down = place.station.ports.iter().find(|p| place.link(p.interface.as_str()).is_some_and(|l| !l.up));
+    match down {
+        Some(port) => predicted.note(place.node(), Some(&port.interface), Kind::Down),
+        None => predicted.note(place.node(), None, Kind::NoWay { to, route }),
+    }
+}
+
+/// Whether the real server takes the packet out of its tunnel.
+fn unwraps(server: &Place<'_>, packet: Packet) -> bool {
+    let tunnel = server.facts.links.iter().find(|l| l.kind.as_deref() == Some("ipip") && l.up);
+    tunnel.is_some_and(|l| refusal(server.facts, l.name.as_str(), packet.source).is_none())
+}
+
+/// Notes a rule of the packet filter that drops the packet.
+fn filtered<'a>(
+    place: &Place<'a>,
+    into: Option<&'a StationPort>,
+    packet: Packet,
+    name: &str,
+    predicted: &mut Predicted<'a>,
+) -> bool {
+    let word = packet.protocol.to_string().to_lowercase();
+    let shown = Shown {
+        source: Some(packet.source),
+        destination: Some(packet.target.ip()),
+        into: into.map(|p| p.interface.as_str()),
+        protocol: Some(&word),
+        port: Some(packet.target.port()),
+        ..Shown::default()
+    };
+    let Fate::Dropped(rule) = chain(place.facts.iptables.as_deref().unwrap_or_default(), "filter", name, shown) else {
+        return false;
+    };
+    let kind = Kind::Filtered { rule, destination: packet.target.ip(), source: packet.source };
+    predicted.note(place.node(), None, kind);
+    true
 }

@@ -119,7 +119,8 @@ impl<'a> Diagnosis<'a> {
 /// Sysctls for now, and for good.
 pub(super) fn sysctls(node: &NodeName, values: &[(String, u32)], file: &str) -> Vec<Mend> {
     let now: Vec<String> = values.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    let lines: String = values.iter().map(|(key, value)| format!("{key} = {value}\\n")).collect();
+    let lines: Vec<String> = values.iter().map(|(key, value)| format!("{key} = {value}\\n")).collect();
+    let lines = lines.concat();
     vec![
         mended(node, Dialect::Sysctl, format!("sysctl -w {}", now.join(" "))),
         mended(node, Dialect::SysctlD, format!("printf '{lines}' > /etc/sysctl.d/{file}.conf && sysctl --system")),

@@ -34,12 +34,10 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     evidence.extend(diagnosis.address_shown(of, sender));
     let command =
         format!("ip address del {} dev {interface} && ip address add {}/32 dev {interface}", vip.address, sender);
-    let mut again = String::new();
-    for other in
-        facts.addresses.iter().filter(|a| a.interface == *interface && a.flags.iter().any(|f| f == "secondary"))
-    {
-        again += &format!(" && (ip address add {0} dev {interface} || true)", other.address);
-    }
-    let mend = vec![mended(deviation.node, Dialect::Ip, command + &again)];
+    let secondary =
+        facts.addresses.iter().filter(|a| a.interface == *interface && a.flags.iter().any(|f| f == "secondary"));
+    let again: Vec<String> =
+        secondary.map(|a| format!(" && (ip address add {} dev {interface} || true)", a.address)).collect();
+    let mend = vec![mended(deviation.node, Dialect::Ip, command + &again.concat())];
     Some(Diagnosis::afflict(deviation, evidence, mend))
 }

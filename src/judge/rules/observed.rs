@@ -1,5 +1,8 @@
-//! What only the capture shows: a real server that announces a VIP. No fact says what a program sends.
+//! What only the capture shows: a real server that announces a VIP, or answers from its RIP what the VIP was asked. No fact
+//! says what a program sends.
 
+use crate::base::Protocol;
+use crate::facts::SocketFact;
 use crate::judge::Input;
 use crate::judge::census::{Said, words};
 use crate::judge::model::deviation::{Kind, Predicted};
@@ -18,6 +21,22 @@ pub(super) fn add<'a>(input: &'a Input<'a>, predicted: &mut Predicted<'a>) {
             let port = speaker.ports.iter().find(|p| p.segment == *word.segment);
             let kind = Kind::Announces { vip: word.vip, frame: word.frame.number };
             predicted.note(&speaker.node, port.map(|p| &p.interface), kind);
+        }
+    }
+    for packet in traffic.packets.iter().filter(|p| p.protocol == Protocol::Udp) {
+        let Some(hop) = packet.exit(|s| traffic.is_real_server(s)) else { continue };
+        let asked = input.ran.loads.iter().flat_map(|l| &l.requests).find(|r| {
+            r.protocol == Protocol::Udp
+                && r.local == Some(packet.destination)
+                && r.target.port() == packet.source.port()
+        });
+        let Some(asked) = asked.filter(|r| r.target != packet.source) else { continue };
+        let sockets = input.facts(&hop.station.node).and_then(|f| f.sockets.as_deref()).unwrap_or_default();
+        let everywhere = |s: &&SocketFact| {
+            s.protocol == Protocol::Udp && s.at.port() == packet.source.port() && s.at.ip().is_unspecified()
+        };
+        if let Some(socket) = sockets.iter().find(everywhere) {
+            predicted.note(&hop.station.node, None, Kind::AnswersFromRip { socket, vip: asked.target.ip() });
         }
     }
 }

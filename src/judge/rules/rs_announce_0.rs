@@ -16,8 +16,7 @@ pub(super) const RULE: Rule = Rule {
               writes the real server's MAC into it at once. arp_ignore does not prevent it; arp_announce=2 does.",
     causes: "the first reply of that real server turns the router's or client's entry for the VIP to it, and all \
               further connections pass the Director by",
-    source: "net/ipv4/arp.c: arp_solicit; net/core/neighbour.c: neigh_event_ns; Documentation/networking/ip- \
-              sysctl.rst: arp_announce",
+    source: "net/ipv4/arp.c: arp_solicit; net/core/neighbour.c: neigh_event_ns; Documentation/networking/ip-sysctl.rst: arp_announce",
     outranks: &["rs-arp-cache-survives-fix"],
     what: |nodes| format!("questions for the next hop are asked in the VIP's name by {nodes}"),
     claims,

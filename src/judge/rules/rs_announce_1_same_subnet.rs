@@ -1,4 +1,4 @@
-//! `rs-announce-1-same-subnet`: arp_announce=1 with a VIP in the RIP's subnet.
+//! `rs-announce-1-same-subnet`: `arp_announce=1` with a VIP in the RIP's subnet.
 
 use super::diagnosis::Diagnosis;
 use super::diagnosis::{mended, sysctl};
@@ -16,8 +16,7 @@ pub(super) const RULE: Rule = Rule {
               router in the VIP's name as with 0. It is enough only for a VIP of a foreign subnet. Use 2.",
     causes: "the first reply of that real server turns the router's or client's entry for the VIP to it, and all \
               further connections pass the Director by",
-    source: "net/ipv4/arp.c: arp_solicit; net/core/neighbour.c: neigh_event_ns; Documentation/networking/ip- \
-              sysctl.rst: arp_announce",
+    source: "net/ipv4/arp.c: arp_solicit; net/core/neighbour.c: neigh_event_ns; Documentation/networking/ip-sysctl.rst: arp_announce",
     outranks: &["rs-arp-cache-survives-fix"],
     what: |nodes| format!("arp_announce is 1, which keeps the VIP as sender in its own subnet, on {nodes}"),
     claims,

@@ -1,4 +1,4 @@
-//! `rs-arp-filter-instead`: arp_filter was set in place of arp_ignore.
+//! `rs-arp-filter-instead`: `arp_filter` was set in place of `arp_ignore`.
 
 use super::diagnosis::Diagnosis;
 use super::{Affliction, Rule};

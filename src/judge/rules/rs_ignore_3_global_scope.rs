@@ -1,4 +1,4 @@
-//! `rs-ignore-3-global-scope`: arp_ignore=3 with a VIP of global scope.
+//! `rs-ignore-3-global-scope`: `arp_ignore=3` with a VIP of global scope.
 
 use super::diagnosis::Diagnosis;
 use super::{Affliction, Rule};

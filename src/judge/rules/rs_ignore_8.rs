@@ -1,4 +1,4 @@
-//! `rs-ignore-8`: arp_ignore=8 answers nothing at all.
+//! `rs-ignore-8`: `arp_ignore=8` answers nothing at all.
 
 use super::diagnosis::Diagnosis;
 use super::{Affliction, Rule};

@@ -1,4 +1,4 @@
-//! `rs-ignore-reserved`: arp_ignore is 4 to 7.
+//! `rs-ignore-reserved`: `arp_ignore` is 4 to 7.
 
 use super::diagnosis::Diagnosis;
 use super::{Affliction, Rule};

@@ -9,8 +9,7 @@ use crate::judge::model::Deviation;
 pub(super) const RULE: Rule = Rule {
     id: "rs-vip-prefix-on-lo-arp",
     title: "a real server answers ARP for a whole subnet",
-    teaches: "An address on lo makes its whole prefix local. With arp_ignore=0 the real server then answers who- \
-              has for every address of the subnet, the router's and its neighbours' among them, and takes their \
+    teaches: "An address on lo makes its whole prefix local. With arp_ignore=0 the real server then answers who-has for every address of the subnet, the router's and its neighbours' among them, and takes their \
               traffic. The VIP on lo is a single address, /32, and the ARP sysctls belong to it.",
     causes: "hosts that have nothing to do with the VIP lose their traffic to the real server",
     source: "net/ipv4/fib_frontend.c: fib_add_ifaddr; net/ipv4/arp.c: arp_process",
