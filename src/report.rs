@@ -30,6 +30,7 @@ use crate::facts::NodeFacts;
 use crate::facts::run::Acted;
 pub use crate::judge::{CensusEntry, LadderRung};
 use crate::judge::{CheckResult, Finding};
+pub(crate) use page::wrap;
 pub use style::Style;
 
 /// The version of `report.json`.

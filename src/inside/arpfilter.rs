@@ -169,7 +169,9 @@ impl Filters {
             return Ok(output);
         }
         let errors = String::from_utf8_lossy(&output.stderr);
-        let said = errors.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("nothing").to_owned();
+        // Its last line only points to its help.
+        let tells = |line: &&str| !line.is_empty() && !line.starts_with("Try `");
+        let said = errors.lines().map(str::trim).rfind(tells).unwrap_or("nothing").to_owned();
         Err(ArpFilterError::Refused { command: format!("{} {}", family.name(), arguments.join(" ")), said })
     }
 }

@@ -11,7 +11,7 @@ use std::fs;
 use std::io;
 use std::sync::Arc;
 
-use crate::base::{IfName, NodeName};
+use crate::base::{IfName, NodeName, error_chain};
 use crate::facts::{IpvsFacts, NodeFacts, Unread};
 use crate::inside::arpfilter::{self, Filters};
 use crate::inside::ipvs::{self, IpvsError};
@@ -215,13 +215,7 @@ fn counters(text: &str) -> BTreeMap<String, u64> {
 }
 
 fn unread(facts: &mut NodeFacts, what: &str, why: &dyn std::error::Error) {
-    let mut text = why.to_string();
-    let mut cause = why.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    facts.unread.push(Unread { what: what.to_owned(), why: text });
+    facts.unread.push(Unread { what: what.to_owned(), why: error_chain(why).join(": ") });
 }
 
 #[cfg(test)]

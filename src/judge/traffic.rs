@@ -104,7 +104,7 @@ pub(super) type Translated<'t, 'a> = BTreeMap<(Protocol, SocketAddr, Option<u32>
 pub(super) struct Traffic<'a> {
     pub(super) input: &'a Input<'a>,
     pub(super) packets: Vec<Packet<'a>>,
-    /// Packets to a VIP that are fragments; their ports are not all known, so they are not followed.
+    /// Later fragments of packets to a VIP; they have no ports, so they are not followed. First ones are.
     pub(super) fragments: u64,
     directors: BTreeSet<&'a NodeName>,
     servers: BTreeSet<&'a NodeName>,
@@ -133,7 +133,7 @@ impl<'a> Traffic<'a> {
         let trace = self.input.trace;
         let frames: Vec<&'a Frame> = journey.hops.iter().filter_map(|&i| trace.frames.get(i)).collect();
         let Some(outer) = frames.first().and_then(|f| f.decoded.ip()) else { return };
-        if outer.fragment && self.input.case.is_vip(outer.destination) {
+        if outer.fragment && outer.ports().is_none() && self.input.case.is_vip(outer.destination) {
             self.fragments += 1;
             return;
         }
@@ -247,11 +247,19 @@ impl<'a> Traffic<'a> {
         all.filter(|a| !case.is_vip(*a) && case.vips.iter().any(|v| v.is_ipv4() == a.is_ipv4())).collect()
     }
 
-    /// The stations that a service may send to: as wanted, and as the Director's table had it before and after. Where
-    /// the timeline changes the table, every real server.
+    /// The stations that a service may send to: as wanted, and as the Director's table had it before and after; what
+    /// the timeline adds is wanted, too.
     pub(super) fn members(&self, service: &WantedService) -> &[&'a Station] {
         let at = self.input.case.services.iter().position(|s| s.id == service.id);
         at.and_then(|at| self.members.get(at)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The real servers that the service sends to after the timeline, by direct routing or tunnel.
+    pub(super) fn still_used(&self, service: &WantedService) -> Vec<&'a Station> {
+        let ipvs = self.input.facts_after(&service.director).and_then(|f| f.ipvs.as_ref());
+        let read = ipvs.into_iter().flat_map(|i| &i.services).filter(|s| s.service == service.id);
+        let used = read.flat_map(|s| &s.destinations).filter(|d| d.weight > 0 && d.forwarding != Forwarding::Nat);
+        used.filter_map(|d| self.real_servers().find(|s| s.has(d.at.ip()))).collect()
     }
 
     /// What a Director sent without having got it as it is: in place of a request, the same flow with another
@@ -357,8 +365,6 @@ fn members<'a>(input: &Input<'a>, service: &WantedService) -> Vec<&'a Station> {
         let services = facts.ipvs.iter().flat_map(|i| &i.services).filter(|s| s.service == service.id);
         addresses.extend(services.flat_map(|s| &s.destinations).map(|d| d.at.ip()));
     }
-    let may = |s: &&Station| {
-        nodes.contains(&s.node) || addresses.iter().any(|&a| s.has(a)) || (case.changes && s.role == Role::RealServer)
-    };
+    let may = |s: &&Station| nodes.contains(&s.node) || addresses.iter().any(|&a| s.has(a));
     case.stations.iter().filter(may).collect()
 }

@@ -6,9 +6,11 @@ use std::net::SocketAddr;
 use super::Check;
 use crate::base::{Protocol, Role};
 use crate::facts::run::Outcome;
+use crate::judge::case::Station;
 use crate::judge::tally::{Tally, count};
 use crate::judge::traffic::{Hop, Packet, Traffic, Way};
 use crate::judge::{CheckResult, Evidence, Input};
+use crate::wire::frame::Tcp;
 
 /// The check.
 pub(super) const CHECK: Check = Check {
@@ -35,17 +37,27 @@ fn run(input: &Input<'_>) -> CheckResult {
     let local = traffic.served_by_director();
     let mut replied: BTreeSet<(Protocol, SocketAddr, SocketAddr)> = BTreeSet::new();
     let mut examined = 0;
+    let from_rip = from_rip(&traffic);
     for (packet, _) in traffic.replies() {
+        let by_rip = |end| from_rip.iter().any(|(p, _)| p.destination == end);
+        if refused_by_director(&traffic, packet) && !by_rip(packet.destination) {
+            continue;
+        }
         examined += 1;
         replied.insert((packet.protocol, packet.source, packet.destination));
         let own = local.contains(&(packet.protocol, packet.destination));
         at_directors(&traffic, packet, own, &mut tally);
+        if let Some(out) = packet.hops.first().filter(|h| h.way == Way::Leaves && is_stranger(&traffic, h.station)) {
+            let what = format!("{} answers {} from {}", out.station.node, packet.destination, packet.source);
+            let kind = format!("{}, which is no real server, answers from the VIP", out.station.node);
+            tally.broken(kind, Evidence::frame(input.trace, out.frame, what));
+        }
         let sent = packet.exit(|s| traffic.is_real_server(s));
         if let Some(out) = sent {
             leaves(input, packet, &out, &mut tally);
         }
     }
-    for (packet, out) in from_rip(&traffic) {
+    for (packet, out) in from_rip {
         examined += 1;
         let vip = traffic.clients().get(&(packet.protocol, packet.destination)).map(|(vip, _)| *vip);
         if let Some(vip) = vip {
@@ -63,6 +75,17 @@ fn run(input: &Input<'_>) -> CheckResult {
         count(examined, "reply packet", "reply packets")
     );
     tally.result(CHECK.id, examined, "reply packets", "no reply was seen: an empty trace proves nothing", held)
+}
+
+/// Whether the station has no business to answer for a VIP.
+fn is_stranger(traffic: &Traffic<'_>, station: &Station) -> bool {
+    !traffic.is_real_server(station) && !traffic.is_director(station)
+}
+
+/// Whether it is the Director's own refusal of a connection that it has no service or no real server for.
+fn refused_by_director(traffic: &Traffic<'_>, packet: &Packet<'_>) -> bool {
+    let reset = packet.ip.tcp().is_some_and(|t| t.flags & Tcp::RST != 0);
+    reset && packet.hops.first().is_some_and(|h| h.way == Way::Leaves && traffic.is_director(h.station))
 }
 
 /// What a reply has no business to do.
@@ -135,7 +158,7 @@ fn unanswered(traffic: &Traffic<'_>, replied: &BTreeSet<(Protocol, SocketAddr, S
 #[cfg(test)]
 mod tests {
     use crate::base::Verdict::{Broken, Held, Undecided};
-    use crate::judge::testlab::{Back, Exchange, Lab, There};
+    use crate::judge::testlab::{Back, Exchange, Lab, SERVICE, There, tcp};
     use crate::trace::Direction::{In, Out};
 
     #[test]
@@ -151,6 +174,28 @@ mod tests {
         lab.exchange(&Exchange::with("rs1").back(Back::ThroughDirector));
         let summary = lab.expect("direct-return", Broken).summary;
         assert!(summary.contains("enter the Director") && summary.contains("come out of"), "{summary}");
+    }
+
+    #[test]
+    fn a_connection_that_the_director_refuses_is_no_reply_of_a_real_server() {
+        let mut lab = Lab::ran(2);
+        lab.exchange(&Exchange::with("rs1").there(There::Swallowed));
+        let local = lab.ran.loads[0].requests[2].local.unwrap();
+        lab.unicast("director", "router", "lan", tcp(SERVICE, local, 99, 0, 4 | 16, b""));
+        assert_eq!(lab.expect("direct-return", Held).examined, 6);
+    }
+
+    #[test]
+    fn breaks_when_one_that_is_no_real_server_answers_from_the_vip() {
+        let mut lab = Lab::ran(2);
+        lab.unicast(
+            "router",
+            "client",
+            "front",
+            tcp(SERVICE, "203.0.113.2:50000".parse().unwrap(), 99, 0, 4 | 16, b""),
+        );
+        let summary = lab.expect("direct-return", Broken).summary;
+        assert!(summary.starts_with("router, which is no real server, answers"), "{summary}");
     }
 
     #[test]
