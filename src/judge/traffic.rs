@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use super::Input;
 use super::case::{Station, StationPort, WantedService};
 use super::host::Host;
-use crate::base::{Forwarding, NodeName, Protocol, Role, ServiceId};
+use crate::base::{NodeName, Protocol, Role, ServiceId};
 use crate::trace::{Direction, Frame, Journey};
 use crate::wire::frame::{Ip, Tcp, Transport};
 
@@ -236,15 +236,6 @@ impl<'a> Traffic<'a> {
                 self.input.case.vips.iter().copied().filter(|v| v.is_ipv6() == v6).collect()
             }
         }
-    }
-
-    /// How the service sends to the station: as the Director's table was read, else as wanted.
-    pub(super) fn forwarding_to(&self, service: &WantedService, station: &Station) -> Option<Forwarding> {
-        let ipvs = self.input.facts(&service.director).and_then(|f| f.ipvs.as_ref());
-        let read = ipvs.into_iter().flat_map(|i| &i.services).filter(|s| s.service == service.id);
-        let read = read.flat_map(|s| &s.destinations).find(|d| station.has(d.at.ip())).map(|d| d.forwarding);
-        let wanted = || service.destinations.iter().find(|d| station.has(d.at.ip())).map(|d| d.forwarding);
-        read.or_else(wanted)
     }
 
     /// Every address that clients have or have used, of the families of the VIPs.
