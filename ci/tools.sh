@@ -5,7 +5,7 @@ drlab_tools=$drlab_cache/test-tools
 
 tools_wanted() {
     local wanted=()
-    command -v tshark >/dev/null || [ -x "$drlab_tools/usr/bin/tshark" ] || wanted+=(tshark)
+    [ -x "$(command -v tshark)" ] || [ -x "$drlab_tools/usr/bin/tshark" ] || wanted+=(tshark)
     local tool
     for tool in arptables iptables; do
         [ -x "/usr/sbin/$tool-legacy" ] || [ -x "$drlab_tools/usr/sbin/$tool-legacy" ] || wanted+=("$tool")

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::base::error_chain;
-use crate::channel::{BuildOptions, Command, Event, Executed, Failure, FailureKind, Timing};
+use crate::channel::{BuildOptions, COMMAND_LIMIT_BYTES, Command, Event, Executed, Failure, FailureKind, Timing};
 use crate::facts::NodeFacts;
 use crate::facts::run::{Acted, CaptureStats, Ran};
 use crate::plan::Plan;
@@ -31,6 +31,12 @@ pub enum LabError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// A command is larger than what gets through.
+    #[error("could not hand over a command of {bytes} bytes; at most {COMMAND_LIMIT_BYTES} get through")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
     },
     /// Inside says that a command failed.
     #[error("{}", .0.chain.join("\n  caused by: "))]
@@ -68,7 +74,7 @@ impl LabError {
         match self {
             Self::Start(error) => !matches!(error, StartError::NoHello { .. }),
             Self::Failed(failure) => failure.kind == FailureKind::Lacking,
-            Self::Plan { .. } | Self::Lost { .. } | Self::OutOfTurn { .. } => false,
+            Self::Plan { .. } | Self::TooLong { .. } | Self::Lost { .. } | Self::OutOfTurn { .. } => false,
         }
     }
 }
@@ -187,6 +193,11 @@ impl Lab {
     }
 
     fn ask(&mut self, doing: &'static str, command: &Command) -> Result<(), LabError> {
+        // One that can't be written as JSON is refused by whoever sends it.
+        let bytes = serde_json::to_vec(command).map_or(0, |text| text.len());
+        if bytes > COMMAND_LIMIT_BYTES {
+            return Err(LabError::TooLong { bytes });
+        }
         self.guest.send(command).map_err(|source| LabError::Lost { doing, source })
     }
 

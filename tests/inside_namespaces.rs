@@ -382,11 +382,11 @@ fn datagrams_are_echoed_from_the_address_that_they_were_sent_to() {
     block_on(async {
         let pair = Pair::new();
         let both = vec![
-            server(Protocol::Udp, "0.0.0.0:53"),
-            Server { name: "v6".to_owned(), ..server(Protocol::Udp, "[::]:53") },
+            server(Protocol::Udp, "[::]:53"),
+            Server { name: "v4".to_owned(), ..server(Protocol::Udp, "0.0.0.0:5353") },
         ];
         let servers = Servers::start_all(&[rs1(both)], &pair).await.expect("servers");
-        for target in ["10.9.0.66:53", "[fd09::2]:53"] {
+        for target in ["10.9.0.66:53", "[fd09::2]:53", "10.9.0.66:5353"] {
             let results = run_load(&pair, &servers, load(Protocol::Udp, target)).await;
             assert!(results.iter().all(whole), "{results:#?}");
             let at: SocketAddr = target.parse().expect("an address");
@@ -394,6 +394,23 @@ fn datagrams_are_echoed_from_the_address_that_they_were_sent_to() {
             assert_eq!(log.iter().filter(|entry| entry.local == at && entry.path == "/a").count(), 10);
         }
     });
+}
+
+#[test]
+fn a_server_on_every_address_serves_both_families_where_it_is_alone() {
+    for protocol in [Protocol::Tcp, Protocol::Udp] {
+        block_on(async {
+            let pair = Pair::new();
+            let servers = Servers::start_all(&[rs1(vec![server(protocol, "[::]:53")])], &pair).await.expect("servers");
+            for target in ["10.9.0.66:53", "[fd09::2]:53"] {
+                let results = run_load(&pair, &servers, load(protocol, target)).await;
+                assert!(results.iter().all(whole), "{results:#?}");
+                let at: SocketAddr = target.parse().expect("an address");
+                let log = &servers.access_logs()[&name("rs1")];
+                assert!(log.iter().any(|entry| entry.local == at && entry.client.is_ipv4() == at.is_ipv4()));
+            }
+        });
+    }
 }
 
 async fn run_load(pair: &Pair, servers: &Servers, load: Load) -> Vec<RequestResult> {

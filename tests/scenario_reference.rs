@@ -2,16 +2,22 @@
 
 #![expect(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test says by a panic what is wrong")]
 
+use std::sync::{Mutex, PoisonError};
+
 use drlab::base::Verdict;
 use drlab::cli::select;
 use drlab::judge::{checks, rules};
 use drlab::plan::{self, Plan};
 use drlab::scenario;
 
+/// Held while the one file that all parts are written into is read and written.
+static WRITING: Mutex<()> = Mutex::new(());
+
 /// The text between `<!-- NAME -->` and `<!-- /NAME -->` is what is generated, or becomes it where asked for.
 fn assert_written(name: &str, generated: &str) {
     let path = format!("{}/scenarios/README.md", env!("CARGO_MANIFEST_DIR"));
     let (begin, end) = (format!("<!-- {name} -->"), format!("<!-- /{name} -->"));
+    let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
     let text = std::fs::read_to_string(&path).unwrap();
     let (above, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("{path} lacks {begin}"));
     let (written, below) = rest.split_once(&end).unwrap_or_else(|| panic!("{path} lacks {end}"));
@@ -23,7 +29,7 @@ fn assert_written(name: &str, generated: &str) {
     assert!(
         written == generated,
         "the part `{name}` of scenarios/README.md is out of date; write it anew with\n\n    \
-         DRLAB_BLESS=1 cargo test --test scenario_reference -- --test-threads=1\n"
+         DRLAB_BLESS=1 cargo test --test scenario_reference\n"
     );
 }
 

@@ -22,6 +22,7 @@ enum RunError {
 impl RunError {
     fn exit(&self) -> Exit {
         match self {
+            Self::Lab(LabError::TooLong { .. }) => Exit::Usage,
             Self::Lab(error) if !error.is_lack() => Exit::Lab,
             Self::Cache(_) | Self::Kernel(_) | Self::Lab(_) => Exit::Lacking,
         }

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use super::Input;
 use super::case::{Station, StationPort, WantedService};
 use super::host::Host;
-use crate::base::{Forwarding, NodeName, Protocol, Role, ServiceId};
+use crate::base::{NodeName, Protocol, Role, ServiceId};
 use crate::trace::{Direction, Frame, Journey};
 use crate::wire::frame::{Ip, Tcp, Transport};
 
@@ -104,7 +104,7 @@ pub(super) type Translated<'t, 'a> = BTreeMap<(Protocol, SocketAddr, Option<u32>
 pub(super) struct Traffic<'a> {
     pub(super) input: &'a Input<'a>,
     pub(super) packets: Vec<Packet<'a>>,
-    /// Packets to a VIP that are fragments; their ports are not all known, so they are not followed.
+    /// Later fragments of packets to a VIP; they have no ports, so they are not followed. First ones are.
     pub(super) fragments: u64,
     directors: BTreeSet<&'a NodeName>,
     servers: BTreeSet<&'a NodeName>,
@@ -133,7 +133,7 @@ impl<'a> Traffic<'a> {
         let trace = self.input.trace;
         let frames: Vec<&'a Frame> = journey.hops.iter().filter_map(|&i| trace.frames.get(i)).collect();
         let Some(outer) = frames.first().and_then(|f| f.decoded.ip()) else { return };
-        if outer.fragment && self.input.case.is_vip(outer.destination) {
+        if outer.fragment && outer.ports().is_none() && self.input.case.is_vip(outer.destination) {
             self.fragments += 1;
             return;
         }
@@ -238,15 +238,6 @@ impl<'a> Traffic<'a> {
         }
     }
 
-    /// How the service sends to the station: as the Director's table was read, else as wanted.
-    pub(super) fn forwarding_to(&self, service: &WantedService, station: &Station) -> Option<Forwarding> {
-        let ipvs = self.input.facts(&service.director).and_then(|f| f.ipvs.as_ref());
-        let read = ipvs.into_iter().flat_map(|i| &i.services).filter(|s| s.service == service.id);
-        let read = read.flat_map(|s| &s.destinations).find(|d| station.has(d.at.ip())).map(|d| d.forwarding);
-        let wanted = || service.destinations.iter().find(|d| station.has(d.at.ip())).map(|d| d.forwarding);
-        read.or_else(wanted)
-    }
-
     /// Every address that clients have or have used, of the families of the VIPs.
     pub(super) fn client_addresses(&self) -> BTreeSet<IpAddr> {
         let case = self.input.case;
@@ -261,6 +252,14 @@ impl<'a> Traffic<'a> {
     pub(super) fn members(&self, service: &WantedService) -> &[&'a Station] {
         let at = self.input.case.services.iter().position(|s| s.id == service.id);
         at.and_then(|at| self.members.get(at)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The real servers that the service sends to after the timeline, by direct routing or tunnel.
+    pub(super) fn still_used(&self, service: &WantedService) -> Vec<&'a Station> {
+        let ipvs = self.input.facts_after(&service.director).and_then(|f| f.ipvs.as_ref());
+        let read = ipvs.into_iter().flat_map(|i| &i.services).filter(|s| s.service == service.id);
+        let used = read.flat_map(|s| &s.destinations).filter(|d| d.weight > 0 && d.forwarding != Forwarding::Nat);
+        used.filter_map(|d| self.real_servers().find(|s| s.has(d.at.ip()))).collect()
     }
 
     /// What a Director sent without having got it as it is: in place of a request, the same flow with another

@@ -31,8 +31,8 @@ pub fn case(plan: &Plan) -> Case {
         vips: plan.vips.clone(),
         stations: plan.nodes.iter().map(station).collect(),
         services,
-        changes: acts(plan).any(changes),
-        reschedules: acts(plan).any(reschedules),
+        changes: acts(plan).any(Act::reconfigures),
+        reschedules: acts(plan).any(Act::reschedules),
         share: plan.expect.share.clone(),
         wanted: plan.nodes.iter().map(|node| (node.name.clone(), planned(node))).collect(),
     }
@@ -83,41 +83,5 @@ fn during(act: &Act) -> &[super::During] {
     match act {
         Act::Load(load) => &load.during,
         _ => &[],
-    }
-}
-
-/// Whether an act changes what a scheduler goes by.
-fn reschedules(act: &Act) -> bool {
-    match act {
-        Act::SetSysctl { key, .. } => key.starts_with("net.ipv4.vs."),
-        Act::SetWeight { .. }
-        | Act::AddService { .. }
-        | Act::DeleteService { .. }
-        | Act::AddDestination { .. }
-        | Act::DeleteDestination { .. } => true,
-        _ => false,
-    }
-}
-
-/// Whether an act changes what was configured.
-fn changes(act: &Act) -> bool {
-    match act {
-        Act::SetSysctl { .. }
-        | Act::SetWeight { .. }
-        | Act::AddService { .. }
-        | Act::DeleteService { .. }
-        | Act::AddDestination { .. }
-        | Act::DeleteDestination { .. }
-        | Act::SetLink { .. }
-        | Act::AddAddress { .. }
-        | Act::DeleteAddress { .. }
-        | Act::SetNeighbour { .. } => true,
-        Act::Load(_)
-        | Act::StopServer { .. }
-        | Act::StartServer { .. }
-        | Act::FlushNeighbours { .. }
-        | Act::GratuitousArp { .. }
-        | Act::Ping { .. }
-        | Act::WaitUntil { .. } => false,
     }
 }

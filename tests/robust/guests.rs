@@ -30,6 +30,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("a_guest_that_hangs_while_it_builds_is_told_of_within_seconds", || hangs("making nodes and links")),
         trial("a_kernel_that_never_comes_up_is_told_with_its_consoles_last_lines", never_up),
         trial("a_panic_is_told_with_the_consoles_last_lines", panics),
+        trial("a_command_that_would_not_get_through_is_refused", refuses_what_would_not_get_through),
         trial("a_guest_cannot_write_to_the_machine", writes),
         trial("an_ordinary_users_guest_cannot_write_to_the_machine", writes_as_ordinary_user),
         trial("two_runs_at_once_both_hold", two_at_once),
@@ -98,6 +99,15 @@ fn panics() {
     let said = Said::of(drlab(&place, &["kernel", "run", "--", "sh", "-c", script]).output().unwrap()).ends_with(5);
     assert!(said.err.contains("the last lines of its console:"), "{}", said.err);
     assert!(said.err.contains("Kernel panic - not syncing: sysrq triggered crash"), "{}", said.err);
+    assert!(run_folders(&place).is_empty());
+}
+
+fn refuses_what_would_not_get_through() {
+    let place = place("long-command");
+    let echo = |length: usize| drlab(&place, &["kernel", "run", "--", "echo", &"a".repeat(length)]).output().unwrap();
+    assert_eq!(Said::of(echo(3000)).ends_with(0).out.len(), 3001);
+    let said = Said::of(echo(5000)).ends_with(2);
+    assert!(said.err.contains("could not hand over a command of 50"), "{}", said.err);
     assert!(run_folders(&place).is_empty());
 }
 

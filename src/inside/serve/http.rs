@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use super::{AccessLog, REQUEST_HEADER, SERVER_HEADER, body, canonical};
+use super::{AccessLog, REQUEST_HEADER, Reach, SERVER_HEADER, body, canonical};
 use crate::base::NodeName;
 use crate::facts::run::AccessLogEntry;
 use crate::inside::timeline::clock::epoch_ns;
@@ -32,15 +32,15 @@ pub(super) struct Site {
     pub(super) log: AccessLog,
 }
 
-/// Opens a listener; one on `[::]` takes IPv4 as well, one on an IPv6 address of its own takes that alone.
-pub(super) fn listen(at: SocketAddr) -> Result<TcpListener, (&'static str, io::Error)> {
+/// Opens a listener.
+pub(super) fn listen(at: SocketAddr, reach: Reach) -> Result<TcpListener, (&'static str, io::Error)> {
     let socket = match at {
         SocketAddr::V4(_) => TcpSocket::new_v4(),
         SocketAddr::V6(_) => TcpSocket::new_v6(),
     };
     let socket = socket.map_err(|e| ("open a socket", e))?;
     if at.is_ipv6() {
-        setsockopt(&socket, sockopt::Ipv6V6Only, &!at.ip().is_unspecified())
+        setsockopt(&socket, sockopt::Ipv6V6Only, &(reach == Reach::OwnFamily))
             .map_err(|e| ("choose the socket's families", e.into()))?;
     }
     socket.set_reuseaddr(true).map_err(|e| ("set SO_REUSEADDR", e))?;

@@ -12,22 +12,22 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::oneshot;
 
-use super::{AccessLog, canonical};
+use super::{AccessLog, Reach, canonical};
 use crate::base::NodeName;
 use crate::facts::run::AccessLogEntry;
 use crate::inside::timeline::clock::epoch_ns;
 
 const DATAGRAM_BYTES: usize = 65_536;
 
-/// Opens the socket; one on `[::]` takes IPv4 as well, one on an IPv6 address of its own takes that alone.
-pub(super) fn open(at: SocketAddr) -> Result<UdpSocket, (&'static str, io::Error)> {
+/// Opens the socket.
+pub(super) fn open(at: SocketAddr, reach: Reach) -> Result<UdpSocket, (&'static str, io::Error)> {
     let family = if at.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
     let fd = socket(family, SockType::Datagram, flags, None).map_err(|e| ("open a socket", e.into()))?;
     let told = if at.is_ipv4() {
         setsockopt(&fd, sockopt::Ipv4PacketInfo, &true)
     } else {
-        setsockopt(&fd, sockopt::Ipv6V6Only, &!at.ip().is_unspecified())
+        setsockopt(&fd, sockopt::Ipv6V6Only, &(reach == Reach::OwnFamily))
             .and_then(|()| setsockopt(&fd, sockopt::Ipv6RecvPacketInfo, &true))
     };
     told.map_err(|e| ("ask for each datagram's address", e.into()))?;

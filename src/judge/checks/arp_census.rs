@@ -1,6 +1,6 @@
 //! `arp-census`: the Director, and no one else, says where the VIP is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::Check;
@@ -77,6 +77,12 @@ fn speaks_for(traffic: &Traffic<'_>, word: &Word<'_>) -> bool {
     word.speaker.is_some_and(|s| traffic.is_director(s))
 }
 
+/// Whether the MAC that is told leads to no Director; one of VRRP's (RFC 5798, section 7.3) moves with the VIP.
+fn leads_astray(traffic: &Traffic<'_>, mac: Mac) -> bool {
+    let vrrp = matches!(mac.0, [0, 0, 0x5e, 0, 1 | 2, _]);
+    !vrrp && !traffic.input.case.owners(mac).iter().any(|(s, _)| traffic.is_director(s))
+}
+
 /// Judges what was said of one VIP on one segment of a Director.
 fn judge(
     traffic: &Traffic<'_>,
@@ -89,14 +95,20 @@ fn judge(
     let input = traffic.input;
     let shown =
         |word: &Word<'_>, what: &str| Evidence::frame(input.trace, word.frame, format!("{} {what}", word.who()));
-    let mut answering: BTreeSet<&NodeName> = BTreeSet::new();
+    let mut answering: BTreeMap<&NodeName, &Word<'_>> = BTreeMap::new();
     let (mut announced, mut leaked) = (0, 0);
     let immune = all_bound(traffic, vip, segment);
     for word in words {
         match word.said {
             Said::Asked => {}
+            Said::Answered | Said::Announced if speaks_for(traffic, word) && leads_astray(traffic, word.mac) => {
+                let kind = format!("{} says that {vip} is at a MAC that is no Director's", word.who());
+                tally.broken(kind, shown(word, &format!("says that {vip} is at {}", word.mac)));
+            }
             Said::Answered if speaks_for(traffic, word) => {
-                answering.extend(word.speaker.map(|s| &s.node));
+                if let Some(speaker) = word.speaker {
+                    answering.entry(&speaker.node).or_insert(word);
+                }
                 if tally.shows_nothing() {
                     tally.shows(shown(word, &format!("alone answers that it has {vip}: {}", word.mac)));
                 }
@@ -122,8 +134,11 @@ fn judge(
         }
     }
     if answering.len() > 1 && !input.case.changes {
-        let names: Vec<String> = answering.iter().map(ToString::to_string).collect();
-        tally.broken(format!("several Directors answer for {vip}"), Evidence::told(names.join(", ")));
+        let names: Vec<String> = answering.keys().map(ToString::to_string).collect();
+        for word in answering.into_values() {
+            let kind = format!("several Directors answer for {vip}: {}", names.join(", "));
+            tally.broken(kind, shown(word, &format!("answers that {vip} is at {}", word.mac)));
+        }
     }
     let open = words.iter().find(|w| w.said == Said::Asked && !speaks_for(traffic, w));
     if let Some(question) = open.filter(|_| !words.iter().any(|w| w.said == Said::Answered)) {
@@ -202,6 +217,14 @@ fn probes(traffic: &Traffic<'_>, tally: &mut Tally) {
             let what = format!("{} asked who has {} and heard {}", probe.node, probe.target, input.case.name_of(*mac));
             tally.broken("a probe was answered by one who is not the Director", Evidence::told(what));
         }
+        let whose = probe.answers.iter().flat_map(|mac| input.case.owners(*mac));
+        let directors: BTreeSet<&NodeName> =
+            whose.map(|(s, _)| s).filter(|s| traffic.is_director(s)).map(|s| &s.node).collect();
+        if directors.len() > 1 {
+            let names: Vec<&str> = directors.into_iter().map(NodeName::as_str).collect();
+            let what = format!("{} asked who has {} and heard {}", probe.node, probe.target, names.join(" and "));
+            tally.broken("one question was answered by several Directors", Evidence::told(what));
+        }
         if probe.answers.is_empty() {
             let what = format!("{} asked who has {} and heard nothing", probe.node, probe.target);
             tally.missing(input, &probe.node, "a probe was not answered", Evidence::told(what));
@@ -259,6 +282,26 @@ mod tests {
         let mac = lab.port("rs2", "lan").mac;
         lab.ran.probes[0].answers.push(mac);
         lab.expect("arp-census", Broken);
+    }
+
+    #[test]
+    fn breaks_when_the_director_announces_a_mac_that_leads_nowhere() {
+        let mut lab = Lab::ran(2);
+        let wrong = Mac([2, 0, 0, 0, 0, 0x99]);
+        lab.broadcast("director", "lan", arp(1, wrong, IpAddr::V4(VIP), Mac([0; 6]), IpAddr::V4(VIP)));
+        assert!(lab.expect("arp-census", Broken).summary.contains("a MAC that is no Director's"));
+    }
+
+    #[test]
+    fn breaks_when_two_directors_answer_one_question_even_after_a_change() {
+        let mut lab = Lab::ran(2);
+        let mut second = lab.case.services[0].clone();
+        second.director = "rs2".parse().unwrap();
+        lab.case.services.push(second);
+        let mac = lab.port("rs2", "lan").mac;
+        lab.ran.probes[0].answers.push(mac);
+        lab.case.changes = true;
+        assert!(lab.expect("arp-census", Broken).summary.contains("several Directors"));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use super::Check;
 use crate::base::{Protocol, Role};
 use crate::facts::run::Outcome;
+use crate::judge::case::Station;
 use crate::judge::tally::{Tally, count};
 use crate::judge::traffic::{Hop, Packet, Traffic, Way};
 use crate::judge::{CheckResult, Evidence, Input};
@@ -46,6 +47,11 @@ fn run(input: &Input<'_>) -> CheckResult {
         replied.insert((packet.protocol, packet.source, packet.destination));
         let own = local.contains(&(packet.protocol, packet.destination));
         at_directors(&traffic, packet, own, &mut tally);
+        if let Some(out) = packet.hops.first().filter(|h| h.way == Way::Leaves && is_stranger(&traffic, h.station)) {
+            let what = format!("{} answers {} from {}", out.station.node, packet.destination, packet.source);
+            let kind = format!("{}, which is no real server, answers from the VIP", out.station.node);
+            tally.broken(kind, Evidence::frame(input.trace, out.frame, what));
+        }
         let sent = packet.exit(|s| traffic.is_real_server(s));
         if let Some(out) = sent {
             leaves(input, packet, &out, &mut tally);
@@ -69,6 +75,11 @@ fn run(input: &Input<'_>) -> CheckResult {
         count(examined, "reply packet", "reply packets")
     );
     tally.result(CHECK.id, examined, "reply packets", "no reply was seen: an empty trace proves nothing", held)
+}
+
+/// Whether the station has no business to answer for a VIP.
+fn is_stranger(traffic: &Traffic<'_>, station: &Station) -> bool {
+    !traffic.is_real_server(station) && !traffic.is_director(station)
 }
 
 /// Whether it is the Director's own refusal of a connection that it has no service or no real server for.
@@ -172,6 +183,19 @@ mod tests {
         let local = lab.ran.loads[0].requests[2].local.unwrap();
         lab.unicast("director", "router", "lan", tcp(SERVICE, local, 99, 0, 4 | 16, b""));
         assert_eq!(lab.expect("direct-return", Held).examined, 6);
+    }
+
+    #[test]
+    fn breaks_when_one_that_is_no_real_server_answers_from_the_vip() {
+        let mut lab = Lab::ran(2);
+        lab.unicast(
+            "router",
+            "client",
+            "front",
+            tcp(SERVICE, "203.0.113.2:50000".parse().unwrap(), 99, 0, 4 | 16, b""),
+        );
+        let summary = lab.expect("direct-return", Broken).summary;
+        assert!(summary.starts_with("router, which is no real server, answers"), "{summary}");
     }
 
     #[test]

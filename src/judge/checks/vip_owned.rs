@@ -71,11 +71,7 @@ fn run(input: &Input<'_>) -> CheckResult {
 fn lost(traffic: &Traffic<'_>, tally: &mut Tally) {
     let input = traffic.input;
     for service in &input.case.services {
-        let ipvs = input.facts_after(&service.director).and_then(|f| f.ipvs.as_ref());
-        let read = ipvs.into_iter().flat_map(|i| &i.services).filter(|s| s.service == service.id);
-        let used = read.flat_map(|s| &s.destinations).filter(|d| d.weight > 0 && d.forwarding != Forwarding::Nat);
-        let stations = used.filter_map(|d| traffic.real_servers().find(|s| s.has(d.at.ip())));
-        for node in stations.map(|s| &s.node) {
+        for node in traffic.still_used(service).into_iter().map(|s| &s.node) {
             let (Some(before), Some(after)) = (input.facts(node), input.facts_after(node)) else { continue };
             let has = |facts, vip| Host(facts).carries(vip).next().is_some();
             for vip in traffic.vips_of(service).into_iter().filter(|vip| has(before, *vip) && !has(after, *vip)) {

@@ -12,19 +12,22 @@ use super::apt::Apt;
 use super::{PackageError, apt, cached, fetch_with, io_on, only_file};
 use crate::substrate::cache::Cache;
 
-/// Where the machine has a tool, which is named as its package is (`arptables`, `iptables`): in `PATH` or in a folder for
-/// root's programs.
+/// The folders for programs; a guest's `PATH` has these and no others, whatever the user's has.
+const USUAL: [&str; 6] = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin"];
+
+/// Where the machine has a tool, which is named as its package is (`arptables`, `iptables`), in a folder that a guest
+/// looks into as well.
 pub fn on_machine(tool: &str) -> Option<PathBuf> {
-    on_path(&format!("{tool}-legacy")).or_else(|| on_path(tool).filter(|path| !is_nft(path)))
+    let usual = |name: &str| USUAL.iter().map(|folder| Path::new(folder).join(name)).find(|path| path.is_file());
+    usual(&format!("{tool}-legacy")).or_else(|| usual(tool).filter(|path| !is_nft(path)))
 }
 
 /// Finds a program in `PATH` and in the usual folders; those for root's programs are not in a user's `PATH`.
 pub fn on_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let usual = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(PathBuf::from);
     std::env::split_paths(&path)
         .filter(|folder| folder.is_absolute())
-        .chain(usual)
+        .chain(USUAL.map(PathBuf::from))
         .map(|folder| folder.join(name))
         .find(|path| path.is_file())
 }
