@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test says by a panic what is wrong")]
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use drlab::base::Verdict;
@@ -9,6 +10,7 @@ use drlab::cli::select;
 use drlab::judge::{checks, rules};
 use drlab::plan::{self, Plan};
 use drlab::scenario;
+use serde_json::Value;
 
 /// Held while the one file that all parts are written into is read and written.
 static WRITING: Mutex<()> = Mutex::new(());
@@ -68,6 +70,52 @@ fn the_readme_of_scenarios_lists_what_ships() {
 #[test]
 fn the_readme_of_scenarios_has_the_reference_that_the_types_give() {
     assert_written("reference", &scenario::reference());
+}
+
+/// Every key of the format as `Part.key`, and those that a value has.
+#[derive(Default)]
+struct Keys {
+    known: BTreeSet<String>,
+    written: BTreeSet<String>,
+}
+
+impl Keys {
+    /// Takes in one place of the schema, and what is written there if anything is.
+    fn take(&mut self, root: &Value, part: &str, at: &Value, value: Option<&toml::Value>) {
+        for (name, holds) in at["properties"].as_object().into_iter().flatten() {
+            let key = format!("{part}.{name}");
+            let value = value.and_then(|value| value.get(name));
+            let new = self.known.insert(key.clone());
+            if new || value.is_some() {
+                self.take(root, &key, holds, value);
+            }
+            self.written.extend(value.map(|_| key));
+        }
+        for way in ["oneOf", "anyOf"].iter().filter_map(|word| at[word].as_array()).flatten() {
+            self.take(root, part, way, value);
+        }
+        for each in ["items", "additionalProperties"].iter().map(|word| &at[word]).filter(|each| each.is_object()) {
+            let held: Vec<_> = match value {
+                Some(toml::Value::Array(items)) => items.iter().map(Some).collect(),
+                Some(toml::Value::Table(table)) => table.values().map(Some).collect(),
+                _ => vec![None],
+            };
+            held.into_iter().for_each(|value| self.take(root, part, each, value));
+        }
+        if let Some(named) = at["$ref"].as_str().and_then(|name| name.strip_prefix("#/$defs/")) {
+            self.take(root, named, &root["$defs"][named], value);
+        }
+    }
+}
+
+#[test]
+fn the_fixture_of_every_key_has_every_key() {
+    let schema = scenario::schema();
+    let fixture = include_str!("../fixtures/scenarios/good/every-key.toml").parse::<toml::Table>().unwrap();
+    let mut keys = Keys::default();
+    keys.take(&schema, "Scenario", &schema, Some(&toml::Value::Table(fixture)));
+    let missing: Vec<_> = keys.known.difference(&keys.written).collect();
+    assert!(missing.is_empty(), "fixtures/scenarios/good/every-key.toml lacks {missing:#?}");
 }
 
 #[test]
