@@ -76,7 +76,7 @@ fn hangs(stage: &'static str) {
 
 fn never_up() {
     let place = place("never");
-    let script = "[ \"$1\" = --version ] && echo 6.1.0 && exit; echo 'planted: waiting for a disk'; exec sleep 1000";
+    let script = "[ \"$1\" = --version ] && echo 6.1.0 && exit; echo 'planted: waiting for a disk'; sleep 1000; true";
     place.script("linux.uml", script);
     let mut command = drlab(&place, &["run", "lvs-dr", "--substrate", "uml"]);
     command.env("DRLAB_KERNEL", place.path("bin/linux.uml"));

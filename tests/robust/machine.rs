@@ -47,10 +47,10 @@ impl Process {
         self.session == self.pid
     }
 
-    /// Whether an argument is among those that it was started with.
-    pub(crate) fn was_given(&self, argument: &str) -> bool {
+    /// Whether it was started with a size of its memory, as a kernel that is to boot is.
+    pub(crate) fn was_given_memory(&self) -> bool {
         let line = fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
-        line.split(|byte| *byte == 0).any(|word| word == argument.as_bytes())
+        line.split(|byte| *byte == 0).any(|word| word.starts_with(b"mem="))
     }
 
     /// One that waits to be reaped does nothing any more.

@@ -145,11 +145,7 @@ impl Running {
         until(AT_LENGTH, "a guest", || {
             let children: Vec<Process> = machine::living().into_iter().filter(|one| one.parent == parent).collect();
             // A kernel's program that is only asked for its version leads a session, too.
-            children
-                .iter()
-                .find(|one| one.leads() && !one.was_given("--version"))
-                .cloned()
-                .ok_or(format!("{children:?}"))
+            children.iter().find(|one| one.leads() && one.was_given_memory()).cloned().ok_or(format!("{children:?}"))
         })
     }
 
