@@ -100,7 +100,9 @@ impl Keys {
                 Some(toml::Value::Table(table)) => table.values().map(Some).collect(),
                 _ => vec![None],
             };
-            held.into_iter().for_each(|value| self.take(root, part, each, value));
+            for value in held {
+                self.take(root, part, each, value);
+            }
         }
         if let Some(named) = at["$ref"].as_str().and_then(|name| name.strip_prefix("#/$defs/")) {
             self.take(root, named, &root["$defs"][named], value);

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use super::Input;
 use super::case::{Station, StationPort, WantedService};
 use super::host::Host;
-use crate::base::{NodeName, Protocol, Role, ServiceId};
+use crate::base::{Forwarding, NodeName, Protocol, Role, ServiceId};
 use crate::trace::{Direction, Frame, Journey};
 use crate::wire::frame::{Ip, Tcp, Transport};
 
