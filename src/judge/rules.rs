@@ -59,6 +59,7 @@ mod rs_vip_on_nic;
 mod rs_vip_prefix_on_lo;
 mod rs_vip_prefix_on_lo_arp;
 mod rs_vip_prefix_on_lo_rpf;
+mod ruled_out;
 mod source_refused;
 mod v6_vip_on_nic_dad;
 mod v6_vip_on_nic_nodad;
@@ -70,6 +71,7 @@ use super::{CheckResult, Evidence, Finding, Input, Mend};
 use crate::base::{IfName, NodeName, Verdict};
 use crate::facts::NodeFacts;
 use diagnosis::{Diagnosis, Moment};
+pub use ruled_out::ruled_out;
 
 /// A rule: its id, what `drlab explain` says of it, and the function that applies it.
 #[derive(Debug, Clone, Copy)]

@@ -90,6 +90,7 @@ pub(crate) fn held() -> Report {
             check("distribution", Verdict::Held, 20, "rr gave rs1 10 and rs2 10, exactly as it must", &[]),
         ],
         findings: Vec::new(),
+        ruled_out: Vec::new(),
         facts: Facts::default(),
     }
 }

@@ -87,8 +87,14 @@ fn missing_libraries(unpacked: &Path) -> BTreeSet<String> {
         .collect();
     let mut missing = BTreeSet::new();
     for program in programs {
-        // Scripts and programs that it can't read have no libraries for it to miss.
-        let asked = Command::new("ldd").arg(&program).env("LC_ALL", "C").stdin(Stdio::null()).output();
+        // Scripts and programs that it can't read have no libraries for it to miss. A guest has no library path of the
+        // user's, so what is found by one only is missing.
+        let asked = Command::new("ldd")
+            .arg(&program)
+            .env("LC_ALL", "C")
+            .env_remove("LD_LIBRARY_PATH")
+            .stdin(Stdio::null())
+            .output();
         let said = asked.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
         missing.extend(not_found(&said).map(str::to_owned));
     }
