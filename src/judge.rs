@@ -1,7 +1,7 @@
 //! Verdicts and findings, out of what is known about a lab, its facts and its trace.
 //!
-//! Owns: the checks (each a file under `checks/`), the rules (each a file under `rules/`). Refuses: files, plans,
-//! clocks. Errs towards Undecided: what was not seen is not Held.
+//! Owns: the checks (each a file under `checks/`), the rules (each a file under `rules/`) and the model of a kernel
+//! that they go by (`model/`). Refuses: files, plans, clocks. Errs towards Undecided: what was not seen is not Held.
 
 mod askers;
 pub mod case;

@@ -49,7 +49,7 @@ pub fn path() -> Exit {
     told(chosen, |kernel| format!("{}\n", kernel.image.display()))
 }
 
-/// Boots the kernel, runs a command in it, and passes its output and exit status on.
+/// Boots the kernel, runs a command in it, and passes its output on. A status other than 0 is told, and is exit code 1.
 pub fn run(writable: Option<&Path>, memory_mib: u32, argv: Vec<String>) -> Exit {
     interrupt::watch();
     match run_in_guest(writable, memory_mib, argv) {

@@ -1,8 +1,8 @@
 //! Namespaces: making them, entering them, starting programs in them, and giving them up.
 //!
-//! Owns: the only calls of `clone`, `unshare` and `setns`. A namespace is a file descriptor; nothing is left in the file
-//! system, so that everything is gone once the descriptors and the node's first process are. Refuses: what is built
-//! inside a namespace. Errs towards failing: a namespace that turns out to be the caller's own is an error, never
+//! Owns: a lab's only calls of `clone`, `unshare` and `setns`. A namespace is a file descriptor; nothing is left in the
+//! file system, so that everything is gone once the descriptors and the node's first process are. Refuses: what is
+//! built inside a namespace. Errs towards failing: a namespace that turns out to be the caller's own is an error, never
 //! used.
 
 mod agent;
