@@ -284,7 +284,7 @@ fn without_a_network_no_kernel_is_fetched_and_the_message_says_so() {
     let place = Place::new("no-network");
     place.script(
         "apt-get",
-        "echo \"Err:1 http://deb.debian.org Temporary failure resolving 'deb.debian.org'\"; exit 100",
+        "echo \"Err:1 http://packages.example.org Temporary failure resolving 'packages.example.org'\"; exit 100",
     );
     let run = place.program(&["kernel", "fetch"]).env("PATH", place.path("bin")).output().unwrap();
     let said = program::Said::of(run).ends_with(4);
