@@ -1,10 +1,8 @@
 //! `dir-fw-input`: the Director's packet filter drops what clients send to the VIP.
 
 use super::diagnosis::Diagnosis;
-use super::diagnosis::mended;
-use super::{Affliction, Rule};
-use crate::judge::model::{Deviation, Kind};
-use crate::judge::{Dialect, Evidence};
+use super::{Affliction, Rule, rs_fw};
+use crate::judge::model::Deviation;
 
 /// The rule.
 pub(super) const RULE: Rule = Rule {
@@ -21,18 +19,8 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Affliction> {
-    let Kind::Filtered { rule, destination, source } = deviation.kind else { return None };
     if !diagnosis.is_director(deviation.node) {
         return None;
     }
-    let tool = if destination.is_ipv4() { "iptables" } else { "ip6tables" };
-    let what = format!("{} drops what {source} sends to {destination}", deviation.node);
-    let evidence = vec![Evidence::fact(what, format!("{tool} {rule}"))];
-    let command = if let Some(chain) = rule.strip_prefix("-P ") {
-        format!("{tool} -I {} -d {destination} -j ACCEPT", chain.split(' ').next().unwrap_or("INPUT"))
-    } else {
-        format!("{tool} {}", rule.replacen("-A ", "-D ", 1))
-    };
-    let mend = vec![mended(deviation.node, Dialect::Iptables, command)];
-    Some(Diagnosis::afflict(deviation, evidence, mend))
+    rs_fw::claims(diagnosis, deviation)
 }

@@ -1,5 +1,7 @@
 //! `rs-announce-0`: a real server asks for its next hop in the VIP's name.
 
+use std::net::IpAddr;
+
 use super::diagnosis::Diagnosis;
 use super::diagnosis::{mended, sysctl};
 use super::{Affliction, Rule};
@@ -27,6 +29,11 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     if vip.is_ipv6() {
         return None;
     }
+    Some(asked(diagnosis, deviation, vip, next_hop))
+}
+
+/// What shows the question in the VIP's name, and its mend, whatever the level.
+pub(super) fn asked(diagnosis: &Diagnosis<'_>, deviation: &Deviation<'_>, vip: IpAddr, next_hop: IpAddr) -> Affliction {
     let mut evidence = diagnosis.conf_shown(deviation, "arp_announce");
     let asks = format!("{} asks who has {next_hop} with {vip} as sender", deviation.node);
     evidence
@@ -37,5 +44,5 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
         let command = format!("arptables -A OUTPUT -s {vip} -j mangle --mangle-ip-s {rip}");
         mend.push(mended(deviation.node, Dialect::Arptables, command));
     }
-    Some(Diagnosis::afflict(deviation, evidence, mend))
+    Diagnosis::afflict(deviation, evidence, mend)
 }

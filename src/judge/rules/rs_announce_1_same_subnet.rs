@@ -1,11 +1,9 @@
 //! `rs-announce-1-same-subnet`: `arp_announce=1` with a VIP in the RIP's subnet.
 
 use super::diagnosis::Diagnosis;
-use super::diagnosis::{mended, sysctl};
+use super::rs_announce_0::asked;
 use super::{Affliction, Rule};
-use crate::judge::model::survey::own_address;
 use crate::judge::model::{Deviation, Kind};
-use crate::judge::{Dialect, Evidence};
 
 /// The rule.
 pub(super) const RULE: Rule = Rule {
@@ -27,15 +25,5 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     if level != 1 {
         return None;
     }
-    let mut evidence = diagnosis.conf_shown(deviation, "arp_announce");
-    let asks = format!("{} asks who has {next_hop} with {vip} as sender", deviation.node);
-    evidence
-        .extend(diagnosis.address_shown(deviation.node, vip).into_iter().map(|e| Evidence { what: asks.clone(), ..e }));
-    let mut mend = sysctl(deviation.node, "net.ipv4.conf.all.arp_announce", 2, "90-lvs-dr");
-    let rip = diagnosis.place(deviation).zip(deviation.interface);
-    if let Some(rip) = rip.and_then(|(p, i)| own_address(&diagnosis.world, &p, i.as_str(), vip)) {
-        let command = format!("arptables -A OUTPUT -s {vip} -j mangle --mangle-ip-s {rip}");
-        mend.push(mended(deviation.node, Dialect::Arptables, command));
-    }
-    Some(Diagnosis::afflict(deviation, evidence, mend))
+    Some(asked(diagnosis, deviation, vip, next_hop))
 }

@@ -19,7 +19,8 @@ pub(super) const RULE: Rule = Rule {
     claims,
 };
 
-fn claims<'a>(_: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Affliction> {
+/// What a packet filter drops on any node, and its mend.
+pub(super) fn claims<'a>(_: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Affliction> {
     let Kind::Filtered { rule, destination, source } = deviation.kind else { return None };
 
     let tool = if destination.is_ipv4() { "iptables" } else { "ip6tables" };

@@ -1,10 +1,7 @@
 //! `rs-rpfilter-two-nic`: the source check of a real server with two interfaces refuses the clients.
 
 use super::diagnosis::Diagnosis;
-use super::diagnosis::sysctls;
-use super::source_refused::told;
-use super::{Affliction, Rule};
-use crate::judge::Evidence;
+use super::{Affliction, Rule, source_refused};
 use crate::judge::model::source::Refusal;
 use crate::judge::model::{Deviation, Kind};
 
@@ -25,19 +22,9 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Affliction> {
-    let Kind::Refuses { source, why } = &deviation.kind else { return None };
+    let Kind::Refuses { why, .. } = &deviation.kind else { return None };
     if !diagnosis.is_server(deviation.node) || !matches!(why, Refusal::Elsewhere { .. } | Refusal::NoWayBack { .. }) {
         return None;
     }
-    let interface = deviation.interface?;
-    let (mut evidence, values) = told(interface.as_str(), why);
-    evidence.extend(diagnosis.conf_shown(deviation, "rp_filter"));
-    evidence.push(Evidence::told(format!("packets from {source} come in by {interface}")));
-    if let Some(count) = diagnosis.facts(deviation.node)?.counters.get("TcpExtIPReversePathFilter") {
-        evidence.push(Evidence::fact(
-            "packets that the source check dropped",
-            format!("TcpExtIPReversePathFilter {count}"),
-        ));
-    }
-    Some(Diagnosis::afflict(deviation, evidence, sysctls(deviation.node, &values, "90-source-check")))
+    source_refused::claims(diagnosis, deviation)
 }

@@ -23,7 +23,8 @@ pub(super) const RULE: Rule = Rule {
     claims,
 };
 
-fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Affliction> {
+/// What shows any refusal of a source, and its mend; rules for certain nodes and reasons say the same of theirs.
+pub(super) fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Affliction> {
     let Kind::Refuses { source, why } = &deviation.kind else { return None };
 
     let interface = deviation.interface?;
