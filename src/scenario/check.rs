@@ -76,7 +76,7 @@ impl<'a> Context<'a> {
             let complaint = Complaint::value(path, format!("`{name}` is no node of this scenario"))
                 .label("no such node")
                 .maybe_help(suggest::or_list(name, self.node_names()))
-                .relies_on_names(&Path::of(&["nodes"]))
+                .relies_on_name(&Path::of(&["nodes"]), name)
                 .spoils();
             self.add(complaint);
         }

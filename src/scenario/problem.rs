@@ -153,6 +153,8 @@ pub(crate) struct Complaint {
     pub(crate) relies_on: Vec<Path>,
     /// Tables that it takes to have no other names than those that were read.
     pub(crate) relies_on_names: Vec<Path>,
+    /// A name that it takes not to be in its table.
+    pub(crate) relies_on_name: Option<Path>,
     /// Whether what stands there can't be concluded from.
     pub(crate) spoils: bool,
 }
@@ -169,6 +171,7 @@ impl Complaint {
             also: Vec::new(),
             relies_on: Vec::new(),
             relies_on_names: Vec::new(),
+            relies_on_name: None,
             spoils: false,
         }
     }
@@ -217,6 +220,12 @@ impl Complaint {
     /// It follows from a name that is *not* in that table, or an item that is not in that list.
     pub(crate) fn relies_on_names(mut self, table: &Path) -> Self {
         self.relies_on_names.push(table.clone());
+        self
+    }
+
+    /// It follows from that name not being in that table.
+    pub(crate) fn relies_on_name(mut self, table: &Path, name: &str) -> Self {
+        self.relies_on_name = Some(table.at(name));
         self
     }
 

@@ -44,7 +44,7 @@ impl Repair {
 pub(crate) struct Damage {
     /// What stands there is not what was written, or was not written.
     lost: Vec<Path>,
-    /// Tables that may have had other names.
+    /// Tables that may have had other names, and names that may have been in their table.
     names: Vec<Path>,
 }
 
@@ -53,8 +53,9 @@ impl Damage {
         self.lost.push(path);
     }
 
-    pub(crate) fn doubt_names(&mut self, table: Path) {
-        self.names.push(table);
+    /// Doubts all names in a table, or one name there.
+    pub(crate) fn doubt_names(&mut self, path: Path) {
+        self.names.push(path);
     }
 
     pub(crate) fn join(&mut self, other: Self) {
@@ -68,7 +69,12 @@ impl Damage {
     }
 
     fn knows_names(&self, table: &Path) -> bool {
-        !self.names.contains(table) && !self.lost.iter().any(|lost| table.is_within(lost))
+        !self.names.iter().any(|doubted| doubted.is_within(table))
+            && !self.lost.iter().any(|lost| table.is_within(lost))
+    }
+
+    fn knows_name(&self, name: &Path) -> bool {
+        !self.names.iter().chain(&self.lost).any(|doubted| name.is_within(doubted))
     }
 
     fn trusts(&self, complaint: &Complaint) -> bool {
@@ -77,6 +83,7 @@ impl Damage {
             && complaint.also.iter().all(|(_, path, _)| told(path))
             && complaint.relies_on.iter().all(|path| self.knows(path))
             && complaint.relies_on_names.iter().all(|table| self.knows_names(table))
+            && complaint.relies_on_name.iter().all(|name| self.knows_name(name))
     }
 
     /// The complaints that are no mere consequence of the damage or of one another.

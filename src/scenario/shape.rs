@@ -213,7 +213,12 @@ impl<'s> Walk<'s> {
         self.found.damage.lose(path.at(key));
         self.found.repairs.push(Repair::Remove(path.at(key)));
         match suggest::nearest(key, open.clone()) {
-            Some(meant) if table.contains_key(meant) => self.found.damage.doubt_names(path.at(meant)),
+            Some(meant) if table.contains_key(meant) => match &item.content {
+                Content::Table(held) => {
+                    held.keys().for_each(|name| self.found.damage.doubt_names(path.at(meant).at(name)))
+                }
+                _ => self.found.damage.doubt_names(path.at(meant)),
+            },
             Some(meant) => self.found.damage.lose(path.at(meant)),
             // It could have been any of those that are not there.
             None => open.for_each(|key| self.found.damage.lose(path.at(key))),
@@ -232,7 +237,7 @@ impl<'s> Walk<'s> {
             let below = path.at(legal.as_ref().unwrap_or(name));
             let complaint = Complaint::key(&below, wrong.message).label(wrong.label).maybe_help(wrong.help);
             self.found.complaints.push(complaint);
-            self.found.damage.doubt_names(path.clone());
+            self.found.damage.doubt_names(path.at(name));
             if let Some(legal) = legal {
                 taken.push(legal);
                 self.found.repairs.push(Repair::Rename { to: below.clone(), from: name.clone() });

@@ -129,7 +129,7 @@ pub(super) fn interface(cx: &mut Context<'_>, path: &Path, node: &str, name: &st
     let complaint = Complaint::value(path, format!("node `{node}` has no interface `{name}`"))
         .label("no such interface")
         .maybe_help(suggest::or_list(name, devices.iter().copied()))
-        .relies_on_names(&interfaces(node))
+        .relies_on_name(&interfaces(node), name)
         .relies_on(&Path::of(&["nodes", node, "segment"]));
     cx.add(complaint);
 }

@@ -45,7 +45,7 @@ fn shares(cx: &mut Context<'_>, path: &Path) {
             None => {
                 let complaint = Complaint::key(&here, format!("`{name}` is no node of this scenario"));
                 let help = suggest::or_list(name.as_str(), cx.node_names());
-                cx.add(complaint.maybe_help(help).relies_on_names(&Path::of(&["nodes"])));
+                cx.add(complaint.maybe_help(help).relies_on_name(&Path::of(&["nodes"]), name.as_str()));
             }
             Some(node) if matches!(node.role, Role::Client | Role::Router) && node.serve.is_none() => {
                 cx.add(

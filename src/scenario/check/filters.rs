@@ -73,7 +73,7 @@ pub(super) fn sysctl(cx: &mut Context<'_>, path: &Path, on_key: bool, key: &str,
             let candidates = devices.iter().copied().chain(["all", "default"]);
             let complaint = at(format!("node `{node}` has no interface `{device}` to set `{key}` on"))
                 .maybe_help(suggest::or_list(device, candidates))
-                .relies_on_names(&interfaces(node))
+                .relies_on_name(&interfaces(node), device)
                 .relies_on(&Path::of(&["nodes", node, "segment"]));
             cx.add(complaint);
         }

@@ -58,7 +58,7 @@ fn segments_are_there(cx: &mut Context<'_>) {
                 Complaint::value(&port.path.at("segment"), format!("`{segment}` is no segment of this scenario"))
                     .label("no such segment")
                     .maybe_help(suggest::or_list(segment.as_str(), known.clone()))
-                    .relies_on_names(&Path::of(&["segments"]))
+                    .relies_on_name(&Path::of(&["segments"]), segment.as_str())
                     .spoils();
             found.push(complaint);
         }

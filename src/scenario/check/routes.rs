@@ -156,7 +156,7 @@ pub(super) fn mac(cx: &mut Context<'_>, path: &Path, text: &str) {
         let complaint = Complaint::value(path, format!("`{text}` is neither a MAC nor a node's name"))
             .label("expected a MAC, `node` or `node:interface`")
             .maybe_help(near.map(|near| format!("did you mean `{near}`?")))
-            .relies_on_names(&Path::of(&["nodes"]));
+            .relies_on_name(&Path::of(&["nodes"]), node);
         cx.add(complaint);
     }
 }

@@ -95,7 +95,7 @@ fn ping(cx: &mut Context<'_>, path: &Path, node: &NodeName, to: &str, count: Opt
     if to.parse::<std::net::IpAddr>().is_err() && !cx.scenario.nodes.contains_key(to) {
         let complaint = Complaint::value(&path.at("to"), format!("`{to}` is neither an address nor a node's name"));
         let near = suggest::nearest(to, cx.node_names()).map(|near| format!("did you mean `{near}`?"));
-        cx.add(complaint.maybe_help(near).relies_on_names(&Path::of(&["nodes"])));
+        cx.add(complaint.maybe_help(near).relies_on_name(&Path::of(&["nodes"]), to));
     }
     cx.bound(&path.at("count"), count, 1, 1000, "so many echo requests are sent");
     cx.bound(&path.at("timeout_ms"), timeout_ms, 1, LONGEST_MS, "a wait ends: ten minutes at most");
@@ -131,7 +131,10 @@ fn destination(cx: &mut Context<'_>, path: &Path, real_server: &NodeName, at: us
     if !of_service.unwrap_or(node.role == Role::RealServer) {
         let message = format!("`{real_server}` is no real server of service {at}");
         let services = Path::of(&["services"]);
+        let help = "list it in the service's `real_servers`: one that the timeline adds before all else is not in the \
+                    table at the start";
         let mut complaint = Complaint::value(&here, message)
+            .help(help)
             .relies_on_names(&services)
             .relies_on(&services.at(at).at("real_servers"))
             .relies_on(&path.at("service"));
