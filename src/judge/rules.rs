@@ -22,6 +22,7 @@ mod ipvs_no_dest;
 mod ipvs_port_mapping;
 mod ipvs_service_missing;
 mod link_down;
+mod links;
 mod mask;
 mod no_route;
 mod not_forwarding;
@@ -60,6 +61,7 @@ mod rs_vip_prefix_on_lo;
 mod rs_vip_prefix_on_lo_arp;
 mod rs_vip_prefix_on_lo_rpf;
 mod ruled_out;
+mod shown;
 mod source_refused;
 mod v6_vip_on_nic_dad;
 mod v6_vip_on_nic_nodad;
@@ -67,7 +69,7 @@ mod v6_vip_on_nic_nodad;
 use super::model::deviation::{Deviation, Predicted};
 use super::model::{World, survey};
 use super::traffic::Traffic;
-use super::{CheckResult, Evidence, Finding, Input, Mend};
+use super::{CheckResult, Confidence, Evidence, Finding, Input, Mend};
 use crate::base::{IfName, NodeName, Verdict};
 use crate::facts::NodeFacts;
 use diagnosis::{Diagnosis, Moment};
@@ -101,6 +103,14 @@ struct Affliction {
     interface: Option<IfName>,
     evidence: Vec<Evidence>,
     mend: Vec<Mend>,
+}
+
+impl Affliction {
+    /// The same, with the frames that show it.
+    fn shown_by(mut self, frames: Vec<Evidence>) -> Self {
+        self.evidence.extend(frames);
+        self
+    }
 }
 
 /// Every rule. What tells more of a mistake comes before what tells less of it.
@@ -214,7 +224,7 @@ fn claimed<'a>(
     for deviation in &predicted.deviations {
         let claim = ALL.iter().enumerate().find_map(|(at, rule)| Some((at, (rule.claims)(&diagnosis, deviation)?)));
         if let Some((_, whom)) = claim.as_ref().and_then(|(at, _)| found.get_mut(*at)) {
-            whom.extend(claim.map(|(_, affliction)| affliction));
+            whom.extend(claim.map(|(_, affliction)| affliction.shown_by(shown::shown(&diagnosis.traffic, deviation))));
         }
     }
     found
@@ -250,6 +260,11 @@ fn weighed(found: &[(&'static Rule, Vec<Affliction>)]) -> Vec<Finding> {
 }
 
 impl Rule {
+    /// Where what it says can be read: kernel documents and sources, and RFCs.
+    pub fn links(&self) -> Vec<String> {
+        links::of(self.source)
+    }
+
     fn finding(&self, whom: &[&Affliction]) -> Option<Finding> {
         let first = whom.first()?;
         let mut nodes: Vec<&str> = Vec::new();
@@ -280,8 +295,19 @@ impl Rule {
             evidence,
             mend,
             source: self.source.to_owned(),
+            links: links::of(self.source),
+            confidence: confidence(whom),
         })
     }
+}
+
+/// Whether facts and frames agree on every node that is named.
+fn confidence(whom: &[&Affliction]) -> Confidence {
+    let shown = |node: &NodeName, such: fn(&Evidence) -> bool| {
+        whom.iter().filter(|a| a.node == *node).any(|a| a.evidence.iter().any(such))
+    };
+    let both = |a: &&Affliction| shown(&a.node, |e| e.fact.is_some()) && shown(&a.node, |e| e.frame.is_some());
+    if whom.iter().all(both) { Confidence::Certain } else { Confidence::Likely }
 }
 
 /// `rs1`, `rs1 and rs2`, `rs1, rs2 and rs3`.
