@@ -63,6 +63,7 @@ mod rs_vip_prefix_on_lo_rpf;
 mod ruled_out;
 mod shown;
 mod source_refused;
+mod unexplained;
 mod v6_vip_on_nic_dad;
 mod v6_vip_on_nic_nodad;
 
@@ -74,6 +75,7 @@ use crate::base::{IfName, NodeName, Verdict};
 use crate::facts::NodeFacts;
 use diagnosis::{Diagnosis, Moment};
 pub use ruled_out::ruled_out;
+pub use unexplained::is_unexplained;
 
 /// A rule: its id, what `drlab explain` says of it, and the function that applies it.
 #[derive(Debug, Clone, Copy)]
@@ -170,6 +172,8 @@ pub const ALL: &[Rule] = &[
     app_bound_rip::RULE,
     app_not_listening::RULE,
     app_udp_source::RULE,
+    unexplained::DROP,
+    unexplained::REFUSAL,
 ];
 
 /// The rule of that id.
@@ -179,11 +183,22 @@ pub fn find(id: &str) -> Option<&'static Rule> {
 
 /// All root findings, where at least one check did not hold; a setup whose checks all hold has none.
 ///
-/// Facts from before the timeline count, and where the timeline changes what was configured, those from after it too.
+/// Where no rule names a cause and a check is broken, the place where packets end is told instead.
 pub fn findings(input: &Input<'_>, checks: &[CheckResult]) -> Vec<Finding> {
     if checks.iter().all(|c| c.verdict == Verdict::Held) {
         return Vec::new();
     }
+    let named = named(input);
+    if named.is_empty() && checks.iter().any(|c| c.verdict == Verdict::Broken) {
+        return unexplained::findings(input);
+    }
+    named
+}
+
+/// The root causes that rules name.
+///
+/// Facts from before the timeline count, and where the timeline changes what was configured, those from after it too.
+fn named(input: &Input<'_>) -> Vec<Finding> {
     let later = Input { before: input.after, ..*input };
     let before = predicted(input);
     let sockets = |facts: &[NodeFacts]| facts.iter().map(|f| (f.node.clone(), f.sockets.clone())).collect::<Vec<_>>();

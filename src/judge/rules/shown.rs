@@ -13,7 +13,7 @@ use crate::judge::host::Host;
 use crate::judge::model::answer::Because;
 use crate::judge::model::{Deviation, Kind};
 use crate::judge::traffic::{Packet, Traffic};
-pub(in crate::judge::rules) use sight::Sight;
+pub(super) use sight::{Sent, Sight, wants_answer};
 
 /// The frames that show the deviation, the most telling first.
 pub(super) fn shown<'a>(traffic: &Traffic<'a>, deviation: &Deviation<'a>) -> Vec<Evidence> {

@@ -18,25 +18,25 @@ const PATIENCE_NS: u64 = 1_000_000_000;
 
 /// One node in the capture.
 #[derive(Clone, Copy)]
-pub(in crate::judge::rules) struct Sight<'t, 'a> {
-    pub(in crate::judge::rules) traffic: &'t Traffic<'a>,
-    pub(in crate::judge::rules) node: &'a NodeName,
+pub(in crate::judge) struct Sight<'t, 'a> {
+    pub(in crate::judge) traffic: &'t Traffic<'a>,
+    pub(in crate::judge) node: &'a NodeName,
 }
 
 /// A question for a neighbour, or an answer.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::judge::rules) struct Spoken<'a> {
-    pub(in crate::judge::rules) frame: &'a Frame,
-    pub(in crate::judge::rules) asks: bool,
+pub(in crate::judge) struct Spoken<'a> {
+    pub(in crate::judge) frame: &'a Frame,
+    pub(in crate::judge) asks: bool,
     /// In whose name.
-    pub(in crate::judge::rules) sender: IpAddr,
+    pub(in crate::judge) sender: IpAddr,
     /// Who is sought, or who is told of.
-    pub(in crate::judge::rules) about: IpAddr,
+    pub(in crate::judge) about: IpAddr,
 }
 
 /// What leaves a node: when the last packet of its own to whom, and where packets of one source and number are sent to.
 #[derive(Debug, Default)]
-pub(in crate::judge::rules) struct Sent {
+pub(in crate::judge) struct Sent {
     to: BTreeMap<(Protocol, SocketAddr), u64>,
     from: BTreeMap<(Protocol, SocketAddr, Option<u32>), BTreeSet<SocketAddr>>,
 }
@@ -47,12 +47,12 @@ impl<'a> Sight<'_, 'a> {
     }
 
     /// Whether the node's own interfaces were captured.
-    pub(in crate::judge::rules) fn captured(&self) -> bool {
+    pub(in crate::judge) fn captured(&self) -> bool {
         self.input().trace.vantages.iter().any(|v| v.node == *self.node)
     }
 
     /// A frame with what it shows.
-    pub(in crate::judge::rules) fn evidence(&self, frame: &Frame, what: impl Into<String>) -> Evidence {
+    pub(in crate::judge) fn evidence(&self, frame: &Frame, what: impl Into<String>) -> Evidence {
         Evidence::frame(self.input().trace, frame, what)
     }
 
@@ -71,13 +71,13 @@ impl<'a> Sight<'_, 'a> {
     }
 
     /// What the node itself says of neighbours.
-    pub(in crate::judge::rules) fn says(&self) -> impl Iterator<Item = Spoken<'a>> {
+    pub(in crate::judge) fn says(&self) -> impl Iterator<Item = Spoken<'a>> {
         let sight = *self;
         self.spoken().filter(move |s| sight.sent_by(s.frame))
     }
 
     /// What comes in at the node about neighbours.
-    pub(in crate::judge::rules) fn hears(&self) -> impl Iterator<Item = Spoken<'a>> {
+    pub(in crate::judge) fn hears(&self) -> impl Iterator<Item = Spoken<'a>> {
         let sight = *self;
         self.spoken().filter(move |s| sight.enters(s.frame))
     }
@@ -87,7 +87,7 @@ impl<'a> Sight<'_, 'a> {
     }
 
     /// The first answer that the node gives about an address.
-    pub(in crate::judge::rules) fn answers(&self, about: impl Fn(IpAddr) -> bool) -> Option<Evidence> {
+    pub(in crate::judge) fn answers(&self, about: impl Fn(IpAddr) -> bool) -> Option<Evidence> {
         let answers: Vec<Spoken<'a>> = self.says().filter(|s| !s.asks && about(s.about)).collect();
         let first = answers.first()?;
         let what = format!("{} says that it has {}{}", self.node, first.about, times(answers.len()));
@@ -95,7 +95,7 @@ impl<'a> Sight<'_, 'a> {
     }
 
     /// The first question that the node asks and that is such.
-    pub(in crate::judge::rules) fn asks(&self, such: impl Fn(&Spoken<'a>) -> bool) -> Option<Evidence> {
+    pub(in crate::judge) fn asks(&self, such: impl Fn(&Spoken<'a>) -> bool) -> Option<Evidence> {
         let asked: Vec<Spoken<'a>> = self.says().filter(|s| s.asks && such(s)).collect();
         let first = asked.first()?;
         let name = format!("as {}", first.sender);
@@ -105,7 +105,7 @@ impl<'a> Sight<'_, 'a> {
 
     /// The first question for this node that comes in and that it leaves without an answer; at the asker where this node
     /// did not get it or was not captured.
-    pub(in crate::judge::rules) fn leaves_unanswered(&self, such: impl Fn(&Spoken<'a>) -> bool) -> Option<Evidence> {
+    pub(in crate::judge) fn leaves_unanswered(&self, such: impl Fn(&Spoken<'a>) -> bool) -> Option<Evidence> {
         let mut answers: BTreeMap<IpAddr, BTreeSet<u64>> = BTreeMap::new();
         for answer in self.says().filter(|s| !s.asks) {
             answers.entry(answer.about).or_default().insert(answer.frame.at_ns);
@@ -132,7 +132,7 @@ impl<'a> Sight<'_, 'a> {
     }
 
     /// The first packet that the node sends and that is such, with words for what is wrong with it.
-    pub(in crate::judge::rules) fn sends(
+    pub(in crate::judge) fn sends(
         &self,
         such: impl Fn(&Packet<'a>, &Hop<'a>) -> bool,
         wrong: &str,
@@ -149,11 +149,7 @@ impl<'a> Sight<'_, 'a> {
     }
 
     /// The first packet that comes in at the node and that is such, with words for what it shows.
-    pub(in crate::judge::rules) fn gets(
-        &self,
-        such: impl Fn(&Packet<'a>, &Hop<'a>) -> bool,
-        shows: &str,
-    ) -> Option<Evidence> {
+    pub(in crate::judge) fn gets(&self, such: impl Fn(&Packet<'a>, &Hop<'a>) -> bool, shows: &str) -> Option<Evidence> {
         let got = |p: &Packet<'a>| p.entry(|s| s.node == *self.node);
         let mut got = self.traffic.packets.iter().filter_map(|p| Some((p, got(p)?))).filter(|(p, h)| such(p, h));
         let (packet, hop) = got.next()?;
@@ -161,7 +157,7 @@ impl<'a> Sight<'_, 'a> {
     }
 
     /// The first packet that comes in at the node, is such, and is neither sent on nor answered by anything that leaves it.
-    pub(in crate::judge::rules) fn swallows(&self, such: impl Fn(&Packet<'a>) -> bool) -> Option<Evidence> {
+    pub(in crate::judge) fn swallows(&self, such: impl Fn(&Packet<'a>) -> bool) -> Option<Evidence> {
         let sent = self.sent();
         let ends = self.traffic.packets.iter().filter(|p| such(p));
         let ends = ends.filter_map(|p| Some((p, self.ends_here(p, &sent)?)));
@@ -172,7 +168,7 @@ impl<'a> Sight<'_, 'a> {
     }
 
     /// All that leaves the node.
-    pub(in crate::judge::rules) fn sent(&self) -> Sent {
+    pub(in crate::judge) fn sent(&self) -> Sent {
         let mut sent = Sent::default();
         for packet in &self.traffic.packets {
             let Some(hop) = self.exit(packet) else { continue };
@@ -188,7 +184,7 @@ impl<'a> Sight<'_, 'a> {
 
     /// Where the packet was seen last, if that is where it came into the node, and the node neither answered it nor sent
     /// it on in other words.
-    pub(in crate::judge::rules) fn ends_here(&self, packet: &Packet<'a>, sent: &Sent) -> Option<Hop<'a>> {
+    pub(in crate::judge) fn ends_here(&self, packet: &Packet<'a>, sent: &Sent) -> Option<Hop<'a>> {
         let last = packet
             .hops
             .last()
@@ -203,7 +199,7 @@ impl<'a> Sight<'_, 'a> {
     }
 
     /// The first refusal that the node sends: an ICMP error, or a reset of a connection.
-    pub(in crate::judge::rules) fn refuses(&self, such: impl Fn(IpAddr) -> bool) -> Option<Evidence> {
+    pub(in crate::judge) fn refuses(&self, such: impl Fn(IpAddr) -> bool) -> Option<Evidence> {
         let trace = self.input().trace;
         let refusal = |frame: &'a Frame| {
             let ip = frame.ip()?.innermost();
@@ -234,13 +230,13 @@ impl<'a> Sight<'_, 'a> {
     }
 
     /// The first frame with an IP packet that the node sends to a MAC.
-    pub(in crate::judge::rules) fn sends_to(&self, mac: Mac) -> Option<Evidence> {
+    pub(in crate::judge) fn sends_to(&self, mac: Mac) -> Option<Evidence> {
         self.sends(|_, hop| hop.frame.decoded.destination == mac, "")
     }
 }
 
 /// Whether a packet is answered by the one that it is for: the last ACK of a connection is not, nor is a reset.
-pub(in crate::judge::rules) fn wants_answer(packet: &Packet<'_>) -> bool {
+pub(in crate::judge) fn wants_answer(packet: &Packet<'_>) -> bool {
     let wants = |tcp: &Tcp| tcp.flags & Tcp::RST == 0 && (tcp.flags & (Tcp::SYN | Tcp::FIN) != 0 || tcp.payload > 0);
     packet.ip.tcp().is_none_or(wants)
 }
