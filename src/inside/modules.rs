@@ -55,7 +55,7 @@ pub fn needed(plan: &Plan) -> Vec<&'static str> {
             wanted.extend(["ip6_tables", "ip6table_filter", "ip6table_mangle"]);
         }
         if filters.clone().any(|word| word == "nat") {
-            wanted.extend(["iptable_nat", "xt_nat", "xt_MASQUERADE"]);
+            wanted.extend(["iptable_nat", "xt_nat", "xt_MASQUERADE", "xt_REDIRECT"]);
         }
     }
     let services: Vec<&Service> = services(plan).collect();

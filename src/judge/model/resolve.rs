@@ -86,13 +86,15 @@ fn others<'a>(world: &World<'a>, sought: &Sought<'a>, sender: IpAddr, predicted:
     let vip = world.case.is_vip(sought.next_hop);
     for (place, port) in world.on(&sought.out.segment) {
         let node: &NodeName = place.node();
-        if node == sought.from.node()
-            || node == sought.meant.0.node()
-            || (vip && world.speaks_for(&place, sought.next_hop))
-        {
+        if node == sought.from.node() || node == sought.meant.0.node() {
             continue;
         }
         if let Answer::Yes(because) = answer(&place, port.interface.as_str(), sought.next_hop, sender) {
+            if vip && world.speaks_for(&place, sought.next_hop) {
+                let kind = Kind::Rival { vip: sought.next_hop, of: sought.meant.0.node(), because };
+                predicted.note(node, Some(&port.interface), kind);
+                continue;
+            }
             // A proxy that is asked for what it does lead to is somebody's wish.
             if vip || !matches!(because, Because::Proxy(_)) {
                 predicted.note(node, Some(&port.interface), Kind::Answers { asked: sought.next_hop, because });

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::answer::forwards;
 use super::director::{Decision, decide};
-use super::filter::{Fate, Shown, chain};
+use super::filter::{Fate, Shown, chain, redirected};
 use super::local::{Local, local};
 use super::resolve::{Sought, resolve};
 use super::route::{Way, lookup};
@@ -150,6 +150,7 @@ impl<'a> World<'a> {
                 predicted.note(director.node(), into, Kind::NotOwn { address: vip, forwards: false });
             }
         }
+        away(&director, at.into, packet, predicted);
         if filtered(&director, at.into, packet, "INPUT", predicted) {
             return;
         }
@@ -222,6 +223,9 @@ impl<'a> World<'a> {
             predicted.note(server.node(), None, Kind::NotOwn { address: vip, forwards });
         }
         let arriving = Packet { target, ..packet };
+        if method == Forwarding::DirectRouting {
+            again(director, &server, packet, predicted);
+        }
         filtered(&server, at.into, arriving, "INPUT", predicted);
         listens(&server, arriving, method, predicted);
         self.reply(director, &server, service, destination, (arriving, client), predicted);
@@ -312,6 +316,35 @@ fn unwraps(server: &Place<'_>, packet: Packet) -> bool {
     tunnel.is_some_and(|l| refusal(server.facts, l.name.as_str(), packet.source).is_none())
 }
 
+/// Notes where what one Director hands to another is balanced once more, to others than that one itself.
+fn again<'a>(from: &Place<'a>, server: &Place<'a>, packet: Packet, predicted: &mut Predicted<'a>) {
+    let Decision::Balanced(service) = decide(server, packet.protocol, packet.target) else { return };
+    if service.destinations.iter().any(|d| d.weight > 0 && local(server.facts, d.at.ip()).is_none()) {
+        predicted.note(server.node(), None, Kind::BalancesAgain { service, from: from.node() });
+    }
+}
+
+/// Notes a rule that takes the packet away before it is routed.
+fn away<'a>(place: &Place<'a>, into: Option<&'a StationPort>, packet: Packet, predicted: &mut Predicted<'a>) {
+    let word = packet.protocol.to_string().to_lowercase();
+    let shown = shown(into, packet, &word);
+    if let Some(rule) = redirected(place.facts.iptables.as_deref().unwrap_or_default(), shown) {
+        predicted.note(place.node(), None, Kind::Redirected { rule, at: packet.target });
+    }
+}
+
+/// The packet as a filter sees it; `word` is its protocol's.
+fn shown<'a>(into: Option<&'a StationPort>, packet: Packet, word: &'a str) -> Shown<'a> {
+    Shown {
+        source: Some(packet.source),
+        destination: Some(packet.target.ip()),
+        into: into.map(|p| p.interface.as_str()),
+        protocol: Some(word),
+        port: Some(packet.target.port()),
+        ..Shown::default()
+    }
+}
+
 /// Notes a rule of the packet filter that drops the packet.
 fn filtered<'a>(
     place: &Place<'a>,
@@ -321,14 +354,7 @@ fn filtered<'a>(
     predicted: &mut Predicted<'a>,
 ) -> bool {
     let word = packet.protocol.to_string().to_lowercase();
-    let shown = Shown {
-        source: Some(packet.source),
-        destination: Some(packet.target.ip()),
-        into: into.map(|p| p.interface.as_str()),
-        protocol: Some(&word),
-        port: Some(packet.target.port()),
-        ..Shown::default()
-    };
+    let shown = shown(into, packet, &word);
     let Fate::Dropped(rule) = chain(place.facts.iptables.as_deref().unwrap_or_default(), "filter", name, shown) else {
         return false;
     };
