@@ -16,6 +16,7 @@ pub(super) mod resolve;
 pub(super) mod route;
 pub(super) mod source;
 pub(super) mod survey;
+pub(super) mod switch;
 pub(super) mod walk;
 
 use std::net::IpAddr;

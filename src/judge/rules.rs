@@ -11,6 +11,7 @@ mod app_udp_source;
 mod arp_flux;
 mod arp_unanswered;
 mod cloud_l3_only;
+mod cloud_src_dst_check;
 mod diagnosis;
 mod dir_arp_suppressed;
 mod dir_fw_input;
@@ -71,9 +72,15 @@ mod rs_vip_prefix_on_lo_rpf;
 mod ruled_out;
 mod source_refused;
 mod strict_arp_breaks_unnumbered;
+mod switch_mac_moved;
+mod switch_wrong_vlan;
 mod v6_vip_on_nic_dad;
 mod v6_vip_on_nic_nodad;
 mod vip_twice;
+mod virt_arp_guard;
+mod virt_port_security;
+mod virt_pvlan;
+mod virt_vmac_filter;
 
 use super::model::deviation::{Deviation, Predicted};
 use super::model::{World, survey};
@@ -122,6 +129,13 @@ pub const ALL: &[Rule] = &[
     ha_peer_loop::RULE,
     ha_backup_redirect_left::RULE,
     vip_twice::RULE,
+    cloud_src_dst_check::RULE,
+    virt_port_security::RULE,
+    virt_arp_guard::RULE,
+    virt_pvlan::RULE,
+    switch_wrong_vlan::RULE,
+    virt_vmac_filter::RULE,
+    switch_mac_moved::RULE,
     rs_vip_before_sysctl::RULE,
     rs_sysctl_reverted::RULE,
     rs_vip_prefix_on_lo_arp::RULE,

@@ -12,6 +12,7 @@ use super::local::{Local, local};
 use super::resolve::{Sought, resolve};
 use super::route::{Way, lookup};
 use super::source::refusal;
+use super::switch::Sent;
 use super::{Kind, Place, Predicted, World};
 use crate::base::{Forwarding, NodeName, Protocol, Role};
 use crate::facts::{DestinationFact, ServiceFact, SocketFact};
@@ -60,11 +61,13 @@ impl<'a> World<'a> {
             .or_else(|| there().next())
     }
 
-    /// Sends a packet on from node to node until it is where it is meant to go, and gives that place.
+    /// Sends a packet on from node to node until it is where it is meant to go, and gives that place. It is sent towards
+    /// `to`, and says `destination`: not the same where the Director hands it to a real server.
     fn travel(
         &self,
         start: At<'a>,
         (source, to): (IpAddr, IpAddr),
+        destination: IpAddr,
         arrived: &dyn Fn(&Place<'a>) -> bool,
         predicted: &mut Predicted<'a>,
     ) -> Option<At<'a>> {
@@ -107,6 +110,11 @@ impl<'a> World<'a> {
             let immune = self.case.vips.iter().all(|v| self.immune(*v, &out.segment));
             let sought = Sought { from: at.place, out, next_hop, meant, source, immune };
             resolve(self, &sought, predicted);
+            let sent = Sent { from: out.mac, source, destination, arp: false };
+            if let Some((port, why)) = self.blocked((node, out), (meant.0.node(), meant.1), sent) {
+                let kind = Kind::Blocked { port, why, from: node, to: meant.0.node(), sent };
+                predicted.note(self.switch_name(node), Some(&port.name), kind);
+            }
             at = At { place: meant.0, into: Some(meant.1) };
         }
         None
@@ -140,7 +148,7 @@ impl<'a> World<'a> {
             return;
         }
         let start = At { place: client, into: None };
-        let Some(at) = self.travel(start, (source, vip), &|p| self.speaks_for(p, vip), predicted) else { return };
+        let Some(at) = self.travel(start, (source, vip), vip, &|p| self.speaks_for(p, vip), predicted) else { return };
         let director = at.place;
         if local(director.facts, vip).is_none() {
             let into = at.into.map(|p| &p.interface);
@@ -204,8 +212,11 @@ impl<'a> World<'a> {
         let nat = method == Forwarding::Nat;
         let outer = if method == Forwarding::Tun { own_address(director, rip) } else { Some(packet.source) };
         let start = At { place: *director, into: None };
+        let shown = if method == Forwarding::DirectRouting { vip } else { rip };
         let is_server = |p: &Place<'a>| server.is_some_and(|s| s.node() == p.node());
-        let Some(at) = self.travel(start, (outer.unwrap_or(packet.source), rip), &is_server, predicted) else { return };
+        let Some(at) = self.travel(start, (outer.unwrap_or(packet.source), rip), shown, &is_server, predicted) else {
+            return;
+        };
         let server = at.place;
         if method == Forwarding::Tun && !unwraps(&server, packet) {
             let kind = Kind::Unwrapped {
@@ -270,7 +281,7 @@ impl<'a> World<'a> {
             }
         }
         let start = At { place: *server, into: None };
-        self.travel(start, (from, to), &|p| p.node() == client.node(), predicted);
+        self.travel(start, (from, to), to, &|p| p.node() == client.node(), predicted);
     }
 }
 
