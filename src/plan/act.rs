@@ -272,12 +272,14 @@ pub enum Condition {
         /// Which.
         interface: IfName,
     },
-    /// IPVS holds at least this many connection entries.
+    /// IPVS holds this many connection entries.
     Connections {
         /// The Director.
         node: NodeName,
-        /// How many.
+        /// The fewest.
         at_least: u32,
+        /// The most, where there is one.
+        at_most: Option<u32>,
     },
 }
 
@@ -320,6 +322,10 @@ pub struct Load {
     pub paths: Vec<String>,
     /// The `Host` header.
     pub host: String,
+    /// The port that clients send from; one of the kernel's choice where not given.
+    pub source_port: Option<u16>,
+    /// Bytes that each request carries to the server; a GET where 0.
+    pub upload_bytes: u32,
     /// How long one request may take, in milliseconds.
     pub timeout_ms: u64,
     /// What else happens while it runs.

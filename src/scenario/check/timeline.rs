@@ -190,8 +190,12 @@ fn condition(cx: &mut Context<'_>, path: &Path, condition: &Condition) {
         }
         Condition::Sysctl { node, key, value } => set_sysctl(cx, &path.at("sysctl"), node, key, value),
         Condition::LinkUp { node, interface } => on_node(cx, &path.at("link_up"), node, Some(interface.as_str())),
-        Condition::Connections { node, at_least: _ } => {
+        Condition::Connections { node, at_least, at_most } => {
             let path = path.at("connections");
+            if let Some(most) = at_most.filter(|most| most < at_least) {
+                let message = format!("no number is {at_least} at least and {most} at most");
+                cx.add(Complaint::value(&path.at("at_most"), message));
+            }
             if let Some(node) = node {
                 on_node(cx, &path, node, None);
             }

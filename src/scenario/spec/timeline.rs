@@ -220,12 +220,16 @@ pub enum Condition {
         /// Which.
         interface: IfName,
     },
-    /// IPVS holds at least so many connection entries.
+    /// IPVS holds so many connection entries.
     Connections {
         /// The Director; the only one where not said.
         #[serde(default)]
         node: Option<NodeName>,
-        /// How many.
+        /// The fewest; 0 where not said.
+        #[serde(default)]
         at_least: u32,
+        /// The most; any number where not said.
+        #[serde(default)]
+        at_most: Option<u32>,
     },
 }
