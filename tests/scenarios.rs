@@ -54,7 +54,7 @@ fn the_plan_and_the_judge_know_the_same_checks() {
 
 /// Rules whose mistake a scenario can't say: an interface without ARP, a MAC given twice, addresses on trial (labs are
 /// built without duplicate detection on interfaces).
-const WITHOUT_A_LAB: &[&str] = &["rs-nic-noarp", "rs-same-mac", "v6-vip-on-nic-dad", ];
+const WITHOUT_A_LAB: &[&str] = &["rs-nic-noarp", "rs-same-mac", "v6-vip-on-nic-dad"];
 
 #[test]
 fn every_rule_has_a_lab_that_must_fail_for_it() {

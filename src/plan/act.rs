@@ -160,6 +160,11 @@ pub enum Act {
         /// How long to wait for each answer, in milliseconds.
         timeout_ms: u64,
     },
+    /// Nothing happens for a while.
+    Pause {
+        /// In milliseconds.
+        ms: u64,
+    },
     /// Nothing goes on until a condition holds.
     WaitUntil {
         /// What has to hold.
@@ -188,7 +193,7 @@ impl Act {
             | Self::SetNeighbour { node, .. }
             | Self::GratuitousArp { node, .. }
             | Self::Ping { node, .. } => Some(node),
-            Self::Load(_) | Self::WaitUntil { .. } => None,
+            Self::Load(_) | Self::Pause { .. } | Self::WaitUntil { .. } => None,
         }
     }
 
@@ -211,6 +216,7 @@ impl Act {
             | Self::FlushNeighbours { .. }
             | Self::GratuitousArp { .. }
             | Self::Ping { .. }
+            | Self::Pause { .. }
             | Self::WaitUntil { .. } => false,
         }
     }

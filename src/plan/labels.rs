@@ -47,6 +47,7 @@ pub fn of(act: &Act) -> String {
         Act::Ping { node, target, count, .. } => {
             format!("{node}: ping {target}{}", if *count == 1 { String::new() } else { format!(" {count} times") })
         }
+        Act::Pause { ms } => format!("let {ms} ms pass"),
         Act::WaitUntil { condition, deadline_ms } => {
             format!("wait until {}, at most {deadline_ms} ms", until(condition))
         }

@@ -159,6 +159,7 @@ fn elsewhere(draft: &Draft<'_>, action: &Action) -> Result<Option<Act>, CompileE
             count: count.unwrap_or(1),
             timeout_ms: timeout_ms.unwrap_or(PING_TIMEOUT_MS),
         },
+        Action::Pause { ms } => Act::Pause { ms: *ms },
         Action::WaitUntil { condition, deadline_ms } => {
             Act::WaitUntil { condition: waited(draft, condition)?, deadline_ms: deadline_ms.unwrap_or(DEADLINE_MS) }
         }

@@ -58,6 +58,7 @@ pub async fn apply(act: &Act) -> Result<bool, StepError> {
         | Act::StartServer { .. }
         | Act::GratuitousArp { .. }
         | Act::Ping { .. }
+        | Act::Pause { .. }
         | Act::WaitUntil { .. } => return Ok(false),
     }
     Ok(true)

@@ -17,7 +17,7 @@ pub(super) const RULE: Rule = Rule {
     causes: "requests reach a real server and are answered, with something else than the site",
     source: "RFC 9110 sections 7.2 and 15.5.20; curl(1): --resolve",
     outranks: &[],
-    what: |nodes| format!("no site of the name that is asked for, or no such page on it, is served by {nodes}"),
+    what: |nodes| format!("no site of the name that is asked for, or no such page on it, is found on {nodes}"),
     claims,
 };
 

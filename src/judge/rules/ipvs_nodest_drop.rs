@@ -15,7 +15,7 @@ pub(super) const RULE: Rule = Rule {
               is gone and expire_nodest_conn is 0, each packet of such a connection is dropped silently: clients wait \
               until their own patience ends, and each retry keeps the entry. With expire_nodest_conn=1 the entry goes with \
               the next packet, and the client hears a RST at once. To take a real server out without harm, give it weight \
-              0, wait for its connections to end, and only then remove it.",
+              0, wait for its connections to end, and only then remove it: a session that is in use is lost otherwise.",
     causes: "clients of the removed real server hang: their packets enter the Director and nothing leaves it",
     source: "Documentation/networking/ipvs-sysctl.rst: expire_nodest_conn; ip_vs_core.c: ip_vs_in_hook",
     outranks: &[],

@@ -36,7 +36,8 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     });
     evidence.extend(word.map(|f| Evidence::frame(trace, f, format!("{narrow} tells {to} to send smaller packets"))));
     let chain = ["INPUT", "OUTPUT", "FORWARD"].into_iter().find(|c| rule.contains(c)).unwrap_or("INPUT");
-    let clamp = "iptables -t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu";
+    let clamp =
+        format!("iptables -t mangle -A FORWARD -d {to} -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu");
     let mend = vec![
         mended(
             node,

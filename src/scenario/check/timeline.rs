@@ -61,6 +61,10 @@ pub(super) fn action(cx: &mut Context<'_>, path: &Path, action: &Action) {
             on_node(cx, &path.at("gratuitous_arp"), node, interface.as_ref().map(crate::base::IfName::as_str));
         }
         Action::Ping { node, to, count, timeout_ms } => ping(cx, &path.at("ping"), node, to, *count, *timeout_ms),
+        Action::Pause { ms } => {
+            let help = "a lab ends: ten minutes at most";
+            cx.bound(&path.at("pause").at("ms"), Some(*ms), 1, load::LONGEST_MS, help);
+        }
         Action::WaitUntil { condition: wanted, deadline_ms } => {
             let path = path.at("wait_until");
             condition(cx, &path.at("condition"), wanted);

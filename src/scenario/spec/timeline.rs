@@ -165,6 +165,11 @@ pub enum Action {
         #[serde(default)]
         timeout_ms: Option<u64>,
     },
+    /// Let time pass, so that timers run out.
+    Pause {
+        /// In milliseconds.
+        ms: u64,
+    },
     /// Wait until something holds.
     WaitUntil {
         /// What.
