@@ -40,7 +40,14 @@ fn name(text: &str) -> NodeName {
 
 fn server(log: &AccessLog) -> Running {
     let bind = "127.0.0.1:0".parse().unwrap();
-    let server = Server { name: "http".to_owned(), protocol: Protocol::Tcp, bind, body_bytes: 100 };
+    let server = Server {
+        name: "http".to_owned(),
+        protocol: Protocol::Tcp,
+        bind,
+        body_bytes: 100,
+        hosts: Vec::new(),
+        source_by_route: false,
+    };
     start(&name("rs1"), &server, Reach::Both, log).unwrap()
 }
 
@@ -57,6 +64,8 @@ fn load(target: SocketAddr) -> Load {
         mode: LoadMode::PerRequest,
         paths: vec!["/".to_owned()],
         host: "drlab".to_owned(),
+        source_port: None,
+        upload_bytes: 0,
         timeout_ms: 1000,
         during: Vec::new(),
     }

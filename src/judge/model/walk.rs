@@ -6,6 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::answer::forwards;
+use super::conntrack::{Halves, Stage, State, kept, state};
 use super::director::{Decision, decide};
 use super::filter::{Fate, Shown, chain, redirected};
 use super::local::{Local, local};
@@ -15,7 +16,7 @@ use super::source::refusal;
 use super::switch::Sent;
 use super::{Kind, Place, Predicted, World};
 use crate::base::{Forwarding, NodeName, Protocol, Role};
-use crate::facts::{DestinationFact, ServiceFact, SocketFact};
+use crate::facts::{DestinationFact, RouteFact, ServiceFact, SocketFact};
 use crate::judge::case::{Station, StationPort};
 
 /// More hops than any lab has.
@@ -31,10 +32,20 @@ pub(in crate::judge) struct Packet {
 
 /// Where a packet stands.
 #[derive(Debug, Clone, Copy)]
-struct At<'a> {
-    place: Place<'a>,
+pub(super) struct At<'a> {
+    pub(super) place: Place<'a>,
     /// The interface that it came in by; none where it was made.
-    into: Option<&'a StationPort>,
+    pub(super) into: Option<&'a StationPort>,
+}
+
+/// One link that a packet crosses.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Leg<'a> {
+    pub(super) from: Place<'a>,
+    pub(super) out: &'a StationPort,
+    pub(super) route: &'a RouteFact,
+    pub(super) to: Place<'a>,
+    pub(super) into: &'a StationPort,
 }
 
 impl<'a> World<'a> {
@@ -61,17 +72,19 @@ impl<'a> World<'a> {
             .or_else(|| there().next())
     }
 
-    /// Sends a packet on from node to node until it is where it is meant to go, and gives that place. It is sent towards
-    /// `to`, and says `destination`: not the same where the Director hands it to a real server.
-    fn travel(
+    /// Sends a packet on from node to node until it is where it is meant to go, and gives that place and the links on
+    /// the way. It is sent towards `to`, and says `destination`: not the same where the Director hands it to a real
+    /// server.
+    pub(super) fn travel(
         &self,
         start: At<'a>,
         (source, to): (IpAddr, IpAddr),
         destination: IpAddr,
         arrived: &dyn Fn(&Place<'a>) -> bool,
         predicted: &mut Predicted<'a>,
-    ) -> Option<At<'a>> {
+    ) -> Option<(At<'a>, Vec<Leg<'a>>)> {
         let mut at = start;
+        let mut legs = Vec::new();
         for _ in 0..HOPS {
             let node = at.place.node();
             if let Some(into) = at.into {
@@ -79,7 +92,7 @@ impl<'a> World<'a> {
                     predicted.note(node, Some(&into.interface), Kind::Refuses { source, why });
                 }
                 if arrived(&at.place) {
-                    return Some(at);
+                    return Some((at, legs));
                 }
                 if !forwards(&at.place, into.interface.as_str()) {
                     predicted.note(node, None, Kind::Stays { to });
@@ -115,6 +128,7 @@ impl<'a> World<'a> {
                 let kind = Kind::Blocked { port, why, from: node, to: meant.0.node(), sent };
                 predicted.note(self.switch_name(node), Some(&port.name), kind);
             }
+            legs.push(Leg { from: at.place, out, route, to: meant.0, into: meant.1 });
             at = At { place: meant.0, into: Some(meant.1) };
         }
         None
@@ -148,7 +162,8 @@ impl<'a> World<'a> {
             return;
         }
         let start = At { place: client, into: None };
-        let Some(at) = self.travel(start, (source, vip), vip, &|p| self.speaks_for(p, vip), predicted) else { return };
+        let reached = self.travel(start, (source, vip), vip, &|p| self.speaks_for(p, vip), predicted);
+        let Some((at, legs)) = reached else { return };
         let director = at.place;
         if local(director.facts, vip).is_none() {
             let into = at.into.map(|p| &p.interface);
@@ -162,6 +177,7 @@ impl<'a> World<'a> {
         if filtered(&director, at.into, packet, "INPUT", predicted) {
             return;
         }
+        half_seen(&director, at.into, packet, predicted);
         match decide(&director, packet.protocol, packet.target) {
             Decision::Unread => {}
             Decision::Unknown => {
@@ -179,7 +195,7 @@ impl<'a> World<'a> {
                 }
                 // One of weight 0 beside others gets nothing new, so that what it lacks is not missed.
                 for destination in service.destinations.iter().filter(|d| none || d.weight > 0) {
-                    self.serve(&director, service, destination, (packet, client), predicted);
+                    self.serve(&director, service, destination, (packet, client, &legs), predicted);
                 }
             }
         }
@@ -191,7 +207,7 @@ impl<'a> World<'a> {
         director: &Place<'a>,
         service: &'a ServiceFact,
         destination: &'a DestinationFact,
-        (packet, client): (Packet, Place<'a>),
+        (packet, client, before): (Packet, Place<'a>, &[Leg<'a>]),
         predicted: &mut Predicted<'a>,
     ) {
         let (vip, rip, method) = (packet.target.ip(), destination.at.ip(), destination.forwarding);
@@ -216,10 +232,14 @@ impl<'a> World<'a> {
         let start = At { place: *director, into: None };
         let shown = if method == Forwarding::DirectRouting { vip } else { rip };
         let is_server = |p: &Place<'a>| server.is_some_and(|s| s.node() == p.node());
-        let Some(at) = self.travel(start, (outer.unwrap_or(packet.source), rip), shown, &is_server, predicted) else {
-            return;
-        };
+        let ends = (outer.unwrap_or(packet.source), rip);
+        let Some((at, legs)) = self.travel(start, ends, shown, &is_server, predicted) else { return };
         let server = at.place;
+        if method == Forwarding::DirectRouting {
+            leaves(director, legs.first(), packet, predicted);
+            let way: Vec<Leg<'_>> = before.iter().chain(&legs).copied().collect();
+            self.fits(&way, (packet.source, vip), (director, &server), predicted);
+        }
         if method == Forwarding::Tun && !unwraps(&server, packet) {
             let kind = Kind::Unwrapped {
                 service: service.service,
@@ -283,7 +303,10 @@ impl<'a> World<'a> {
             }
         }
         let start = At { place: *server, into: None };
-        self.travel(start, (from, to), to, &|p| p.node() == client.node(), predicted);
+        let back = self.travel(start, (from, to), to, &|p| p.node() == client.node(), predicted);
+        if let Some((_, legs)) = back.filter(|_| !nat) {
+            self.fits(&legs, (from, to), (director, server), predicted);
+        }
     }
 }
 
@@ -310,12 +333,7 @@ fn listens<'a>(server: &Place<'a>, packet: Packet, method: Forwarding, predicted
 }
 
 /// No route: because an interface is down, or for want of one.
-fn no_way<'a>(
-    place: &Place<'a>,
-    to: IpAddr,
-    route: Option<&'a crate::facts::RouteFact>,
-    predicted: &mut Predicted<'a>,
-) {
+fn no_way<'a>(place: &Place<'a>, to: IpAddr, route: Option<&'a RouteFact>, predicted: &mut Predicted<'a>) {
     let down = place.station.ports.iter().find(|p| place.link(p.interface.as_str()).is_some_and(|l| !l.up));
     match down {
         Some(port) => predicted.note(place.node(), Some(&port.interface), Kind::Down),
@@ -339,15 +357,14 @@ fn again<'a>(from: &Place<'a>, server: &Place<'a>, packet: Packet, predicted: &m
 
 /// Notes a rule that takes the packet away before it is routed.
 fn away<'a>(place: &Place<'a>, into: Option<&'a StationPort>, packet: Packet, predicted: &mut Predicted<'a>) {
-    let word = packet.protocol.to_string().to_lowercase();
-    let shown = shown(into, packet, &word);
+    let shown = shown(into, packet, word(packet.protocol));
     if let Some(rule) = redirected(place.facts.iptables.as_deref().unwrap_or_default(), shown) {
         predicted.note(place.node(), None, Kind::Redirected { rule, at: packet.target });
     }
 }
 
-/// The packet as a filter sees it; `word` is its protocol's.
-fn shown<'a>(into: Option<&'a StationPort>, packet: Packet, word: &'a str) -> Shown<'a> {
+/// What a packet filter is shown of a client's packet.
+fn shown<'p>(into: Option<&'p StationPort>, packet: Packet, word: &'p str) -> Shown<'p> {
     Shown {
         source: Some(packet.source),
         destination: Some(packet.target.ip()),
@@ -358,7 +375,14 @@ fn shown<'a>(into: Option<&'a StationPort>, packet: Packet, word: &'a str) -> Sh
     }
 }
 
-/// Notes a rule of the packet filter that drops the packet.
+fn word(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Tcp => "tcp",
+        Protocol::Udp => "udp",
+    }
+}
+
+/// Notes a rule of the packet filter that drops what opens a connection.
 fn filtered<'a>(
     place: &Place<'a>,
     into: Option<&'a StationPort>,
@@ -366,12 +390,53 @@ fn filtered<'a>(
     name: &str,
     predicted: &mut Predicted<'a>,
 ) -> bool {
-    let word = packet.protocol.to_string().to_lowercase();
-    let shown = shown(into, packet, &word);
+    let shown = Shown { flags: flags(packet, Stage::Opens), ..shown(into, packet, word(packet.protocol)) };
+    let state = state(place.facts, shown, (packet.protocol, Stage::Opens, Halves::Both));
+    dropped(place, name, Shown { state: Some(state), ..shown }, packet, predicted)
+}
+
+/// Notes a rule that drops what the Director hands on: that passes OUTPUT, and never FORWARD.
+fn leaves<'a>(director: &Place<'a>, leg: Option<&Leg<'a>>, packet: Packet, predicted: &mut Predicted<'a>) {
+    let state = if kept(director.facts) { State::New } else { State::Untracked };
+    let shown = Shown {
+        out_of: leg.map(|l| l.out.interface.as_str()),
+        flags: flags(packet, Stage::Opens),
+        state: Some(state),
+        ..shown(None, packet, word(packet.protocol))
+    };
+    dropped(director, "OUTPUT", shown, packet, predicted);
+}
+
+fn dropped<'a>(place: &Place<'a>, name: &str, shown: Shown<'_>, packet: Packet, predicted: &mut Predicted<'a>) -> bool {
     let Fate::Dropped(rule) = chain(place.facts.iptables.as_deref().unwrap_or_default(), "filter", name, shown) else {
         return false;
     };
     let kind = Kind::Filtered { rule, destination: packet.target.ip(), source: packet.source };
     predicted.note(place.node(), None, kind);
     true
+}
+
+fn flags(packet: Packet, stage: Stage) -> Option<u8> {
+    (packet.protocol == Protocol::Tcp).then(|| stage.flags())
+}
+
+/// Notes a rule of the Director that lets a connection begin and drops what follows, for want of the other half.
+fn half_seen<'a>(director: &Place<'a>, into: Option<&'a StationPort>, packet: Packet, predicted: &mut Predicted<'a>) {
+    let Decision::Balanced(service) = decide(director, packet.protocol, packet.target) else { return };
+    let away = |d: &DestinationFact| {
+        local(director.facts, d.at.ip()).is_none() && (d.forwarding != Forwarding::Nat || !kept(director.facts))
+    };
+    if !service.destinations.iter().any(away) {
+        return;
+    }
+    let rules = director.facts.iptables.as_deref().unwrap_or_default();
+    for stage in Stage::all(packet.protocol).iter().skip(1) {
+        let shown = Shown { flags: flags(packet, *stage), ..shown(into, packet, word(packet.protocol)) };
+        let state = state(director.facts, shown, (packet.protocol, *stage, Halves::First));
+        let fate = chain(rules, "filter", "INPUT", Shown { state: Some(state), ..shown });
+        if let Fate::Dropped(rule) = fate {
+            let kind = Kind::HalfSeen { rule, state, stage: *stage, protocol: packet.protocol, at: packet.target };
+            return predicted.note(director.node(), None, kind);
+        }
+    }
 }

@@ -166,6 +166,11 @@ pub enum Action {
         #[serde(default)]
         timeout_ms: Option<u64>,
     },
+    /// Let time pass, so that timers run out.
+    Pause {
+        /// In milliseconds.
+        ms: u64,
+    },
     /// Wait until something holds.
     WaitUntil {
         /// What.
@@ -221,12 +226,16 @@ pub enum Condition {
         /// Which.
         interface: IfName,
     },
-    /// IPVS holds at least so many connection entries.
+    /// IPVS holds so many connection entries.
     Connections {
         /// The Director; the only one where not said.
         #[serde(default)]
         node: Option<NodeName>,
-        /// How many.
+        /// The fewest; 0 where not said.
+        #[serde(default)]
         at_least: u32,
+        /// The most; any number where not said.
+        #[serde(default)]
+        at_most: Option<u32>,
     },
 }
