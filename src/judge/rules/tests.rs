@@ -220,8 +220,8 @@ mod clients;
 mod faults;
 mod filters;
 mod memory;
-mod sizes;
 mod places;
+mod sizes;
 
 #[test]
 fn what_a_rule_outranks_is_a_rule() {
