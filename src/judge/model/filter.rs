@@ -103,6 +103,17 @@ fn of_table(words: &[String], table: &str) -> bool {
     words.windows(2).find(|w| w[0] == "-t").map_or("filter", |w| w[1].as_str()) == table
 }
 
+/// The rule that sends a packet elsewhere before it is routed: to the node itself, or to another.
+pub(in crate::judge) fn redirected<'a>(rules: &'a [String], packet: Shown<'_>) -> Option<&'a str> {
+    let redirects = |line: &&'a String| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let has = |flag: &str, value: &str| words.windows(2).any(|w| w[0] == flag && w[1] == value);
+        let early = has("-t", "nat") && has("-A", "PREROUTING");
+        early && (has("-j", "REDIRECT") || has("-j", "DNAT")) && matches(&words, packet)
+    };
+    rules.iter().find(redirects).map(String::as_str)
+}
+
 /// Whether all matches of a rule hold.
 pub(in crate::judge) fn matches(words: &[&str], packet: Shown<'_>) -> bool {
     let mut at = 0;
@@ -120,7 +131,7 @@ pub(in crate::judge) fn matches(words: &[&str], packet: Shown<'_>) -> bool {
             }
             "-A" | "-I" | "--append" | "--insert" | "-j" | "--jump" | "-g" | "--goto" | "-t" | "-m"
             | "--mangle-ip-s" | "--mangle-target" | "--set-mark" | "--set-xmark" | "--reject-with" | "--h-length"
-            | "--comment" => Some(true),
+            | "--comment" | "--to-ports" | "--to-destination" => Some(true),
             "--notrack" => {
                 at += 1;
                 continue;

@@ -3,7 +3,7 @@
 
 use super::conntrack::{Halves, Stage, State, kept, state};
 use super::director::{Decision, decide};
-use super::filter::{Fate, Shown, chain};
+use super::filter::{Fate, Shown, chain, redirected};
 use super::local::local;
 use super::walk::{Leg, Packet};
 use super::{Kind, Place, Predicted};
@@ -91,5 +91,26 @@ pub(super) fn half_seen<'a>(
             let kind = Kind::HalfSeen { rule, state, stage: *stage, protocol: packet.protocol, at: packet.target };
             return predicted.note(director.node(), None, kind);
         }
+    }
+}
+
+/// Notes where what one Director hands to another is balanced once more, to others than that one itself.
+pub(super) fn again<'a>(from: &Place<'a>, server: &Place<'a>, packet: Packet, predicted: &mut Predicted<'a>) {
+    let Decision::Balanced(service) = decide(server, packet.protocol, packet.target) else { return };
+    if service.destinations.iter().any(|d| d.weight > 0 && local(server.facts, d.at.ip()).is_none()) {
+        predicted.note(server.node(), None, Kind::BalancesAgain { service, from: from.node() });
+    }
+}
+
+/// Notes a rule that takes the packet away before it is routed.
+pub(super) fn away<'a>(
+    place: &Place<'a>,
+    into: Option<&'a StationPort>,
+    packet: Packet,
+    predicted: &mut Predicted<'a>,
+) {
+    let shown = shown(into, packet, word(packet.protocol));
+    if let Some(rule) = redirected(place.facts.iptables.as_deref().unwrap_or_default(), shown) {
+        predicted.note(place.node(), None, Kind::Redirected { rule, at: packet.target });
     }
 }

@@ -8,10 +8,11 @@ use std::net::{IpAddr, SocketAddr};
 use super::answer::forwards;
 use super::director::{Decision, decide};
 use super::local::{Local, local};
-use super::passage::{filtered, half_seen, leaves};
+use super::passage::{again, away, filtered, half_seen, leaves};
 use super::resolve::{Sought, resolve};
 use super::route::{Way, lookup};
 use super::source::refusal;
+use super::switch::Sent;
 use super::{Kind, Place, Predicted, World};
 use crate::base::{Forwarding, NodeName, Protocol, Role};
 use crate::facts::{DestinationFact, RouteFact, ServiceFact, SocketFact};
@@ -70,12 +71,14 @@ impl<'a> World<'a> {
             .or_else(|| there().next())
     }
 
-    /// Sends a packet on from node to node until it is where it is meant to go, and gives that place and the links on
-    /// the way.
+    /// Sends a packet on from node to node until it is where it is meant to go, and gives that place
+    /// and the links on the way. It is sent towards
+    /// `to`, and says `destination`: not the same where the Director hands it to a real server.
     pub(super) fn travel(
         &self,
         start: At<'a>,
         (source, to): (IpAddr, IpAddr),
+        destination: IpAddr,
         arrived: &dyn Fn(&Place<'a>) -> bool,
         predicted: &mut Predicted<'a>,
     ) -> Option<(At<'a>, Vec<Leg<'a>>)> {
@@ -120,6 +123,11 @@ impl<'a> World<'a> {
             let sought = Sought { from: at.place, out, next_hop, meant, source, immune };
             resolve(self, &sought, predicted);
             legs.push(Leg { from: at.place, out, route, to: meant.0, into: meant.1 });
+            let sent = Sent { from: out.mac, source, destination, arp: false };
+            if let Some((port, why)) = self.blocked((node, out), (meant.0.node(), meant.1), sent) {
+                let kind = Kind::Blocked { port, why, from: node, to: meant.0.node(), sent };
+                predicted.note(self.switch_name(node), Some(&port.name), kind);
+            }
             at = At { place: meant.0, into: Some(meant.1) };
         }
         None
@@ -153,7 +161,7 @@ impl<'a> World<'a> {
             return;
         }
         let start = At { place: client, into: None };
-        let reached = self.travel(start, (source, vip), &|p| self.speaks_for(p, vip), predicted);
+        let reached = self.travel(start, (source, vip), vip, &|p| self.speaks_for(p, vip), predicted);
         let Some((at, legs)) = reached else { return };
         let director = at.place;
         if local(director.facts, vip).is_none() {
@@ -164,6 +172,7 @@ impl<'a> World<'a> {
                 predicted.note(director.node(), into, Kind::NotOwn { address: vip, forwards: false });
             }
         }
+        away(&director, at.into, packet, predicted);
         if filtered(&director, at.into, packet, "INPUT", predicted) {
             return;
         }
@@ -220,9 +229,10 @@ impl<'a> World<'a> {
         let nat = method == Forwarding::Nat;
         let outer = if method == Forwarding::Tun { own_address(director, rip) } else { Some(packet.source) };
         let start = At { place: *director, into: None };
+        let shown = if method == Forwarding::DirectRouting { vip } else { rip };
         let is_server = |p: &Place<'a>| server.is_some_and(|s| s.node() == p.node());
         let ends = (outer.unwrap_or(packet.source), rip);
-        let Some((at, legs)) = self.travel(start, ends, &is_server, predicted) else { return };
+        let Some((at, legs)) = self.travel(start, ends, shown, &is_server, predicted) else { return };
         let server = at.place;
         if method == Forwarding::DirectRouting {
             leaves(director, legs.first(), packet, predicted);
@@ -245,6 +255,9 @@ impl<'a> World<'a> {
             predicted.note(server.node(), None, Kind::NotOwn { address: vip, forwards });
         }
         let arriving = Packet { target, ..packet };
+        if method == Forwarding::DirectRouting {
+            again(director, &server, packet, predicted);
+        }
         filtered(&server, at.into, arriving, "INPUT", predicted);
         listens(&server, arriving, method, predicted);
         self.reply(director, &server, service, destination, (arriving, client), predicted);
@@ -289,7 +302,7 @@ impl<'a> World<'a> {
             }
         }
         let start = At { place: *server, into: None };
-        let back = self.travel(start, (from, to), &|p| p.node() == client.node(), predicted);
+        let back = self.travel(start, (from, to), to, &|p| p.node() == client.node(), predicted);
         if let Some((_, legs)) = back.filter(|_| !nat) {
             self.fits(&legs, (from, to), (director, server), predicted);
         }

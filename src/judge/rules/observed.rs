@@ -31,6 +31,7 @@ pub(super) fn add<'a>(input: &'a Input<'a>, predicted: &mut Predicted<'a>) {
     memory::add(&traffic, predicted);
     shares::add(&traffic, predicted);
     sites::add(&traffic, predicted);
+    super::moved::add(input, &traffic, predicted);
     for packet in traffic.packets.iter().filter(|p| p.protocol == Protocol::Udp) {
         let Some(hop) = packet.exit(|s| traffic.is_real_server(s)) else { continue };
         let asked = input.ran.loads.iter().flat_map(|l| &l.requests).find(|r| {
