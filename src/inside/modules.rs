@@ -57,9 +57,6 @@ pub fn needed(plan: &Plan) -> Vec<&'static str> {
         if filters.clone().any(|word| v6(word)) {
             wanted.extend(["ip6_tables", "ip6table_filter", "ip6table_mangle"]);
         }
-        if filters.clone().any(|word| word == "nat") {
-            wanted.extend(["iptable_nat", "xt_nat", "xt_MASQUERADE", "xt_REDIRECT"]);
-        }
         let words = || filters.clone().map(String::as_str);
         let named = EXTENSIONS.iter().filter(|(name, _)| words().any(|word| word == *name));
         wanted.extend(named.flat_map(|(_, modules)| *modules));

@@ -14,6 +14,7 @@ pub(super) mod director;
 pub(super) mod filter;
 pub(super) mod local;
 pub(super) mod own;
+pub(super) mod passage;
 pub(super) mod resolve;
 pub(super) mod route;
 pub(super) mod size;

@@ -151,17 +151,14 @@ impl Deviation<'_> {
         match (&self.kind, &other.kind) {
             (Silent { asked: a, .. }, Silent { asked: b, .. })
             | (AsksAs { vip: a, .. }, AsksAs { vip: b, .. })
-            | (AsksInVain { sender: a, .. }, AsksInVain { sender: b, .. }) => a == b,
+            | (AsksInVain { sender: a, .. }, AsksInVain { sender: b, .. })
+            | (Narrow { to: a, .. }, Narrow { to: b, .. }) => a == b,
             (Deafened { rule: a, .. }, Deafened { rule: b, .. }) => a == b,
             (Refuses { why: a, .. }, Refuses { why: b, .. }) => a == b,
             (ThroughDirector { route: a, .. }, ThroughDirector { route: b, .. }) => a == b,
-            (Rival { vip: a, .. }, Rival { vip: b, .. }) => a == b,
-            // The first frame that a port stops is enough to tell why.
-            (Blocked { why: a, .. }, Blocked { why: b, .. }) => a.is_like(b),
             (HalfSeen { rule: a, .. }, HalfSeen { rule: b, .. }) | (Muted { rule: a, .. }, Muted { rule: b, .. }) => {
                 a == b
             }
-            (Narrow { to: a, .. }, Narrow { to: b, .. }) => a == b,
             (Orphaned { entry: a, .. }, Orphaned { entry: b, .. })
             | (Pinned { entry: a, .. }, Pinned { entry: b, .. }) => {
                 (a.protocol, a.destination) == (b.protocol, b.destination)
@@ -172,6 +169,9 @@ impl Deviation<'_> {
             | (Tight { .. }, Tight { .. })
             | (Forgotten { .. }, Forgotten { .. })
             | (Reused { .. }, Reused { .. }) => true,
+            (Rival { vip: a, .. }, Rival { vip: b, .. }) => a == b,
+            // The first frame that a port stops is enough to tell why.
+            (Blocked { why: a, .. }, Blocked { why: b, .. }) => a.is_like(b),
             (a, b) => a == b,
         }
     }

@@ -1,6 +1,6 @@
 //! A node that asks for a VIP which is its own address: it never leaves the node as it should.
 //!
-//! On a Director IPVS takes the packet up at LOCAL_OUT and sends it on, with the VIP as its source where the client chose
+//! On a Director IPVS takes the packet up at `LOCAL_OUT` and sends it on, with the VIP as its source where the client chose
 //! none; elsewhere the node serves itself.
 
 use super::director::{Decision, decide};

@@ -14,7 +14,7 @@ use super::{Kind, Place, Predicted, World};
 /// IPv4 alone knows fragmentation needed: type and code.
 const TOO_LARGE: (u8, u8) = (3, 4);
 
-impl<'a> Leg<'a> {
+impl Leg<'_> {
     /// What the sender puts into one packet here; nothing where it was not read.
     fn sends(&self) -> Option<u32> {
         let link = self.from.link(self.out.interface.as_str())?.mtu;
@@ -44,7 +44,8 @@ impl<'a> World<'a> {
             if at > 0 && sends < size {
                 if leg.from.node() == director.node() {
                     let server = server.node();
-                    let to = leg.route.gateway.unwrap_or_else(|| leg.into.addresses.first().map_or(to, |a| a.addr()));
+                    let to =
+                        leg.route.gateway.unwrap_or_else(|| leg.into.addresses.first().map_or(to, ipnet::IpNet::addr));
                     let kind = Kind::Narrow { to, mtu: sends, size, route: leg.route, server };
                     predicted.note(leg.from.node(), Some(&leg.out.interface), kind);
                 }
@@ -75,7 +76,7 @@ impl<'a> World<'a> {
             if to_vip { self.speaks_for(p, sender) } else { p.station.has(sender) }
         };
         let start = At { place: narrow.from, into: None };
-        let own = narrow.out.addresses.first().map_or(sender, |a| a.addr());
+        let own = narrow.out.addresses.first().map_or(sender, ipnet::IpNet::addr);
         let mut silent = Predicted::default();
         let Some((_, legs)) = self.travel(start, (own, sender), sender, &arrived, &mut silent) else { return };
         let shown =

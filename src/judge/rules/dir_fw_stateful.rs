@@ -16,7 +16,7 @@ pub(super) const RULE: Rule = Rule {
               service before any rule that asks for a state, or leave it untracked. The trap: vs.conntrack=1 makes it \
               worse, for then the ACK is INVALID.",
     causes: "connections come to be and then hang: ACKs and data enter the Director and do not leave it",
-    source: "net/netfilter/nf_conntrack_proto_tcp.c: tcp_new; ip_vs_core.c: ip_vs_ops (LOCAL_IN, after filter INPUT)",
+    source: "net/netfilter/nf_conntrack_proto_tcp.c: tcp_new; net/netfilter/ipvs/ip_vs_core.c: ip_vs_ops (LOCAL_IN, after filter INPUT)",
     outranks: &[],
     what: |nodes| format!("the packet filter goes by the state of connections of which it sees one half, on {nodes}"),
     claims,

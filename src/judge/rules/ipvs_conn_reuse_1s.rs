@@ -16,7 +16,7 @@ pub(super) const RULE: Rule = Rule {
               vs.conntrack=0, which direct routing never needs, or leave the service untracked. The trap: \
               conn_reuse_mode=0 avoids the wait by sending the new connection to the old real server, drained or not.",
     causes: "now and then a connection takes exactly one second longer, the more the busier the client",
-    source: "Documentation/networking/ipvs-sysctl.rst: conn_reuse_mode, conntrack; ip_vs.h: ip_vs_conn_uses_old_conntrack",
+    source: "Documentation/networking/ipvs-sysctl.rst: conn_reuse_mode, conntrack; include/net/ip_vs.h: ip_vs_conn_uses_old_conntrack",
     outranks: &[],
     what: |nodes| format!("a port that is used again is made to wait by connection tracking on {nodes}"),
     claims,

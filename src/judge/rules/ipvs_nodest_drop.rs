@@ -17,7 +17,7 @@ pub(super) const RULE: Rule = Rule {
               the next packet, and the client hears a RST at once. To take a real server out without harm, give it weight \
               0, wait for its connections to end, and only then remove it: a session that is in use is lost otherwise.",
     causes: "clients of the removed real server hang: their packets enter the Director and nothing leaves it",
-    source: "Documentation/networking/ipvs-sysctl.rst: expire_nodest_conn; ip_vs_core.c: ip_vs_in_hook",
+    source: "Documentation/networking/ipvs-sysctl.rst: expire_nodest_conn; net/netfilter/ipvs/ip_vs_core.c: ip_vs_in_hook",
     outranks: &[],
     what: |nodes| format!("connections to a removed real server are dropped without a word on {nodes}"),
     claims,

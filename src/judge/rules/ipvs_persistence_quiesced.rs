@@ -14,7 +14,7 @@ pub(super) const RULE: Rule = Rule {
               of them makes the template last longer. expire_quiescent_template=1 drops the template as soon as its real \
               server has weight 0. The trap: the client's session on that real server ends with it.",
     causes: "clients keep coming to the real server that is to be taken out, with new connections",
-    source: "Documentation/networking/ipvs-sysctl.rst: expire_quiescent_template; ip_vs_conn.c: ip_vs_check_template",
+    source: "Documentation/networking/ipvs-sysctl.rst: expire_quiescent_template; net/netfilter/ipvs/ip_vs_conn.c: ip_vs_check_template",
     outranks: &["ipvs-persistence-pins"],
     what: |nodes| format!("persistence goes on sending clients to a real server of weight 0, on {nodes}"),
     claims,

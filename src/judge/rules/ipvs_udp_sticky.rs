@@ -17,7 +17,7 @@ pub(super) const RULE: Rule = Rule {
               expire_nodest_conn=1 lets the next datagram be scheduled anew. One-packet scheduling (--ops) does without \
               entries, and fits where each datagram stands alone.",
     causes: "clients with a fixed port lose every datagram until they are silent for the timeout",
-    source: "Documentation/networking/ipvs-sysctl.rst: expire_nodest_conn; ipvsadm(8): --ops; ip_vs_core.c: ip_vs_in_hook",
+    source: "Documentation/networking/ipvs-sysctl.rst: expire_nodest_conn; ipvsadm(8): --ops; net/netfilter/ipvs/ip_vs_core.c: ip_vs_in_hook",
     outranks: &[],
     what: |nodes| format!("datagrams are kept for a removed real server on {nodes}"),
     claims,

@@ -111,9 +111,9 @@ fn forgotten<'a>(
         let (before, after) = (&pair[0], &pair[1]);
         ended = (ended || before.has(Tcp::FIN)) && !before.has(Tcp::SYN);
         let timeout_s = if ended { ipvs.timeout_tcp_fin_s } else { ipvs.timeout_tcp_s };
-        let idle_ns = after.frame.at_ns.saturating_sub(before.frame.at_ns);
-        let late = idle_ns >= u64::from(timeout_s) * 1_000_000_000;
-        if !(before.handed && late && !after.handed && !after.has(Tcp::SYN | Tcp::RST)) {
+        let pause = after.frame.at_ns.saturating_sub(before.frame.at_ns);
+        let late = pause >= u64::from(timeout_s) * 1_000_000_000;
+        if !late || !before.handed || after.handed || after.has(Tcp::SYN | Tcp::RST) {
             continue;
         }
         let refusal = traffic.packets.iter().find_map(|p| {
@@ -121,7 +121,7 @@ fn forgotten<'a>(
             let own = p.source == target && p.destination == client && out.frame.number > after.frame.number;
             (own && p.ip.tcp().is_some_and(|t| t.flags & Tcp::RST != 0)).then_some(out.frame.number)
         })?;
-        let idle_ms = idle_ns / 1_000_000;
+        let idle_ms = pause / 1_000_000;
         return Some(Kind::Forgotten { client, idle_ms, timeout_s, ended, data: after.frame.number, refusal });
     }
     None

@@ -55,7 +55,7 @@ fn letting_conntrack_keep_connections_makes_an_ack_invalid() {
         let mut lab = failed();
         lab.sysctl("director", "net.ipv4.vs.conntrack", value);
         lab.edit_facts("director", |f| {
-            f.iptables = Some(vec![accepts_new.into(), "-A INPUT -p icmp -j ACCEPT".into()])
+            f.iptables = Some(vec![accepts_new.into(), "-A INPUT -p icmp -j ACCEPT".into()]);
         });
         lab.edit_facts("director", |f| f.iptables.as_mut().unwrap().push(INVALID.to_owned()));
         lab.findings()
