@@ -8,7 +8,7 @@ use super::proof::{self, Lookup};
 use super::style::{Ink, Style};
 use super::{Report, RunVerdict, ladder, picture, traffic};
 use crate::base::Verdict;
-use crate::judge::checks;
+use crate::judge::{checks, rules};
 
 /// The whole report.
 pub fn render(report: &Report, style: &Style) -> String {
@@ -43,10 +43,16 @@ pub(crate) fn render_with(report: &Report, style: &Style, find: &Lookup) -> Stri
         }
         proof::checks(&mut page, &report.checks);
         proof::failures(&mut page, &report.checks, find);
+        let named = !report.findings.iter().all(rules::is_unexplained);
         if !report.findings.is_empty() {
             proof::findings(&mut page, &report.findings);
-        } else if report.checks.iter().any(|c| c.verdict == Verdict::Broken) {
-            page.heading("Root causes", "");
+        }
+        if !named && report.checks.iter().any(|c| c.verdict == Verdict::Broken) {
+            if report.findings.is_empty() {
+                page.heading("Root causes", "");
+            } else {
+                page.blank();
+            }
             let text = "No root cause was found: no rule fits what was seen. The frames named above are all there is \
                         to go by.";
             page.wrapped(&[], Ink::Undecided, text);
