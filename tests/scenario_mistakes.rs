@@ -1,5 +1,5 @@
 //! Two mistakes in a scenario, one of shape and one of meaning: both are told, and nothing else.
-#![expect(clippy::panic, clippy::unwrap_used, reason = "a test that can't read its input has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that can't read its input has failed")]
 
 use std::path::{Path, PathBuf};
 
@@ -104,7 +104,7 @@ fn mistaken(sound: &Table, broken: &[String]) -> Vec<(Table, String)> {
         at(&mut table, &port.iter().map(String::as_str).collect::<Vec<_>>()).insert(key.to_owned(), value.into());
         table
     };
-    if let Some(port) = ports.iter().filter(elsewhere).next_back() {
+    if let Some(port) = ports.iter().rfind(elsewhere) {
         found.push((change(port, "segment", "nowhere"), "`nowhere` is no segment of this scenario".to_owned()));
     }
     let addressed: Vec<(&Vec<String>, String, String)> = ports
@@ -116,7 +116,7 @@ fn mistaken(sound: &Table, broken: &[String]) -> Vec<(Table, String)> {
         })
         .collect();
     let judged = |segment: &str| broken[0] != "segments" || broken[1] != segment;
-    if let Some((port, _, address)) = addressed.iter().filter(|(p, s, _)| elsewhere(p) && judged(s)).next_back() {
+    if let Some((port, _, address)) = addressed.iter().rfind(|(p, s, _)| elsewhere(p) && judged(s)) {
         let outside = if address.contains(':') { "2001:db8:ffff::9" } else { "198.18.77.9" };
         found.push((change(port, "address", outside), format!("{outside} is outside ")));
     }
