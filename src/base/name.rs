@@ -42,6 +42,13 @@ pub fn natural(name: &str) -> (&str, usize, &str) {
     (stem, number.len(), number)
 }
 
+impl NodeName {
+    /// The name under which the lab's switch is spoken of; no node may have it where the switch does more than switch.
+    pub fn switch() -> Self {
+        Self("switch".to_owned())
+    }
+}
+
 macro_rules! name_type {
     ($(#[$doc:meta])* $type:ident, $format:literal, $check:path) => {
         $(#[$doc])*
