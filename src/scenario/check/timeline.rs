@@ -1,10 +1,9 @@
 //! The timeline: every action has its node, its interface, its service, and an end.
 
 use super::devices::{interface, place};
-use super::filters::{sysctl, sysctl_value};
 use super::lab::role;
 use super::load::{self, LONGEST_MS};
-use super::{Context, routes};
+use super::{Context, routes, sysctls};
 use crate::base::{NodeName, Protocol, Role};
 use crate::scenario::problem::Complaint;
 use crate::scenario::source::Path;
@@ -84,8 +83,7 @@ fn on_node(cx: &mut Context<'_>, path: &Path, node: &NodeName, port: Option<&str
 
 fn set_sysctl(cx: &mut Context<'_>, path: &Path, node: &NodeName, key: &str, value: &SysctlValue) {
     on_node(cx, path, node, None);
-    sysctl(cx, &path.at("key"), false, key, node.as_str());
-    sysctl_value(cx, &path.at("value"), value);
+    sysctls::one(cx, (&path.at("key"), false), &path.at("value"), (key, value), node.as_str());
 }
 
 fn address(cx: &mut Context<'_>, path: &Path, node: &NodeName, on: &str) {

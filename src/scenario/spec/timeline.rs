@@ -171,7 +171,8 @@ pub enum Action {
         /// In milliseconds.
         ms: u64,
     },
-    /// Wait until something holds.
+    /// Wait until something holds. Where it does not in time, the timeline ends there and the run is broken (exit code
+    /// 1), whatever the checks come to; the report says what was seen instead, and the capture is kept.
     WaitUntil {
         /// What.
         condition: Condition,
