@@ -92,3 +92,6 @@ impl<'a> Place<'a> {
         self.facts.links.iter().find(|l| l.name == *interface)
     }
 }
+
+#[cfg(test)]
+mod tests;

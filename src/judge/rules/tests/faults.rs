@@ -75,6 +75,8 @@ fn arp_mistakes_are_told_apart() {
         ("rs-announce-1-same-subnet", &[("all.arp_announce", 1)]),
         ("rs-ignore-3-global-scope", &[("all.arp_ignore", 3)]),
         ("rs-ignore-reserved", &[("all.arp_ignore", 7)]),
+        ("rs-ignore-reserved", &[("all.arp_ignore", 9)]),
+        ("rs-announce-0", &[("all.arp_announce", 3)]),
         ("rs-ignore-8", &[("all.arp_ignore", 8)]),
         ("rs-arp-filter-instead", &[OFF[0], OFF[1], ("all.arp_filter", 1)]),
     ];
