@@ -216,6 +216,7 @@ fn a_real_server_behind_a_router_is_found_but_not_where_packets_are_readdressed(
     assert!(!ids(&lab).contains(&"rs-remote-subnet".to_owned()));
 }
 
+mod damaged;
 mod faults;
 mod places;
 mod quartets;

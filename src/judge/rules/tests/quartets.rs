@@ -14,11 +14,11 @@ use crate::judge::testlab::{Back, Exchange, Lab, SERVICE, There, VIP, arp, carri
 use crate::judge::{CheckResult, checks};
 
 /// What makes the four tests of a rule.
-struct Four {
-    rule: &'static str,
+pub(super) struct Four {
+    pub(super) rule: &'static str,
     /// The run that is then changed.
-    run: fn() -> Lab,
-    broken: fn(&mut Lab),
+    pub(super) run: fn() -> Lab,
+    pub(super) broken: fn(&mut Lab),
     /// What takes away from the broken lab the evidence that the rule goes by.
     unread: fn(&mut Lab),
     near: fn(&mut Lab),
@@ -29,7 +29,7 @@ fn edit(lab: &mut Lab, node: &str, edit: impl Fn(&mut NodeFacts)) {
 }
 
 /// Nothing was read of a node.
-fn without(lab: &mut Lab, node: &str) {
+pub(super) fn without(lab: &mut Lab, node: &str) {
     lab.before.retain(|f| f.node != node);
     lab.after.retain(|f| f.node != node);
 }
@@ -235,7 +235,7 @@ const DROP: &str = "-A INPUT -d 172.16.0.66/32 -p tcp -m tcp --dport 80 -j DROP"
 const OTHER_PORT: &str = "-A INPUT -d 172.16.0.66/32 -p tcp -m tcp --dport 81 -j DROP";
 
 #[rustfmt::skip]
-const FOURS: &[Four] = &[
+pub(super) const FOURS: &[Four] = &[
     Four { rule: "rs-vip-before-sysctl", run: failed,
         broken: |l| { l.case.changes = true; for f in l.before.iter_mut().filter(|f| f.node == "rs1") { set(f, &OFF); } },
         unread: |l| l.before.iter_mut().filter(|f| f.node == "rs1").for_each(|f| f.sysctls.clear()),
