@@ -122,7 +122,7 @@ fn silent(scenario: &str, out: &Path, report: &Report) -> Result<(), Failed> {
             trace: &trace,
             before: &report.facts.before,
             after: &report.facts.after,
-            ran: &Ran { loads: Vec::new(), access_logs: BTreeMap::new(), probes: Vec::new() },
+            ran: &Ran { loads: Vec::new(), access_logs: BTreeMap::new(), probes: Vec::new(), stopped: None },
             capture: &CaptureStats { frames: 0, dropped: BTreeMap::new(), vantages: Vec::new() },
         },
         &[doubt],

@@ -8,13 +8,21 @@ mod all_nodes_own_vip;
 mod app_bound_rip;
 mod app_not_listening;
 mod app_udp_source;
+mod arp_flux;
 mod arp_unanswered;
+mod cloud_l3_only;
+mod cloud_src_dst_check;
 mod diagnosis;
 mod dir_arp_suppressed;
 mod dir_fw_input;
 mod dir_rpfilter_two_arm;
 mod dir_vip_missing;
 mod dir_vip_primary;
+mod ha_backup_redirect_left;
+mod ha_failover_no_sync;
+mod ha_no_garp;
+mod ha_peer_loop;
+mod ha_split_brain;
 mod ipvs_fwmark_unmarked;
 mod ipvs_method_masq;
 mod ipvs_method_tun;
@@ -24,6 +32,7 @@ mod ipvs_service_missing;
 mod link_down;
 mod links;
 mod mask;
+mod moved;
 mod no_route;
 mod not_forwarding;
 mod observed;
@@ -35,6 +44,7 @@ mod rs_announce_1_same_subnet;
 mod rs_arp_cache_survives_fix;
 mod rs_arp_default;
 mod rs_arp_filter_instead;
+mod rs_arp_notify;
 mod rs_arptables_in_only;
 mod rs_arptables_out_drop;
 mod rs_fw;
@@ -63,9 +73,17 @@ mod rs_vip_prefix_on_lo_rpf;
 mod ruled_out;
 mod shown;
 mod source_refused;
+mod strict_arp_breaks_unnumbered;
+mod switch_mac_moved;
+mod switch_wrong_vlan;
 mod unexplained;
 mod v6_vip_on_nic_dad;
 mod v6_vip_on_nic_nodad;
+mod vip_twice;
+mod virt_arp_guard;
+mod virt_port_security;
+mod virt_pvlan;
+mod virt_vmac_filter;
 
 use super::model::deviation::{Deviation, Predicted};
 use super::model::{World, survey};
@@ -117,11 +135,25 @@ impl Affliction {
 
 /// Every rule. What tells more of a mistake comes before what tells less of it.
 pub const ALL: &[Rule] = &[
+    ha_split_brain::RULE,
+    ha_no_garp::RULE,
+    ha_failover_no_sync::RULE,
+    ha_peer_loop::RULE,
+    ha_backup_redirect_left::RULE,
+    vip_twice::RULE,
+    cloud_src_dst_check::RULE,
+    virt_port_security::RULE,
+    virt_arp_guard::RULE,
+    virt_pvlan::RULE,
+    switch_wrong_vlan::RULE,
+    virt_vmac_filter::RULE,
+    switch_mac_moved::RULE,
     rs_vip_before_sysctl::RULE,
     rs_sysctl_reverted::RULE,
     rs_vip_prefix_on_lo_arp::RULE,
     rs_vip_prefix_on_lo_rpf::RULE,
     rs_vip_prefix_on_lo::RULE,
+    arp_flux::RULE,
     rs_vip_on_nic::RULE,
     v6_vip_on_nic_nodad::RULE,
     rs_ignore_3_global_scope::RULE,
@@ -141,18 +173,21 @@ pub const ALL: &[Rule] = &[
     link_down::RULE,
     rs_ignore_8::RULE,
     rs_nic_noarp::RULE,
+    strict_arp_breaks_unnumbered::RULE,
     dir_arp_suppressed::RULE,
     dir_vip_missing::RULE,
     arp_unanswered::RULE,
     router_static_arp::RULE,
     rip_neigh_stale::RULE,
     rs_arp_cache_survives_fix::RULE,
+    rs_arp_notify::RULE,
     rs_garp_on_boot::RULE,
     rs_same_mac::RULE,
     rs_gw_director::RULE,
     rs_gw_missing::RULE,
     rs_gw_wrong::RULE,
     no_route::RULE,
+    cloud_l3_only::RULE,
     rs_remote_subnet::RULE,
     v6_vip_on_nic_dad::RULE,
     rs_vip_missing_forwarding::RULE,

@@ -55,6 +55,7 @@ pub(crate) fn held() -> Report {
                 .to_vec(),
         },
         topology: textbook(),
+        stopped: None,
         timeline: vec![Acted {
             label: "20 requests by client".to_owned(),
             at_ns: 1,
