@@ -74,7 +74,7 @@ fn asked(lab: &Lab) -> Vec<(String, NodeName)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_damaged_capture_breaks_no_check_and_names_no_cause(all in vec(damage(), 1..6)) {
@@ -116,17 +116,27 @@ proptest! {
     }
 }
 
+/// Rules that tell less of the same mistake, where what tells the whole of it was not read.
+const LESS: &[(&str, &[&str])] = &[
+    ("rs-vip-prefix-on-lo-arp", &["rs-vip-prefix-on-lo", "rs-arp-default"]),
+    ("rs-vip-prefix-on-lo-rpf", &["rs-vip-prefix-on-lo"]),
+    ("rs-remote-subnet", &["no-route"]),
+];
+
 #[test]
 fn a_node_that_was_not_read_leads_to_no_other_cause() {
+    let mut others = Vec::new();
     for four in FOURS {
+        let less = LESS.iter().find(|(rule, _)| *rule == four.rule).map_or(&[][..], |(_, less)| less);
         for node in ["client", "router", "director", "rs1", "rs2"] {
             let mut lab = (four.run)();
             (four.broken)(&mut lab);
             without(&mut lab, node);
-            let other = lab.findings().into_iter().find(|f| f.id != four.rule && !is_unexplained(f));
-            assert!(other.is_none(), "{} without {node}: {other:#?}", four.rule);
+            let found = lab.findings().into_iter().filter(|f| !is_unexplained(f) && f.id != four.rule);
+            others.extend(found.filter(|f| !less.contains(&f.id.as_str())).map(|f| (four.rule, node, f.id)));
         }
     }
+    assert_eq!(others, []);
 }
 
 #[test]
