@@ -221,6 +221,22 @@ impl Lab {
         self
     }
 
+    /// Where a frame was captured.
+    pub(super) fn vantage(&self, at: usize) -> &Vantage {
+        &self.vantages[at]
+    }
+
+    /// As if the node's interfaces had not been captured.
+    pub(super) fn uncaptured(&mut self, node: &str) -> &mut Self {
+        let kept: Vec<usize> = (0..self.vantages.len()).filter(|&v| self.vantages[v].node != node).collect();
+        self.frames.retain(|f| kept.contains(&f.vantage));
+        for frame in &mut self.frames {
+            frame.vantage = kept.iter().position(|&v| v == frame.vantage).unwrap();
+        }
+        self.vantages.retain(|v| v.node != node);
+        self
+    }
+
     /// Says that the capture lost frames of a node.
     pub(super) fn lose(&mut self, node: &str) -> &mut Self {
         self.capture.dropped.insert(name(node), 3);

@@ -116,7 +116,9 @@ impl<'a> World<'a> {
                 self.owner(&out.segment, next_hop)
             };
             let Some(meant) = meant.filter(|(p, _)| p.node() != node) else {
-                predicted.note(node, Some(&out.interface), Kind::Astray { to, route });
+                if self.all_read(&out.segment) {
+                    predicted.note(node, Some(&out.interface), Kind::Astray { to, route });
+                }
                 return None;
             };
             let immune = self.case.vips.iter().all(|v| self.immune(*v, &out.segment));
@@ -131,6 +133,11 @@ impl<'a> World<'a> {
             at = At { place: meant.0, into: Some(meant.1) };
         }
         None
+    }
+
+    /// Whether everybody on the segment was read; who was not may be anybody.
+    fn all_read(&self, segment: &NodeName) -> bool {
+        self.case.stations.iter().filter(|s| s.is_on(segment)).all(|s| self.place(&s.node).is_some())
     }
 
     /// Whether everybody on the segment who has to ask for the VIP has a permanent entry for it.

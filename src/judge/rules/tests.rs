@@ -217,10 +217,12 @@ fn a_real_server_behind_a_router_is_found_but_not_where_packets_are_readdressed(
 }
 
 mod clients;
+mod damaged;
 mod faults;
 mod filters;
 mod memory;
 mod places;
+mod quartets;
 mod sizes;
 
 #[test]
