@@ -293,7 +293,7 @@ fn station(node: &str, role: Role, ports: &[(&str, &str, &str, u8)], vip: bool) 
             addresses,
         }
     });
-    Station { node: name(node), role, ports: ports.collect() }
+    Station { node: name(node), role, runs_on: None, ports: ports.collect() }
 }
 
 fn destination(node: &str, station: &Station) -> WantedDestination {
