@@ -42,7 +42,7 @@ pub(super) struct Lab {
     pub(super) ran: Ran,
     pub(super) capture: CaptureStats,
     pub(super) frames: Vec<RawFrame>,
-    vantages: Vec<Vantage>,
+    pub(super) vantages: Vec<Vantage>,
     now_ns: u64,
     next_port: u16,
     next_id: u16,

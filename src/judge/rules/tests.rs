@@ -216,6 +216,8 @@ fn a_real_server_behind_a_router_is_found_but_not_where_packets_are_readdressed(
 }
 
 mod faults;
+mod segment;
+mod takeover;
 
 #[test]
 fn what_a_rule_outranks_is_a_rule() {

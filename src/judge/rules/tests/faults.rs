@@ -8,14 +8,14 @@ use crate::facts::{LinkFact, NeighbourFact, NodeFacts, SocketFact};
 use crate::judge::testlab::{Back, Exchange, Lab, SERVICE, VIP, arp, carried, route};
 
 /// A run in which a request was not answered, so that there is something to explain.
-fn failed() -> Lab {
+pub(super) fn failed() -> Lab {
     let mut lab = Lab::ran(1);
     lab.exchange(&Exchange::with("rs1").back(Back::Never));
     lab
 }
 
 /// What is found where one node's facts are changed.
-fn with(node: &str, edit: impl Fn(&mut NodeFacts)) -> Vec<String> {
+pub(super) fn with(node: &str, edit: impl Fn(&mut NodeFacts)) -> Vec<String> {
     let mut lab = failed();
     lab.edit_facts(node, edit);
     ids(&lab)
@@ -26,7 +26,7 @@ fn conf(node: &str, values: &[(&str, u32)]) -> Vec<String> {
     with(node, |f| set(f, values))
 }
 
-fn set(facts: &mut NodeFacts, values: &[(&str, u32)]) {
+pub(super) fn set(facts: &mut NodeFacts, values: &[(&str, u32)]) {
     for (key, value) in values {
         facts.sysctls.insert(format!("net.ipv4.conf.{key}"), value.to_string());
     }
@@ -38,7 +38,7 @@ fn bind(facts: &mut NodeFacts, address: IpAddr, mac: Mac, state: &str) {
 }
 
 /// Another interface, with its own address and route.
-fn second(facts: &mut NodeFacts, name: &str, address: &str, noarp: bool) {
+pub(super) fn second(facts: &mut NodeFacts, name: &str, address: &str, noarp: bool) {
     let link = LinkFact { name: name.parse().unwrap(), index: 9, noarp, ..facts.links[0].clone() };
     facts.links.push(link);
     facts.addresses.push(carried(name, address, None));
@@ -48,7 +48,7 @@ fn second(facts: &mut NodeFacts, name: &str, address: &str, noarp: bool) {
 }
 
 /// The VIP from `lo` to another device.
-fn vip_on(facts: &mut NodeFacts, device: &str) {
+pub(super) fn vip_on(facts: &mut NodeFacts, device: &str) {
     facts.addresses.retain(|a| a.interface != "lo");
     facts.addresses.push(carried(device, &format!("{VIP}/32"), None));
 }
@@ -57,7 +57,7 @@ fn without_default(facts: &mut NodeFacts) {
     facts.routes.retain(|r| r.destination.prefix_len() > 0);
 }
 
-const OFF: [(&str, u32); 2] = [("all.arp_ignore", 0), ("all.arp_announce", 0)];
+pub(super) const OFF: [(&str, u32); 2] = [("all.arp_ignore", 0), ("all.arp_announce", 0)];
 const SOMEBODY: Mac = Mac([2, 0, 0, 0, 0, 0xff]);
 
 #[test]
