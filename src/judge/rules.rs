@@ -33,6 +33,7 @@ mod ipvs_no_dest;
 mod ipvs_port_mapping;
 mod ipvs_service_missing;
 mod link_down;
+mod links;
 mod mask;
 mod moved;
 mod no_route;
@@ -73,10 +74,12 @@ mod rs_vip_prefix_on_lo;
 mod rs_vip_prefix_on_lo_arp;
 mod rs_vip_prefix_on_lo_rpf;
 mod ruled_out;
+mod shown;
 mod source_refused;
 mod strict_arp_breaks_unnumbered;
 mod switch_mac_moved;
 mod switch_wrong_vlan;
+mod unexplained;
 mod v6_takeover_dad;
 mod v6_vip_on_nic_dad;
 mod v6_vip_on_nic_nodad;
@@ -90,11 +93,12 @@ mod virt_vmac_filter;
 use super::model::deviation::{Deviation, Predicted};
 use super::model::{World, survey};
 use super::traffic::Traffic;
-use super::{CheckResult, Evidence, Finding, Input, Mend};
+use super::{CheckResult, Confidence, Evidence, Finding, Input, Mend};
 use crate::base::{IfName, NodeName, Verdict};
 use crate::facts::NodeFacts;
 use diagnosis::{Diagnosis, Moment};
 pub use ruled_out::ruled_out;
+pub use unexplained::is_unexplained;
 
 /// A rule: its id, what `drlab explain` says of it, and the function that applies it.
 #[derive(Debug, Clone, Copy)]
@@ -124,6 +128,14 @@ struct Affliction {
     interface: Option<IfName>,
     evidence: Vec<Evidence>,
     mend: Vec<Mend>,
+}
+
+impl Affliction {
+    /// The same, with the frames that show it.
+    fn shown_by(mut self, frames: Vec<Evidence>) -> Self {
+        self.evidence.extend(frames);
+        self
+    }
 }
 
 /// Every rule. What tells more of a mistake comes before what tells less of it.
@@ -205,6 +217,8 @@ pub const ALL: &[Rule] = &[
     app_bound_rip::RULE,
     app_not_listening::RULE,
     app_udp_source::RULE,
+    unexplained::DROP,
+    unexplained::REFUSAL,
 ];
 
 /// Rules that explain another away on whichever node that is.
@@ -217,11 +231,22 @@ pub fn find(id: &str) -> Option<&'static Rule> {
 
 /// All root findings, where at least one check did not hold; a setup whose checks all hold has none.
 ///
-/// Facts from before the timeline count, and where the timeline changes what was configured, those from after it too.
+/// Where no rule names a cause and a check is broken, the place where packets end is told instead.
 pub fn findings(input: &Input<'_>, checks: &[CheckResult]) -> Vec<Finding> {
     if checks.iter().all(|c| c.verdict == Verdict::Held) {
         return Vec::new();
     }
+    let named = named(input);
+    if named.is_empty() && checks.iter().any(|c| c.verdict == Verdict::Broken) {
+        return unexplained::findings(input);
+    }
+    named
+}
+
+/// The root causes that rules name.
+///
+/// Facts from before the timeline count, and where the timeline changes what was configured, those from after it too.
+fn named(input: &Input<'_>) -> Vec<Finding> {
     let later = Input { before: input.after, ..*input };
     let before = predicted(input);
     let sockets = |facts: &[NodeFacts]| facts.iter().map(|f| (f.node.clone(), f.sockets.clone())).collect::<Vec<_>>();
@@ -262,7 +287,7 @@ fn claimed<'a>(
     for deviation in &predicted.deviations {
         let claim = ALL.iter().enumerate().find_map(|(at, rule)| Some((at, (rule.claims)(&diagnosis, deviation)?)));
         if let Some((_, whom)) = claim.as_ref().and_then(|(at, _)| found.get_mut(*at)) {
-            whom.extend(claim.map(|(_, affliction)| affliction));
+            whom.extend(claim.map(|(_, affliction)| affliction.shown_by(shown::shown(&diagnosis.traffic, deviation))));
         }
     }
     found
@@ -300,6 +325,11 @@ fn weighed(found: &[(&'static Rule, Vec<Affliction>)]) -> Vec<Finding> {
 }
 
 impl Rule {
+    /// Where what it says can be read: kernel documents and sources, and RFCs.
+    pub fn links(&self) -> Vec<String> {
+        links::of(self.source)
+    }
+
     fn finding(&self, whom: &[&Affliction]) -> Option<Finding> {
         let first = whom.first()?;
         let mut nodes: Vec<&str> = Vec::new();
@@ -330,8 +360,19 @@ impl Rule {
             evidence,
             mend,
             source: self.source.to_owned(),
+            links: links::of(self.source),
+            confidence: confidence(whom),
         })
     }
+}
+
+/// Whether facts and frames agree on every node that is named.
+fn confidence(whom: &[&Affliction]) -> Confidence {
+    let shown = |node: &NodeName, such: fn(&Evidence) -> bool| {
+        whom.iter().filter(|a| a.node == *node).any(|a| a.evidence.iter().any(such))
+    };
+    let both = |a: &&Affliction| shown(&a.node, |e| e.fact.is_some()) && shown(&a.node, |e| e.frame.is_some());
+    if whom.iter().all(both) { Confidence::Certain } else { Confidence::Likely }
 }
 
 /// `rs1`, `rs1 and rs2`, `rs1, rs2 and rs3`.

@@ -72,6 +72,10 @@ pub(crate) fn wide(real_servers: u32) -> Plan {
             node: name.parse().unwrap(),
             interface: "eth0".parse().unwrap(),
             name: format!("p2-{name}").parse().unwrap(),
+            isolated: false,
+            vlan: None,
+            locked: None,
+            filters: vec![],
         });
         plan.nodes.push(rs(&name, &format!("02:d1:01:00:{high:02x}:{low:02x}"), &format!("172.16.{high}.{low}/16")));
     }
@@ -127,11 +131,13 @@ fn node(name: &str, role: Role) -> Node {
     Node {
         name: name.parse().unwrap(),
         role,
+        runs_on: None,
         interfaces: vec![Interface {
             name: "lo".parse().unwrap(),
             kind: LinkKind::Loopback,
             mac: None,
             mtu: 65_536,
+            arp: true,
             up: true,
             addresses: Vec::new(),
         }],
@@ -151,6 +157,7 @@ fn veth(name: &str, segment: &str, mac: &str, addresses: &[&str]) -> Interface {
         kind: LinkKind::Segment(segment.parse().unwrap()),
         mac: Some(mac.parse::<Mac>().unwrap()),
         mtu: 1500,
+        arp: true,
         up: true,
         addresses: addresses.iter().map(|text| address(text)).collect(),
     }
@@ -197,6 +204,10 @@ fn segment(name: &str, bridge: &str, number: u8, ports: &[(&str, &str)]) -> Segm
                 node: node.parse().unwrap(),
                 interface: interface.parse().unwrap(),
                 name: format!("p{number}-{node}").parse().unwrap(),
+                isolated: false,
+                vlan: None,
+                locked: None,
+                filters: vec![],
             })
             .collect(),
     }

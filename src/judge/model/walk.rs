@@ -179,10 +179,12 @@ impl<'a> World<'a> {
                 predicted.note(director.node(), None, kind);
             }
             Decision::Balanced(service) => {
-                if service.destinations.iter().all(|d| d.weight == 0) {
+                let none = service.destinations.iter().all(|d| d.weight == 0);
+                if none {
                     predicted.note(director.node(), None, Kind::NoDestination { service });
                 }
-                for destination in &service.destinations {
+                // One of weight 0 beside others gets nothing new, so that what it lacks is not missed.
+                for destination in service.destinations.iter().filter(|d| none || d.weight > 0) {
                     self.serve(&director, service, destination, (packet, client), predicted);
                 }
             }

@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 
 use super::Context;
-use super::lab::subnets;
+use super::lab::{interfaces, subnets};
 use crate::base::NodeName;
 use crate::scenario::problem::Complaint;
 use crate::scenario::source::Path;
@@ -20,7 +20,8 @@ pub(super) const LARGEST_MTU: u32 = 65_535;
 pub(super) fn check(cx: &mut Context<'_>) {
     if cx.scenario.segments.is_empty() {
         let help = "add `[segments.lan]` with `subnet = \"172.16.0.0/16\"`";
-        cx.add(Complaint::key(&Path::of(&["segments"]), "the lab has no segment").help(help));
+        let path = Path::of(&["segments"]);
+        cx.add(Complaint::key(&path, "the lab has no segment").help(help).relies_on_names(&path));
     }
     for name in cx.scenario.segments.keys() {
         let nets = subnets(cx.scenario, name);
@@ -157,7 +158,8 @@ fn join_order(cx: &mut Context<'_>, segment: &str) {
                 .collect();
             let complaint = Complaint::value(&here, format!("`{name}` is not on segment `{segment}`"))
                 .maybe_help((!here_are.is_empty()).then(|| format!("on it is {}", suggest::listed(&here_are))))
-                .relies_on(&Path::of(&["nodes", name.as_str()]));
+                .relies_on_names(&interfaces(name.as_str()))
+                .relies_on_all(cx.lab.places(name.as_str()));
             cx.add(complaint);
         }
     }

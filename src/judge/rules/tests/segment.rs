@@ -116,7 +116,8 @@ fn a_switch_that_was_not_read_drops_nothing() {
 
 #[test]
 fn a_frame_that_left_and_never_came_is_shown() {
-    let frame = |finding: &Finding| finding.evidence.iter().any(|e| e.frame.is_some() && e.what.contains("never gets to"));
+    let frame =
+        |finding: &Finding| finding.evidence.iter().any(|e| e.frame.is_some() && e.what.contains("never gets to"));
     let asking = || {
         let mut lab = behind(&[guarded("director", ARP, &[DIP])]);
         let (asker, mac) = (lab.port("router", "lan"), lab.port("director", "lan").mac);
