@@ -42,7 +42,7 @@ pub(super) struct Lab {
     pub(super) ran: Ran,
     pub(super) capture: CaptureStats,
     pub(super) frames: Vec<RawFrame>,
-    vantages: Vec<Vantage>,
+    pub(super) vantages: Vec<Vantage>,
     now_ns: u64,
     next_port: u16,
     next_id: u16,
@@ -310,7 +310,7 @@ fn station(node: &str, role: Role, ports: &[(&str, &str, &str, u8)], vip: bool) 
             addresses,
         }
     });
-    Station { node: name(node), role, ports: ports.collect() }
+    Station { node: name(node), role, runs_on: None, ports: ports.collect() }
 }
 
 fn destination(node: &str, station: &Station) -> WantedDestination {

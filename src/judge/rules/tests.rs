@@ -223,7 +223,9 @@ mod filters;
 mod memory;
 mod places;
 mod quartets;
+mod segment;
 mod sizes;
+mod takeover;
 
 #[test]
 fn what_a_rule_outranks_is_a_rule() {
