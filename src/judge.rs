@@ -8,13 +8,17 @@ pub mod case;
 pub mod census;
 pub mod checks;
 mod host;
+pub mod infer;
 pub mod ladder;
 pub mod rules;
 mod schedule;
+mod streams;
 mod tally;
 #[cfg(test)]
 mod testlab;
 mod traffic;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -76,7 +80,7 @@ pub struct Evidence {
 pub struct FrameRef {
     /// `node:interface`.
     pub vantage: String,
-    /// Its number in `capture.pcapng`, from 1, as Wireshark shows it.
+    /// Its number in `capture.pcapng`, or in the file from elsewhere, from 1, as Wireshark shows it.
     pub frame: u32,
 }
 
@@ -99,6 +103,15 @@ pub struct Finding {
     pub mend: Vec<String>,
     /// The kernel document, source or RFC that says so.
     pub source: String,
+}
+
+/// How many new connections a Director was seen to hand on to each real server.
+pub fn handed_on(input: &Input<'_>) -> BTreeMap<String, u64> {
+    let mut shares = BTreeMap::new();
+    for to in traffic::Traffic::new(input).connections().new.iter().filter_map(|c| c.to) {
+        *shares.entry(to.node.to_string()).or_default() += 1;
+    }
+    shares
 }
 
 impl<'a> Input<'a> {
@@ -140,6 +153,6 @@ impl FrameRef {
     /// Where the frame stands in the capture file.
     pub fn to(trace: &Trace, frame: &Frame) -> Self {
         let vantage = trace.vantages.get(frame.vantage).map(ToString::to_string).unwrap_or_default();
-        Self { vantage, frame: frame.number }
+        Self { vantage, frame: frame.origin }
     }
 }

@@ -75,6 +75,17 @@ pub fn check(out: &Path, plans: &[Plan]) -> Result<(), KeepError> {
     })
 }
 
+/// The same for a folder that takes the results of one analysis, without a folder of its own for each.
+///
+/// # Errors
+/// [`KeepError::Folder`].
+pub fn check_folder(folder: &Path) -> Result<(), KeepError> {
+    fs::create_dir_all(folder)
+        .and_then(|()| Ok(access(folder, AccessFlags::W_OK | AccessFlags::X_OK)?))
+        .and_then(|()| clear(folder))
+        .map_err(|source| KeepError::Folder { path: folder.to_owned(), source })
+}
+
 /// Removes an earlier run's files, so that none of them passes for this run's.
 fn clear(folder: &Path) -> io::Result<()> {
     FILES.iter().try_for_each(|name| match fs::remove_file(folder.join(name)) {
@@ -89,7 +100,19 @@ fn clear(folder: &Path) -> io::Result<()> {
 /// [`KeepError::File`] for the first that can't be written; the others are there.
 pub fn write(out: &Path, report: &Report) -> Result<(), KeepError> {
     let folder = folder_of(out, report);
-    let style = report::Style { out: Some(folder.display().to_string()), ..report::Style::default() };
+    write_all(&folder, report, Some(folder.display().to_string()))
+}
+
+/// Writes what is kept of an analysis; its captures are the user's own.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_to(folder: &Path, report: &Report) -> Result<(), KeepError> {
+    write_all(folder, report, None)
+}
+
+fn write_all(folder: &Path, report: &Report, capture_in: Option<String>) -> Result<(), KeepError> {
+    let style = report::Style { out: capture_in, ..report::Style::default() };
     let texts = [
         Ok(report::text::render(report, &style)),
         report::json::render(report).map_err(io::Error::from),

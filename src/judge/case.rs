@@ -1,6 +1,6 @@
 //! What is known about the lab that is judged, whoever made it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
@@ -23,6 +23,30 @@ pub struct Case {
     pub changes: bool,
     /// Answers per real server that the scenario states: smallest and largest number.
     pub share: BTreeMap<NodeName, (u64, u64)>,
+    /// Set where the frames were captured by others: then what is missing among them is no evidence, and a frame seen
+    /// anywhere tells of both its sender and its receiver.
+    pub elsewhere: Option<Elsewhere>,
+}
+
+/// What is known of captures that were made by others.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Elsewhere {
+    /// For each vantage the stations whose own frames it shows.
+    pub own: Vec<BTreeSet<NodeName>>,
+    /// For each vantage the segment that it is on, where frames tell.
+    pub segments: Vec<Option<NodeName>>,
+}
+
+impl Elsewhere {
+    /// Whether a vantage shows the station's own frames.
+    pub fn is_own(&self, vantage: usize, node: &NodeName) -> bool {
+        self.own.get(vantage).is_some_and(|own| own.contains(node))
+    }
+
+    /// Whether any vantage does.
+    pub fn captured(&self, node: &NodeName) -> bool {
+        self.own.iter().any(|own| own.contains(node))
+    }
 }
 
 /// A node and its part.

@@ -33,6 +33,7 @@ pub fn case(plan: &Plan) -> Case {
         services,
         changes: acts(plan).any(changes),
         share: plan.expect.share.clone(),
+        elsewhere: None,
         wanted: plan.nodes.iter().map(|node| (node.name.clone(), planned(node))).collect(),
     }
 }

@@ -6,7 +6,7 @@
 use super::page::{Page, fold};
 use super::proof::{self, Lookup};
 use super::style::{Ink, Style};
-use super::{Report, RunVerdict, ladder, picture, traffic};
+use super::{Report, RunVerdict, ladder, picture, read, traffic};
 use crate::base::Verdict;
 use crate::judge::checks;
 
@@ -23,6 +23,10 @@ pub(crate) fn render_with(report: &Report, style: &Style, find: &Lookup) -> Stri
         failure(&mut page, report);
     }
     if report.verdict != RunVerdict::NotRun || !report.checks.is_empty() {
+        if let Some(what) = &report.read {
+            read::files(&mut page, what);
+            read::parts(&mut page, what);
+        }
         if !report.topology.segments.is_empty() {
             picture::draw(&mut page, &report.topology);
         }
@@ -44,8 +48,12 @@ pub(crate) fn render_with(report: &Report, style: &Style, find: &Lookup) -> Stri
             proof::findings(&mut page, &report.findings);
         } else if report.checks.iter().any(|c| c.verdict == Verdict::Broken) {
             page.heading("Root causes", "");
-            let text = "No root cause was found: no rule fits what was seen. The frames named above are all there is \
-                        to go by.";
+            let text = if report.read.is_some() {
+                "Frames alone name no setting, so no root cause is named. The frames above show what happened; the \
+                 usual cause and the next command stand with each check."
+            } else {
+                "No root cause was found: no rule fits what was seen. The frames named above are all there is to go by."
+            };
             page.wrapped(&[], Ink::Undecided, text);
         }
         unread(&mut page, report);
@@ -62,6 +70,10 @@ fn headline(page: &mut Page<'_>, report: &Report) {
         (ink, word.to_owned()),
     ]);
     if report.verdict == RunVerdict::NotRun && report.kernel.is_empty() {
+        return;
+    }
+    if let Some(what) = &report.read {
+        read::headline(page, report, what);
         return;
     }
     page.item(0, "kernel", Ink::Plain, &format!("{}, substrate {}", report.kernel, report.substrate));
@@ -129,6 +141,11 @@ fn verdict(page: &mut Page<'_>, report: &Report) {
         page.wrapped(&[(Ink::Broken, "  ✗ not as expected: ".to_owned())], Ink::Plain, difference);
     }
     let t = report.timing_ms;
+    if report.read.is_some() {
+        page.item(0, "took", Ink::Faint, &format!("{:.0} ms: read {:.0}, judge {:.0}", t.total, t.load, t.judge));
+        read::next_step(page, report);
+        return;
+    }
     let parts = [("boot", t.boot), ("build", t.build), ("load", t.load), ("judge", t.judge), ("teardown", t.teardown)];
     let parts: Vec<String> = parts.iter().map(|(name, ms)| format!("{name} {ms:.0}")).collect();
     page.item(0, "took", Ink::Faint, &format!("{:.0} ms: {}", t.total, parts.join(", ")));

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use super::Check;
 use crate::base::{Mac, NodeName};
 use crate::judge::askers::{all_bound, askers, bound};
+use crate::judge::case::Elsewhere;
 use crate::judge::census::{Said, Word, words};
 use crate::judge::tally::{Tally, count};
 use crate::judge::traffic::Traffic;
@@ -48,6 +49,9 @@ fn run(input: &Input<'_>) -> CheckResult {
         }
     }
     probes(&traffic, &mut tally);
+    if let Some(elsewhere) = &input.case.elsewhere {
+        heard_whole(&words, elsewhere, &mut tally);
+    }
     let asked = words.iter().filter(|w| w.said == Said::Asked && !speaks_for(&traffic, w)).count() as u64;
     let examined = asked.max(input.ran.probes.len() as u64);
     if examined == 0 && !tally.is_broken() {
@@ -64,6 +68,20 @@ fn run(input: &Input<'_>) -> CheckResult {
         held += &note;
     }
     tally.result(CHECK.id, examined, "questions", "", held)
+}
+
+/// In captures from elsewhere, answers are seen only where somebody who asked was captured itself.
+fn heard_whole(words: &[Word<'_>], elsewhere: &Elsewhere, tally: &mut Tally) {
+    let asked = |w: &&Word<'_>| w.said == Said::Asked;
+    let heard = |w: &Word<'_>| w.speaker.is_some_and(|s| elsewhere.captured(&s.node));
+    let answered = words.iter().any(|w| w.said == Said::Answered);
+    let askers: BTreeSet<String> = words.iter().filter(asked).map(Word::who).collect();
+    let askers = askers.into_iter().collect::<Vec<_>>().join(", ");
+    if words.iter().any(|w| asked(&w)) && !words.iter().filter(asked).any(heard) {
+        tally.doubt(format!("{askers} asked and was not captured itself, so that not all answers are seen"));
+    } else if !answered && !askers.is_empty() {
+        tally.doubt(format!("{askers} asked, and no answer was captured"));
+    }
 }
 
 fn speaks_for(traffic: &Traffic<'_>, word: &Word<'_>) -> bool {
@@ -88,6 +106,9 @@ fn judge(
     for word in words {
         match word.said {
             Said::Asked => {}
+            _ if input.case.elsewhere.is_some() && word.speaker.is_none() => {
+                tally.doubt(format!("{}, whose part is not known, speaks for {vip}", word.who()));
+            }
             Said::Answered if speaks_for(traffic, word) => {
                 answering.extend(word.speaker.map(|s| &s.node));
                 if tally.shows_nothing() {
@@ -116,12 +137,16 @@ fn judge(
     }
     if answering.len() > 1 && !input.case.changes {
         let names: Vec<String> = answering.iter().map(ToString::to_string).collect();
-        tally.broken(format!("several Directors answer for {vip}"), Evidence::told(names.join(", ")));
+        match input.case.elsewhere {
+            None => tally.broken(format!("several Directors answer for {vip}"), Evidence::told(names.join(", "))),
+            Some(_) => tally.doubt(format!("{} answer for {vip}, at once or one after the other", names.join(" and "))),
+        }
     }
     let open = words.iter().find(|w| w.said == Said::Asked && !speaks_for(traffic, w));
     if let Some(question) = open.filter(|_| !words.iter().any(|w| w.said == Said::Answered)) {
         let evidence = shown(question, &format!("asks who has {vip}"));
         match input.case.stations.iter().find(|s| s.is_on(segment) && input.lost(&s.node) > 0) {
+            None if input.case.elsewhere.is_some() => {}
             Some(station) => tally.lost_at(input, &station.node),
             None => tally.broken(format!("nobody answers who-has {vip} on {segment}"), evidence),
         }

@@ -6,9 +6,11 @@ use std::net::SocketAddr;
 use super::Check;
 use crate::base::{Protocol, Role};
 use crate::facts::run::Outcome;
+use crate::judge::streams::Streams;
 use crate::judge::tally::{Tally, count};
 use crate::judge::traffic::{Hop, Packet, Traffic, Way};
 use crate::judge::{CheckResult, Evidence, Input};
+use crate::wire::link::UNKNOWN;
 
 /// The check.
 pub(super) const CHECK: Check = Check {
@@ -29,13 +31,23 @@ pub(super) const CHECK: Check = Check {
 fn run(input: &Input<'_>) -> CheckResult {
     let traffic = Traffic::new(input);
     let mut tally = Tally::default();
-    for station in traffic.directors().chain(traffic.real_servers()) {
-        tally.captured(input, &station.node);
+    if input.case.elsewhere.is_some() {
+        if traffic.directors().next().is_none() {
+            tally.doubt("it is not known who the Director is");
+        }
+    } else {
+        for station in traffic.directors().chain(traffic.real_servers()) {
+            tally.captured(input, &station.node);
+        }
     }
     let local = traffic.served_by_director();
     let mut replied: BTreeSet<(Protocol, SocketAddr, SocketAddr)> = BTreeSet::new();
     let mut examined = 0;
     for (packet, _) in traffic.replies() {
+        let at_issue = |h: &Hop<'_>| traffic.is_real_server(h.station) || traffic.is_director(h.station);
+        if input.case.elsewhere.is_some() && !packet.hops.iter().any(at_issue) {
+            continue;
+        }
         examined += 1;
         replied.insert((packet.protocol, packet.source, packet.destination));
         let own = local.contains(&(packet.protocol, packet.destination));
@@ -58,6 +70,9 @@ fn run(input: &Input<'_>) -> CheckResult {
         );
     }
     unanswered(&traffic, &replied, &mut tally);
+    if input.case.elsewhere.is_some() {
+        unrecorded(&traffic, &mut tally);
+    }
     let held = format!(
         "{} went from real servers straight to the router or client, from the VIP; none crossed the Director",
         count(examined, "reply packet", "reply packets")
@@ -77,6 +92,9 @@ fn at_directors(traffic: &Traffic<'_>, packet: &Packet<'_>, own: bool, tally: &m
                 tally.broken("replies enter the Director", Evidence::frame(trace, hop.frame, what));
             }
             Way::Leaves if own => {}
+            Way::Leaves if traffic.input.case.elsewhere.is_some() => {
+                tally.doubt(format!("replies come out of {node} that were not seen to enter it; it may serve itself"));
+            }
             Way::Leaves => {
                 let what = format!("{} to {} comes out of {node}", packet.source, packet.destination);
                 tally.broken("replies come out of the Director", Evidence::frame(trace, hop.frame, what));
@@ -92,7 +110,11 @@ fn leaves(input: &Input<'_>, packet: &Packet<'_>, out: &Hop<'_>, tally: &mut Tal
         matches!(station.role, Role::Router | Role::Client) && port.segment == out.port.segment
     };
     let name = input.case.name_of(to);
-    if !input.case.owners(to).iter().any(fits) {
+    if to == UNKNOWN {
+        tally.doubt(
+            "a cooked or raw capture does not tell which MAC replies go to: capture at the interface, not at `any`",
+        );
+    } else if !input.case.owners(to).iter().any(fits) {
         let what = format!("{} sends {} to {} by {name}", out.station.node, packet.source, packet.destination);
         let shown = Evidence::frame(input.trace, out.frame, what);
         tally.broken("replies are handed to one that is neither router nor client", shown);
@@ -100,6 +122,30 @@ fn leaves(input: &Input<'_>, packet: &Packet<'_>, out: &Hop<'_>, tally: &mut Tal
         let what = format!("{} answers {} from {}, to {name}", out.station.node, packet.destination, packet.source);
         tally.shows(Evidence::frame(input.trace, out.frame, what));
     }
+}
+
+/// In captures from elsewhere, replies that clients acknowledge or that were seen further on, without the frame in which
+/// they left their real server.
+fn unrecorded(traffic: &Traffic<'_>, tally: &mut Tally) {
+    let streams = Streams::of_replies(traffic, |hop| hop.way == Way::Leaves && traffic.is_real_server(hop.station));
+    let gaps = streams.gaps();
+    if gaps == 0 {
+        return;
+    }
+    let missing: Vec<&str> = traffic
+        .real_servers()
+        .filter(|s| traffic.input.case.elsewhere.as_ref().is_some_and(|e| !e.captured(&s.node)))
+        .map(|s| s.node.as_str())
+        .collect();
+    let why = if missing.is_empty() && traffic.real_servers().next().is_some() {
+        "the capture lost frames".to_owned()
+    } else if missing.is_empty() {
+        "no real server is known".to_owned()
+    } else {
+        format!("captures at {} or at the router's side of their segment would show them", missing.join(", "))
+    };
+    let connections = count(gaps, "connection", "connections");
+    tally.doubt(format!("replies of {connections} were not seen to leave a real server: {why}"));
 }
 
 /// Packets from a real server's own address to a client's end of a connection to a VIP.
@@ -110,7 +156,15 @@ fn from_rip<'t, 'a>(traffic: &'t Traffic<'a>) -> Vec<(&'t Packet<'a>, Hop<'a>)> 
         .iter()
         .filter(|p| !traffic.input.case.is_vip(p.source.ip()) && clients.contains_key(&(p.protocol, p.destination)))
         .filter_map(|p| Some((p, p.exit(|s| traffic.is_real_server(s) && s.has(p.source.ip()))?)))
+        .filter(|(p, _)| traffic.input.case.elsewhere.is_none() || !asked_itself(traffic, p))
         .collect()
+}
+
+/// Whether the client speaks with the real server's own address besides, from the same port.
+fn asked_itself(traffic: &Traffic<'_>, reply: &Packet<'_>) -> bool {
+    let asked =
+        |p: &Packet<'_>| (p.protocol, p.source, p.destination) == (reply.protocol, reply.destination, reply.source);
+    traffic.packets.iter().any(|p| asked(p) && p.exit(|s| traffic.is_director(s)).is_none())
 }
 
 /// Every request that was answered must have a reply on record.

@@ -23,8 +23,12 @@ pub(super) const CHECK: Check = Check {
 fn run(input: &Input<'_>) -> CheckResult {
     let traffic = Traffic::new(input);
     let mut tally = Tally::default();
-    for station in traffic.real_servers() {
-        tally.captured(input, &station.node);
+    if input.case.elsewhere.is_none() {
+        for station in traffic.real_servers() {
+            tally.captured(input, &station.node);
+        }
+    } else if !traffic.requests().any(|(p, _)| p.entry(|s| traffic.is_director(s)).is_some()) {
+        tally.doubt("what clients asked was not seen: neither the Director nor the router before it was captured");
     }
     for service in &input.case.services {
         let ServiceId::Address { at, .. } = service.id else { continue };
