@@ -15,7 +15,7 @@ use std::time::Instant;
 use super::exit::Exit;
 use super::{AnalyzeArguments, ReportFormat, complain, complain_of, keep, print};
 use crate::base::{Mac, NodeName, Role, error_chain};
-use crate::judge::infer::{Known, Who};
+use crate::judge::infer::{Known, Naming, Who};
 use crate::report::{self, ReadFile, Report};
 use crate::trace::{Gatherer, RawFrame, Vantage};
 use crate::wire::capture::{CaptureError, Packet, Reader};
@@ -127,8 +127,8 @@ struct Gathering<'a> {
     known: &'a Known,
     gatherer: Gatherer,
     files: Vec<ReadFile>,
-    /// For each vantage its file, and whether its name was chosen by somebody.
-    points: Vec<(String, bool)>,
+    /// For each vantage its file, and what its name is worth.
+    points: Vec<(String, Naming)>,
     clients: HashSet<SocketAddr>,
     several: bool,
     full: bool,
@@ -262,8 +262,9 @@ impl Points<'_> {
         if let Some((_, vantage)) = self.seen.iter().find(|(known, _)| *known == key) {
             return *vantage;
         }
-        let Some((node, interface, chosen)) = self.named(packet, name) else { return usize::MAX };
-        let chosen = chosen || gathering.several;
+        let Some((node, interface, naming)) = self.named(packet, name) else { return usize::MAX };
+        let by_file = naming == Naming::Anonymous && gathering.several;
+        let naming = if by_file { Naming::File } else { naming };
         let taken = |n: &NodeName, i: &str| {
             gathering.gatherer.vantages().iter().any(|v| v.node == *n && v.interface.as_str() == i)
         };
@@ -277,17 +278,17 @@ impl Points<'_> {
         }
         let Ok(interface) = interface.parse() else { return usize::MAX };
         let vantage = gathering.gatherer.vantage(Vantage { node, interface });
-        gathering.points.push((self.path.display().to_string(), chosen));
+        gathering.points.push((self.path.display().to_string(), naming));
         self.seen.push((key, vantage));
         vantage
     }
 
     /// `node:interface` of a capture of drlab's; else the file's name and the interface's.
-    fn named(&self, packet: &Packet, name: Option<&str>) -> Option<(NodeName, String, bool)> {
+    fn named(&self, packet: &Packet, name: Option<&str>) -> Option<(NodeName, String, Naming)> {
         if let Some((node, interface)) = name.and_then(|n| n.split_once(':'))
             && let (Ok(node), false) = (node.parse(), interface.parse::<crate::base::IfName>().is_err())
         {
-            return Some((node, interface.to_owned(), true));
+            return Some((node, interface.to_owned(), Naming::Machine));
         }
         let stem = self.path.file_stem().map(|s| s.to_string_lossy().to_lowercase()).unwrap_or_default();
         let legal = |c: char| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' };
@@ -299,6 +300,6 @@ impl Points<'_> {
             (_, Some(device)) => format!("if{device}"),
             _ => format!("if{}", packet.interface),
         };
-        Some((node, interface, false))
+        Some((node, interface, Naming::Anonymous))
     }
 }

@@ -65,20 +65,33 @@ pub struct Inferred {
     pub open: Vec<String>,
 }
 
-/// Infers who is who. `named` says for each vantage whether its node's name is one that the user or the capture chose for a
-/// machine.
-pub fn infer(trace: &Trace, known: &Known, named: &[bool]) -> Inferred {
+/// What the name of a vantage's node is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Naming {
+    /// None was given.
+    Anonymous,
+    /// It tells files apart.
+    File,
+    /// The capture itself names the machine.
+    Machine,
+}
+
+/// Infers who is who.
+pub fn infer(trace: &Trace, known: &Known, named: &[Naming]) -> Inferred {
     let signs = Signs::of(trace, known);
+    let owned = segments::own_macs(trace);
+    let machines = machines(trace, &owned, named);
     let mut cast = Cast { signs: &signs, roles: BTreeMap::new(), open: Vec::new() };
     cast.given(known);
     cast.directors(known);
+    cast.of_machines(&machines);
     cast.servers(known);
     cast.fronts(known);
     cast.clients();
+    cast.of_machines(&machines);
     let Cast { roles, open, .. } = cast;
     let vips: Vec<IpAddr> = known.vips.iter().map(|(vip, _)| *vip).collect();
-    let owned = segments::own_macs(trace);
-    let groups = grouped(trace, &roles, &signs, &owned);
+    let groups = grouped(&machines, &roles, &signs);
     let segments = segments::Segments::of(trace);
     let (stations, parts) = stations(trace, &groups, &roles, &signs, &owned, named, &segments, &vips);
     let director = stations.iter().find(|s| s.role == Role::Director);
@@ -101,6 +114,15 @@ pub fn infer(trace: &Trace, known: &Known, named: &[bool]) -> Inferred {
     };
     let services = name_of_director.map(|d| services(&signs, known, &d, &stations, &roles)).unwrap_or_default();
     Inferred { case: Case { vips, stations, services, elsewhere: Some(elsewhere), ..Case::default() }, parts, open }
+}
+
+/// MACs of one machine each, by the names in the capture.
+fn machines(trace: &Trace, owned: &[BTreeSet<Mac>], named: &[Naming]) -> Vec<BTreeSet<Mac>> {
+    let mut of: BTreeMap<&NodeName, BTreeSet<Mac>> = BTreeMap::new();
+    for ((vantage, own), _) in trace.vantages.iter().zip(owned).zip(named).filter(|(_, n)| **n == Naming::Machine) {
+        of.entry(&vantage.node).or_default().extend(own);
+    }
+    of.into_values().filter(|macs| macs.len() > 1).collect()
 }
 
 /// Who has which part so far.
@@ -222,6 +244,25 @@ impl Cast<'_> {
         });
     }
 
+    /// Gives a machine's other MACs its part.
+    fn of_machines(&mut self, machines: &[BTreeSet<Mac>]) {
+        for macs in machines {
+            let part = macs.iter().find_map(|mac| Some((*mac, self.roles.get(mac)?.0)));
+            let Some((known, role)) = part else { continue };
+            for mac in macs {
+                self.set(*mac, role, format!("is on the machine of {known}, as the capture names it"));
+            }
+        }
+        let linked: Vec<(Mac, Mac)> = self.signs.links().collect();
+        for (one, other) in linked {
+            for (new, old) in [(one, other), (other, one)] {
+                if let Some((role @ (Role::Director | Role::Router), ..)) = self.roles.get(&old) {
+                    self.set(new, *role, format!("forwards the packets that {old} gets or sends"));
+                }
+            }
+        }
+    }
+
     fn servers(&mut self, known: &Known) {
         if Self::is_given(known, Role::RealServer) {
             return;
@@ -272,14 +313,7 @@ impl Cast<'_> {
             let role = self.front(*from);
             self.set(*from, role, format!("sends {frames} requests for the VIP to the Director"));
         }
-        let linked: Vec<(Mac, Mac)> = signs.links().collect();
-        for (one, other) in linked {
-            for (new, old) in [(one, other), (other, one)] {
-                if let Some((Role::Router, ..)) = self.roles.get(&old) {
-                    self.set(new, Role::Router, format!("forwards the packets that {old} gets or sends"));
-                }
-            }
-        }
+        self.of_machines(&[]);
     }
 
     /// A client where its own address is one that requests come from, else a router.
@@ -303,12 +337,7 @@ impl Cast<'_> {
 }
 
 /// MACs with parts, those of one machine together.
-fn grouped(
-    trace: &Trace,
-    roles: &BTreeMap<Mac, (Role, bool, String)>,
-    signs: &Signs,
-    owned: &[BTreeSet<Mac>],
-) -> Vec<Vec<Mac>> {
+fn grouped(machines: &[BTreeSet<Mac>], roles: &BTreeMap<Mac, (Role, bool, String)>, signs: &Signs) -> Vec<Vec<Mac>> {
     let mut groups: Vec<Vec<Mac>> = roles.keys().map(|mac| vec![*mac]).collect();
     let mut join = |a: Mac, b: Mac| {
         let at = |groups: &[Vec<Mac>], mac| groups.iter().position(|g| g.contains(&mac));
@@ -321,12 +350,8 @@ fn grouped(
         }
     };
     signs.links().for_each(|(a, b)| join(a, b));
-    let mut of_node: BTreeMap<&NodeName, Vec<Mac>> = BTreeMap::new();
-    for (vantage, own) in trace.vantages.iter().zip(owned).filter(|(_, own)| own.len() == 1) {
-        of_node.entry(&vantage.node).or_default().extend(own);
-    }
-    for macs in of_node.values() {
-        macs.windows(2).for_each(|two| join(two[0], two[1]));
+    for macs in machines {
+        macs.iter().zip(macs.iter().skip(1)).for_each(|(a, b)| join(*a, *b));
     }
     groups.iter_mut().for_each(|g| g.sort());
     groups.sort();
@@ -340,7 +365,7 @@ fn stations(
     roles: &BTreeMap<Mac, (Role, bool, String)>,
     signs: &Signs,
     owned: &[BTreeSet<Mac>],
-    named: &[bool],
+    named: &[Naming],
     segments: &segments::Segments,
     vips: &[IpAddr],
 ) -> (Vec<Station>, Vec<Part>) {
@@ -352,7 +377,8 @@ fn stations(
             groups.iter().filter(|g| g.first().and_then(|m| roles.get(m)).is_some_and(|r| r.0 == role)).collect();
         for (nth, macs) in of_role.iter().enumerate() {
             let vantage = |mac: &Mac| owned.iter().position(|own| own.len() == 1 && own.contains(mac));
-            let chosen = macs.iter().find_map(vantage).filter(|v| named.get(*v) == Some(&true));
+            let chosen =
+                macs.iter().find_map(vantage).filter(|v| named.get(*v).is_some_and(|n| *n != Naming::Anonymous));
             let chosen = chosen.and_then(|v| trace.vantages.get(v)).map(|v| v.node.clone());
             let Some(node) =
                 chosen.filter(|n| !taken.contains(n)).or_else(|| free_name(role, nth, of_role.len(), &taken))

@@ -62,6 +62,9 @@ impl Streams {
         for (packet, _) in traffic.requests() {
             all.add((packet.source, packet.destination), packet, packet.hops.iter().any(&recorded));
         }
+        // What is not on record at all has not gone missing in between.
+        all.unnumbered.clear();
+        all.tcp.retain(|_, stream| !stream.recorded.is_empty());
         for stream in all.tcp.values_mut() {
             // Between the first and the last byte on record nothing may be missing.
             let ends = (stream.recorded.iter().map(|r| r.0).min(), stream.recorded.iter().map(|r| r.1).max());

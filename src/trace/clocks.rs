@@ -31,6 +31,9 @@ pub struct Offset {
 /// Within this, sightings of one link say nothing: the time that a packet takes, and the noise of time stamps.
 const NOISE_NS: i64 = 1_000_000;
 
+/// Longer than this no packet is on its way between two hops.
+const ON_THE_WAY_NS: i64 = 1_000_000_000;
+
 /// Bounds for one clock against another's.
 #[derive(Debug, Clone, Copy, Default)]
 struct Bounds {
@@ -48,7 +51,9 @@ impl Bounds {
             (sum, n) => i64::try_from(sum / i128::from(n)).ok().filter(|mean| mean.abs() > NOISE_NS),
         };
         let (least, most) = (self.least, self.most);
-        if least.is_none_or(|l| l <= 0) && most.is_none_or(|m| m >= 0) {
+        if least.is_none_or(|l| (-ON_THE_WAY_NS..=0).contains(&l))
+            && most.is_none_or(|m| (0..=ON_THE_WAY_NS).contains(&m))
+        {
             return level.filter(|l| least.is_none_or(|b| *l >= b) && most.is_none_or(|b| *l <= b)).unwrap_or(0);
         }
         match (least, most) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::base::{NodeName, Verdict};
 use crate::facts::run::{CaptureStats, Ran};
-use crate::judge::infer::{Inferred, Known, infer};
+use crate::judge::infer::{Inferred, Known, Naming, infer};
 use crate::judge::{self, CheckResult, Input};
 use crate::report::{
     self, CaptureSummary, Expected, Facts, LoadSummary, Read, ReadFile, ReadPoint, Report, RunVerdict, TimingMs,
@@ -19,8 +19,8 @@ const CHECKS: [&str; 5] = ["mac-rewrite", "direct-return", "via-director", "arp-
 pub(super) struct Gathering {
     pub(super) gathered: Gathered,
     pub(super) files: Vec<ReadFile>,
-    /// For each vantage its file, and whether its name was chosen by somebody.
-    pub(super) points: Vec<(String, bool)>,
+    /// For each vantage its file, and what its name is worth.
+    pub(super) points: Vec<(String, Naming)>,
     /// Whether there were more frames than could be held.
     pub(super) full: bool,
 }
@@ -28,7 +28,7 @@ pub(super) struct Gathering {
 /// Judges it.
 pub(super) fn report(gathering: Gathering, known: &Known) -> Report {
     let Gathering { gathered: Gathered { trace, clocks }, files, points, full } = gathering;
-    let named: Vec<bool> = points.iter().map(|(_, chosen)| *chosen).collect();
+    let named: Vec<Naming> = points.iter().map(|(_, naming)| *naming).collect();
     let Inferred { case, parts, mut open } = infer(&trace, known, &named);
     let vantages: Vec<String> = trace.vantages.iter().map(ToString::to_string).collect();
     let frames = trace.frames.len() as u64;

@@ -41,6 +41,10 @@ fn run(input: &Input<'_>) -> CheckResult {
             let here: Vec<&Word<'_>> = words.iter().filter(|w| w.vip == vip && w.segment == segment).collect();
             judge(&traffic, vip, segment, &here, &mut notes, &mut tally);
         }
+        if input.case.elsewhere.is_some() && segments.is_empty() {
+            without_director(input, vip, &words, &mut tally);
+            continue;
+        }
         for word in words.iter().filter(|w| w.vip == vip && !segments.contains(w.segment)) {
             if matches!(word.said, Said::Answered | Said::Announced) {
                 let shown = Evidence::frame(input.trace, word.frame, format!("{} says it has {vip}", word.who()));
@@ -68,6 +72,23 @@ fn run(input: &Input<'_>) -> CheckResult {
         held += &note;
     }
     tally.result(CHECK.id, examined, "questions", "", held)
+}
+
+/// Answers to one question come within this time.
+const AT_ONCE_NS: u64 = 1_000_000_000;
+
+/// Where it is not known who the Director is, two that answer at once are one too many, whoever they are.
+fn without_director(input: &Input<'_>, vip: IpAddr, words: &[Word<'_>], tally: &mut Tally) {
+    let answers: Vec<&Word<'_>> = words.iter().filter(|w| w.vip == vip && w.said == Said::Answered).collect();
+    let at_once = |a: &Word<'_>, b: &Word<'_>| a.mac != b.mac && a.frame.at_ns.abs_diff(b.frame.at_ns) < AT_ONCE_NS;
+    let several = answers.iter().filter(|a| answers.iter().any(|b| at_once(a, b)));
+    let mut told: BTreeSet<Mac> = BTreeSet::new();
+    for word in several.filter(|w| told.insert(w.mac)) {
+        let shown =
+            Evidence::frame(input.trace, word.frame, format!("{} answers that {vip} is at {}", word.who(), word.mac));
+        tally.broken(format!("several stations answer who-has {vip} at once"), shown);
+    }
+    tally.doubt("it is not known who the Director is");
 }
 
 /// In captures from elsewhere, answers are seen only where somebody who asked was captured itself.

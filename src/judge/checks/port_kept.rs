@@ -23,11 +23,16 @@ pub(super) const CHECK: Check = Check {
 fn run(input: &Input<'_>) -> CheckResult {
     let traffic = Traffic::new(input);
     let mut tally = Tally::default();
+    if input.case.elsewhere.is_some() && traffic.directors().next().is_none() {
+        tally.doubt("it is not known who the Director is");
+    }
     if input.case.elsewhere.is_none() {
         for station in traffic.real_servers() {
             tally.captured(input, &station.node);
         }
-    } else if !traffic.requests().any(|(p, _)| p.entry(|s| traffic.is_director(s)).is_some()) {
+    } else if traffic.directors().next().is_some()
+        && !traffic.requests().any(|(p, _)| p.entry(|s| traffic.is_director(s)).is_some())
+    {
         tally.doubt("what clients asked was not seen: neither the Director nor the router before it was captured");
     }
     for service in &input.case.services {

@@ -23,7 +23,12 @@ pub(super) const CHECK: Check = Check {
 fn run(input: &Input<'_>) -> CheckResult {
     let traffic = Traffic::new(input);
     let mut tally = Tally::default();
-    for station in traffic.directors().chain(traffic.real_servers()) {
+    if input.case.elsewhere.is_some() && traffic.directors().next().is_none() {
+        tally.doubt("it is not known who the Director is");
+    }
+    // Where frames tell of both their ends, what real servers get suffices.
+    let elsewhere = input.case.elsewhere.is_some();
+    for station in traffic.directors().filter(|_| !elsewhere).chain(traffic.real_servers()) {
         tally.captured(input, &station.node);
     }
     let mut examined = 0;

@@ -9,12 +9,13 @@ use crate::wire::link::UNKNOWN;
 /// Of a vantage's unicast frames so many in ten have to be a station's own for the vantage to be that station's.
 const OWN_TENTHS: u64 = 9;
 
-/// For each vantage the MACs whose own frames it shows: one for a station's interface, all that speak there for a mirror
-/// port, none where frames don't tell.
+/// For each vantage the MACs whose own frames it shows: one for a station's interface, all that speak with several others for
+/// a mirror port, none where frames don't tell.
 pub(super) fn own_macs(trace: &Trace) -> Vec<BTreeSet<Mac>> {
     let mut sent: Vec<BTreeSet<Mac>> = vec![BTreeSet::new(); trace.vantages.len()];
     let mut told: Vec<bool> = vec![false; trace.vantages.len()];
     let mut taking_part: Vec<BTreeMap<Mac, u64>> = vec![BTreeMap::new(); trace.vantages.len()];
+    let mut peers: Vec<BTreeMap<Mac, BTreeSet<Mac>>> = vec![BTreeMap::new(); trace.vantages.len()];
     let mut unicast: Vec<u64> = vec![0; trace.vantages.len()];
     for frame in &trace.frames {
         let (at, source, to) = (frame.vantage, frame.decoded.source, frame.decoded.destination);
@@ -29,8 +30,10 @@ pub(super) fn own_macs(trace: &Trace) -> Vec<BTreeSet<Mac>> {
         }
         if source != UNKNOWN && to != UNKNOWN && !to.is_group() {
             unicast[at] += 1;
-            *taking_part[at].entry(source).or_default() += 1;
-            *taking_part[at].entry(to).or_default() += 1;
+            for (mac, other) in [(source, to), (to, source)] {
+                *taking_part[at].entry(mac).or_default() += 1;
+                peers[at].entry(mac).or_default().insert(other);
+            }
         }
     }
     let by_share = |at: usize| -> BTreeSet<Mac> {
@@ -38,7 +41,8 @@ pub(super) fn own_macs(trace: &Trace) -> Vec<BTreeSet<Mac>> {
         let own: Vec<Mac> = taking_part[at].iter().filter(most).map(|(mac, _)| *mac).collect();
         match own.as_slice() {
             [one] => BTreeSet::from([*one]),
-            [] => taking_part[at].keys().copied().collect(),
+            // Who speaks with one other only may be that one's neighbour rather than seen as a whole.
+            [] => peers[at].iter().filter(|(_, with)| with.len() > 1).map(|(mac, _)| *mac).collect(),
             _ => BTreeSet::new(),
         }
     };

@@ -12,6 +12,9 @@ use crate::wire::link::UNKNOWN;
 /// TTLs that hosts begin with; a packet with another one came through a router.
 const INITIAL: [u8; 4] = [32, 64, 128, 255];
 
+/// How many packets must show that two MACs are of one machine; a few may mislead where frames were lost.
+const LINKING: u64 = 3;
+
 /// From whom to whom, and how often.
 pub(super) type Edges = BTreeMap<(Mac, Mac), u64>;
 
@@ -45,7 +48,7 @@ pub(super) struct Signs {
     /// Services with those who were asked to open a connection.
     pub(super) services_asked: BTreeSet<(Mac, (Protocol, SocketAddr))>,
     /// A packet got by the one and sent by the other, its TTL lower by one.
-    linked: BTreeSet<(Mac, Mac)>,
+    linked: BTreeMap<(Mac, Mac), u64>,
     /// The same two, with another station between them.
     unlinked: BTreeSet<(Mac, Mac)>,
 }
@@ -174,15 +177,19 @@ impl Signs {
                     continue;
                 }
                 let between = edges.iter().any(|e| e.from == into.to || e.to == out.from);
-                let of = if between { &mut self.unlinked } else { &mut self.linked };
-                of.insert((into.to.min(out.from), into.to.max(out.from)));
+                let two = (into.to.min(out.from), into.to.max(out.from));
+                if between {
+                    self.unlinked.insert(two);
+                } else {
+                    *self.linked.entry(two).or_default() += 1;
+                }
             }
         }
     }
 
     /// MACs that packets show to be of one machine.
     pub(super) fn links(&self) -> impl Iterator<Item = (Mac, Mac)> + '_ {
-        self.linked.difference(&self.unlinked).copied()
+        self.linked.iter().filter(|(two, n)| **n >= LINKING && !self.unlinked.contains(two)).map(|(two, _)| *two)
     }
 
     /// Who sends on requests that it gets.

@@ -1,1 +1,217 @@
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 
+use proptest::prelude::*;
+
+use super::{Inferred, Known, Naming, Who, infer};
+use crate::base::Verdict::{Broken, Held, Undecided};
+use crate::base::{Mac, Role, Verdict};
+use crate::facts::run::{CaptureStats, Ran};
+use crate::judge::testlab::{Back, Exchange, Lab, There, VIP};
+use crate::judge::{CheckResult, Input, checks};
+use crate::trace::{Gatherer, RawFrame, Vantage};
+use crate::wire::decode;
+
+type Points = Vec<(Vantage, Vec<RawFrame>)>;
+
+fn known() -> Known {
+    Known { vips: vec![(IpAddr::V4(VIP), None)], parts: Vec::new() }
+}
+
+/// Those points of a lab.
+fn points(lab: &Lab, wanted: &[&str]) -> Points {
+    lab.captures().into_iter().filter(|(v, _)| wanted.contains(&v.to_string().as_str())).collect()
+}
+
+fn judged(points: Points, known: &Known) -> (Inferred, BTreeMap<String, CheckResult>) {
+    let mut gatherer = Gatherer::new(usize::MAX);
+    for (vantage, frames) in points {
+        let at = gatherer.vantage(vantage);
+        for (frame, number) in frames.into_iter().zip(1..) {
+            let decoded = decode(&frame.data);
+            assert!(gatherer.take(RawFrame { vantage: at, ..frame }, decoded, number));
+        }
+    }
+    let trace = gatherer.finish().trace;
+    let named = vec![Naming::File; trace.vantages.len()];
+    let inferred = infer(&trace, known, &named);
+    let ran = Ran { loads: Vec::new(), access_logs: BTreeMap::new(), probes: Vec::new() };
+    let capture = CaptureStats { frames: 0, dropped: BTreeMap::new(), vantages: Vec::new() };
+    let input = Input { case: &inferred.case, trace: &trace, before: &[], after: &[], ran: &ran, capture: &capture };
+    let of_frames = ["mac-rewrite", "direct-return", "via-director", "arp-census", "port-kept"];
+    let results = checks::ALL.iter().filter(|c| of_frames.contains(&c.id)).map(|c| (c.id.to_owned(), (c.run)(&input)));
+    let results = results.collect();
+    (inferred, results)
+}
+
+fn verdicts(points: Points) -> BTreeMap<String, Verdict> {
+    judged(points, &known()).1.into_iter().map(|(id, r)| (id, r.verdict)).collect()
+}
+
+fn role(inferred: &Inferred, mac: u8) -> Option<Role> {
+    let mac = Mac([2, 0xd1, 0, 0, 0, mac]);
+    inferred.parts.iter().find(|p| p.macs.contains(&mac)).map(|p| p.role)
+}
+
+const ALL: &[&str] = &["client:eth0", "router:eth0", "router:eth1", "director:eth0", "rs1:eth0", "rs2:eth0"];
+
+#[test]
+fn all_points_together_tell_every_part() {
+    let (inferred, results) = judged(points(&Lab::ran(6), ALL), &known());
+    let roles: Vec<_> = (1..=6).map(|mac| role(&inferred, mac)).collect();
+    let rs = Some(Role::RealServer);
+    let router = Some(Role::Router);
+    assert_eq!(roles, [Some(Role::Client), router, router, Some(Role::Director), rs, rs], "{:?}", inferred.parts);
+    assert!(results.values().all(|r| r.verdict == Held), "{results:?}");
+}
+
+#[test]
+fn each_point_alone_decides_what_it_shows() {
+    let lab = Lab::ran(6);
+    let held = |point: &str| -> Vec<String> {
+        verdicts(points(&lab, &[point])).into_iter().filter(|(_, v)| *v == Held).map(|(id, _)| id).collect()
+    };
+    assert_eq!(held("director:eth0"), ["mac-rewrite", "port-kept"]);
+    assert_eq!(held("router:eth0"), ["arp-census", "direct-return"]);
+    assert_eq!(held("rs1:eth0"), ["direct-return", "via-director"]);
+    assert_eq!(held("client:eth0"), [""; 0]);
+}
+
+#[test]
+fn a_router_and_the_real_servers_show_what_the_director_did() {
+    let found = verdicts(points(&Lab::ran(6), &["router:eth0", "rs1:eth0", "rs2:eth0"]));
+    assert!(found.values().all(|v| *v == Held), "{found:?}");
+}
+
+#[test]
+fn replies_through_the_director_are_seen_at_the_director_alone() {
+    let mut lab = Lab::ran(2);
+    (0..4).for_each(|_| lab.exchange(&Exchange::with("rs1").back(Back::ThroughDirector)));
+    assert_eq!(verdicts(points(&lab, &["director:eth0"]))["direct-return"], Broken);
+}
+
+#[test]
+fn a_real_server_that_answers_arp_is_seen_at_the_router_alone() {
+    let mut lab = Lab::ran(4);
+    lab.ask("router", &["director", "rs1"]);
+    assert_eq!(verdicts(points(&lab, &["router:eth0"]))["arp-census"], Broken);
+    assert_eq!(verdicts(points(&lab, &["director:eth0"]))["arp-census"], Undecided);
+}
+
+#[test]
+fn a_request_past_the_director_is_seen_at_the_real_server() {
+    let mut lab = Lab::ran(4);
+    lab.exchange(&Exchange::with("rs1").there(There::PastDirector));
+    assert_eq!(verdicts(points(&lab, &["rs1:eth0"]))["via-director"], Broken);
+}
+
+#[test]
+fn without_any_packet_of_the_vip_nothing_is_decided() {
+    let (inferred, results) = judged(Vec::new(), &known());
+    assert!(results.values().all(|r| r.verdict == Undecided && r.examined == 0));
+    assert!(!inferred.open.is_empty());
+}
+
+#[test]
+fn a_given_part_outranks_what_frames_tell_and_an_address_without_arp_is_told() {
+    let parts = vec![
+        (Role::Director, Who::Mac(Mac([2, 0xd1, 0, 0, 0, 4]))),
+        (Role::RealServer, Who::Address("10.9.9.9".parse().unwrap())),
+    ];
+    let (inferred, _) = judged(points(&Lab::ran(2), &["director:eth0"]), &Known { parts, ..known() });
+    assert!(inferred.parts.iter().any(|p| p.role == Role::Director && p.given));
+    assert!(inferred.open.iter().any(|o| o.contains("10.9.9.9")), "{:?}", inferred.open);
+}
+
+/// What happens to captures.
+#[derive(Debug, Clone)]
+enum Mishap {
+    Lost(prop::sample::Index),
+    Twice(prop::sample::Index),
+    Cut(prop::sample::Index, u8),
+    Swapped(prop::sample::Index),
+}
+
+fn mishap() -> impl Strategy<Value = Mishap> {
+    prop_oneof![
+        4 => any::<prop::sample::Index>().prop_map(Mishap::Lost),
+        1 => any::<prop::sample::Index>().prop_map(Mishap::Twice),
+        1 => (any::<prop::sample::Index>(), any::<u8>()).prop_map(|(i, n)| Mishap::Cut(i, n)),
+        1 => any::<prop::sample::Index>().prop_map(Mishap::Swapped),
+    ]
+}
+
+fn suffer(points: &mut Points, at: usize, mishap: &Mishap) {
+    let Some((_, frames)) = points.get_mut(at) else { return };
+    if frames.len() < 2 {
+        return;
+    }
+    match mishap {
+        Mishap::Lost(i) => drop(frames.remove(i.index(frames.len()))),
+        Mishap::Twice(i) => {
+            let at = i.index(frames.len());
+            frames.insert(at, frames[at].clone());
+        }
+        Mishap::Cut(i, n) => {
+            let at = i.index(frames.len());
+            frames[at].data.truncate(usize::from(*n));
+        }
+        Mishap::Swapped(i) => {
+            let at = i.index(frames.len() - 1);
+            frames.swap(at, at + 1);
+            let (a, b) = (frames[at].at_ns, frames[at + 1].at_ns);
+            (frames[at].at_ns, frames[at + 1].at_ns) = (b, a);
+        }
+    }
+}
+
+/// A lab in which every connection goes that way.
+fn lab(there: There, back: Back) -> Lab {
+    let mut lab = Lab::textbook();
+    lab.ask_and_answer("router", "director");
+    for server in ["rs2", "rs1", "rs2", "rs1"] {
+        lab.exchange(&Exchange::with(server).there(there).back(back));
+    }
+    lab
+}
+
+fn suffered(lab: &Lab, mask: u8, mishaps: &[(u8, Mishap)]) -> Points {
+    let mut points: Points =
+        lab.captures().into_iter().enumerate().filter(|(at, _)| mask & (1 << at) != 0).map(|(_, p)| p).collect();
+    let count = points.len().max(1);
+    for (at, mishap) in mishaps {
+        suffer(&mut points, usize::from(*at) % count, mishap);
+    }
+    points
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn mishaps_of_a_capture_never_break_what_is_right(
+        mask in 0_u8..64,
+        mishaps in prop::collection::vec((any::<u8>(), mishap()), 0..40),
+    ) {
+        let found = verdicts(suffered(&lab(There::Direct, Back::Straight), mask, &mishaps));
+        for (id, verdict) in found {
+            prop_assert!(verdict != Broken, "{id}");
+        }
+    }
+
+    #[test]
+    fn mishaps_of_a_capture_never_heal_what_is_broken(
+        mask in 0_u8..64,
+        mishaps in prop::collection::vec((any::<u8>(), mishap()), 0..40),
+        kind in 0_usize..4,
+    ) {
+        let (there, back, check) = [
+            (There::Nat, Back::ThroughDirector, "mac-rewrite"),
+            (There::Tunnel, Back::Straight, "mac-rewrite"),
+            (There::Direct, Back::ThroughDirector, "direct-return"),
+            (There::Nat, Back::FromRip, "direct-return"),
+        ][kind];
+        let found = verdicts(suffered(&lab(there, back), mask, &mishaps));
+        prop_assert!(found[check] != Held);
+    }
+}
