@@ -24,7 +24,13 @@ fn made(name: &str, bytes: &[u8]) -> PathBuf {
 }
 
 fn drlab(files: &[PathBuf], more: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_drlab")).arg("analyze").args(files).args(["--vip", VIP]).args(more).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_drlab"))
+        .arg("analyze")
+        .args(files)
+        .args(["--vip", VIP])
+        .args(more)
+        .output()
+        .unwrap()
 }
 
 struct Judged {
@@ -59,8 +65,9 @@ impl Judged {
 
 fn judge_with(files: &[PathBuf], more: &[&str]) -> Judged {
     let run = drlab(files, &[more, &["--format", "json"]].concat());
-    let report = serde_json::from_slice(&run.stdout)
-        .unwrap_or_else(|e| panic!("{e}: {}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr)));
+    let report = serde_json::from_slice(&run.stdout).unwrap_or_else(|e| {
+        panic!("{e}: {}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr))
+    });
     Judged { exit: run.status.code().unwrap(), report }
 }
 
@@ -294,7 +301,9 @@ fn what_held_on_a_part_of_the_frames_is_undecided() {
 fn bad_input_is_named() {
     assert!(refused(Path::new("/nonexistent/a.pcap")).contains("could not open /nonexistent/a.pcap"));
     assert!(refused(&made("empty.pcap", b"")).contains("the file is empty"));
-    assert!(refused(&made("text.pcap", b"tcpdump: listening on eth0\n")).contains("looks like text (`tcpdump: listening"));
+    assert!(
+        refused(&made("text.pcap", b"tcpdump: listening on eth0\n")).contains("looks like text (`tcpdump: listening")
+    );
     assert!(refused(&made("packed.pcap", b"\x1f\x8b\x08\x00....")).contains("gunzip"));
     let usb = pcap(Kind { linktype: 189, ..PLAIN }, &records("rs1.pcap"));
     assert!(refused(&made("usb.pcap", &usb)).contains("link type 189"));
@@ -336,10 +345,13 @@ fn the_reports_are_kept_where_out_says() {
 /// tshark, which nobody here wrote, pairs the Director's frames on its own.
 #[test]
 fn tshark_counts_what_drlab_counts() {
-    let fields = ["-T", "fields", "-E", "separator=|", "-e", "eth.src", "-e", "eth.dst", "-e", "ip.id", "-e", "tcp.seq_raw"];
+    let fields =
+        ["-T", "fields", "-E", "separator=|", "-e", "eth.src", "-e", "eth.dst", "-e", "ip.id", "-e", "tcp.seq_raw"];
     let filter = format!("ip.dst == {VIP} && tcp.dstport == 80");
-    let run = Command::new("tshark").arg("-r").arg(fixture("director.pcap")).args(["-Y", &filter]).args(fields).output();
-    let run = run.unwrap_or_else(|e| panic!("tshark is not installed; ci/test.sh sees to it, or: apt-get install tshark: {e}"));
+    let run =
+        Command::new("tshark").arg("-r").arg(fixture("director.pcap")).args(["-Y", &filter]).args(fields).output();
+    let run = run
+        .unwrap_or_else(|e| panic!("tshark is not installed; ci/test.sh sees to it, or: apt-get install tshark: {e}"));
     let text = String::from_utf8(run.stdout).unwrap();
     let director = "02:d1:00:00:01:00";
     let frames: Vec<Vec<&str>> = text.lines().map(|l| l.split('|').collect()).collect();

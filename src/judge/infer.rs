@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::case::{Case, Elsewhere, Station, StationPort, WantedDestination, WantedService};
 use crate::base::{Forwarding, IfName, Mac, NodeName, Protocol, Role, ServiceId};
 use crate::trace::Trace;
+use crate::wire::link::UNKNOWN;
 use signs::Signs;
 
 /// A station as the user names it.
@@ -78,8 +79,8 @@ pub enum Naming {
 
 /// Infers who is who.
 pub fn infer(trace: &Trace, known: &Known, named: &[Naming]) -> Inferred {
-    let signs = Signs::of(trace, known);
     let owned = segments::own_macs(trace);
+    let signs = Signs::of(trace, known, &owned);
     let machines = machines(trace, &owned, named);
     let mut cast = Cast { signs: &signs, roles: BTreeMap::new(), open: Vec::new() };
     cast.given(known);
@@ -175,7 +176,8 @@ impl Cast<'_> {
         let told = |mac: &Mac| {
             let onward = signs.handed.range((*mac, Mac([0; 6]))..=(*mac, Mac([0xff; 6])));
             let (frames, to) = onward.fold((0, 0), |(frames, to), (_, n)| (frames + n, to + 1));
-            format!("takes requests for the VIP and sends the same packets on to {to} other MACs ({frames} frames)")
+            let to = if to == 1 { "another MAC".to_owned() } else { format!("{to} other MACs") };
+            format!("takes requests for the VIP and sends the same packets on to {to} ({frames} frames)")
         };
         let both: Vec<Mac> = forwards.iter().filter(|m| claims(m) > 0).copied().collect();
         if !both.is_empty() {
@@ -224,7 +226,11 @@ impl Cast<'_> {
             .filter(|m| free(m) && !origins.contains(m) && !signs.passed_on.contains(m))
             .copied()
             .collect();
-        if let ([one], true) = (silent.as_slice(), silent.iter().any(|m| claims(m) > 0) || !origins.is_empty()) {
+        // Seen from the router, requests go to the Director only; one that gets them beside others that answer may be
+        // a server whose answers were lost.
+        let alone = !origins.is_empty() && !origins.iter().any(|y| signs.ends.contains_key(y));
+        let claims_alone = |mac: &Mac| claims(mac) > 0 && signs.claims.len() == 1;
+        if let ([one], true) = (silent.as_slice(), alone || silent.iter().any(claims_alone)) {
             let and = if claims(one) > 0 { ", and says by ARP that it has the VIP" } else { ", while others do" };
             self.set(*one, Role::Director, format!("is sent requests for the VIP and sends no reply from it{and}"));
             return;
@@ -271,7 +277,7 @@ impl Cast<'_> {
         let directors = self.with(Role::Director);
         for ((from, to), frames) in &signs.handed {
             let back = signs.arrivals.contains_key(&(*to, *from));
-            if directors.contains(from) && !directors.contains(to) && !back {
+            if directors.contains(from) && !directors.contains(to) && !back && *to != UNKNOWN {
                 let answers = signs.origin.get(to).copied().unwrap_or(0);
                 let and = if answers > 0 { format!(" and sends {answers} replies from it") } else { String::new() };
                 self.set(*to, Role::RealServer, format!("gets {frames} requests for the VIP from the Director{and}"));
@@ -303,7 +309,7 @@ impl Cast<'_> {
         let given = [Role::Router, Role::Client].iter().any(|r| Self::is_given(known, *r));
         let from_servers =
             signs.replies.iter().filter(|((from, _), _)| servers.contains(from)).map(|((_, to), n)| (to, n));
-        for (to, frames) in from_servers.filter(|_| !given) {
+        for (to, frames) in from_servers.filter(|(to, _)| !given && **to != UNKNOWN) {
             let role = self.front(*to);
             self.set(*to, role, format!("is handed {frames} replies by a real server"));
         }
@@ -452,7 +458,13 @@ fn services(
         let found: BTreeSet<_> = handed.chain(answered).filter(of_vip).collect();
         let asked =
             signs.services_asked.iter().filter(|(mac, _)| is(mac, Role::Director)).map(|(_, s)| *s).filter(of_vip);
-        if found.is_empty() { at.extend(asked) } else { at.extend(found) }
+        let asked: BTreeSet<_> = asked.collect();
+        let seen = || signs.services_seen.iter().copied().filter(of_vip);
+        match (found.is_empty(), asked.is_empty()) {
+            (false, _) => at.extend(found),
+            (true, false) => at.extend(asked),
+            (true, true) => at.extend(seen()),
+        }
     }
     let destinations = |port: u16| {
         let servers = stations.iter().filter(|s| s.role == Role::RealServer);

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::Known;
 use crate::base::{Mac, Protocol};
-use crate::trace::{Journey, Trace};
+use crate::trace::{Direction, Journey, Trace};
 use crate::wire::frame::{Arp, Body, Tcp, Transport};
 use crate::wire::link::UNKNOWN;
 
@@ -47,6 +47,8 @@ pub(super) struct Signs {
     pub(super) services_answered: BTreeSet<(Mac, (Protocol, SocketAddr))>,
     /// Services with those who were asked to open a connection.
     pub(super) services_asked: BTreeSet<(Mac, (Protocol, SocketAddr))>,
+    /// Services that anybody was asked to open a connection to.
+    pub(super) services_seen: BTreeSet<(Protocol, SocketAddr)>,
     /// A packet got by the one and sent by the other, its TTL lower by one.
     linked: BTreeMap<(Mac, Mac), u64>,
     /// The same two, with another station between them.
@@ -64,13 +66,13 @@ struct Edge {
 
 impl Signs {
     /// All that a trace shows.
-    pub(super) fn of(trace: &Trace, known: &Known) -> Self {
+    pub(super) fn of(trace: &Trace, known: &Known, owned: &[BTreeSet<Mac>]) -> Self {
         let mut signs = Self::default();
         for frame in trace.neighbour_frames() {
             signs.neighbour(&frame.decoded, known);
         }
         for journey in &trace.journeys {
-            signs.packet(trace, journey, known);
+            signs.packet(trace, journey, known, owned);
         }
         signs
     }
@@ -100,7 +102,7 @@ impl Signs {
         }
     }
 
-    fn packet(&mut self, trace: &Trace, journey: &Journey, known: &Known) {
+    fn packet(&mut self, trace: &Trace, journey: &Journey, known: &Known, owned: &[BTreeSet<Mac>]) {
         let Some(ip) = journey.first(trace).and_then(|f| f.ip()).map(crate::wire::frame::Ip::innermost) else { return };
         let protocol = match ip.transport {
             Transport::Tcp(_) => Protocol::Tcp,
@@ -116,15 +118,25 @@ impl Signs {
             .frames(trace)
             .filter_map(|f| {
                 let ttl = f.ip()?.innermost().ttl;
-                Some(Edge { lowered: u8::MAX - ttl, from: f.decoded.source, to: f.decoded.destination })
+                let to = f.decoded.destination;
+                // A cooked capture says that it came in, and not to which MAC.
+                let own = owned.get(f.vantage).filter(|own| own.len() == 1 && f.direction == Direction::In);
+                let to = if to == UNKNOWN { own.and_then(|own| own.first().copied()).unwrap_or(to) } else { to };
+                Some(Edge { lowered: u8::MAX - ttl, from: f.decoded.source, to })
             })
-            .filter(|e| e.from != UNKNOWN && e.to != UNKNOWN && !e.to.is_group())
+            .filter(|e| e.from != UNKNOWN && !e.to.is_group())
             .collect();
         edges.sort_unstable();
         edges.dedup();
+        // The same frame with its receiver says more.
+        let whole: Vec<(u8, Mac)> = edges.iter().filter(|e| e.to != UNKNOWN).map(|e| (e.lowered, e.from)).collect();
+        edges.retain(|e| e.to != UNKNOWN || !whole.contains(&(e.lowered, e.from)));
         if is_service(ip.destination, to) && !is_vip(ip.source) {
             self.clients.insert(ip.source);
             let opens = ip.tcp().is_none_or(Tcp::opens);
+            if opens {
+                self.services_seen.insert((protocol, SocketAddr::new(ip.destination, to)));
+            }
             self.request(&edges, (protocol, SocketAddr::new(ip.destination, to)), opens);
         } else if is_service(ip.source, from) && !is_vip(ip.destination) {
             let resets = ip.tcp().is_some_and(|t| t.flags & Tcp::RST != 0);
@@ -149,7 +161,7 @@ impl Signs {
                 self.services_asked.insert((edge.to, service));
             }
         }
-        if let Some(last) = edges.last().filter(|last| !edges.iter().any(|e| e.from == last.to)) {
+        if let Some(last) = edges.last().filter(|last| last.to != UNKNOWN && !edges.iter().any(|e| e.from == last.to)) {
             *self.ends.entry(last.to).or_default() += 1;
         }
     }
@@ -173,7 +185,7 @@ impl Signs {
     fn links_of(&mut self, edges: &[Edge]) {
         for into in edges {
             for out in edges.iter().filter(|out| out.lowered == into.lowered.saturating_add(1)) {
-                if into.to == out.from {
+                if into.to == out.from || into.to == UNKNOWN {
                     continue;
                 }
                 let between = edges.iter().any(|e| e.from == into.to || e.to == out.from);
