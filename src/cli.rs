@@ -162,7 +162,7 @@ pub struct AnalyzeArguments {
     /// Keep report.json, junit.xml and report.txt in DIR
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// How many frames about the VIPs are held at most, about 1 KiB of memory each; what held on a part is undecided
+    /// How many frames about the VIPs are held at most, about 650 bytes of memory each; what held on a part is undecided
     #[arg(long, value_name = "N", default_value_t = 2_000_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     frames: u32,
 }

@@ -133,13 +133,7 @@ fn pcap(kind: Kind, records: &[Record]) -> Vec<u8> {
 fn cooked(own: &[u8], second: bool, record: &Record) -> Record {
     let (to, from, protocol, payload) =
         (&record.data[..6], &record.data[6..12], &record.data[12..14], &record.data[14..]);
-    let kind = if from == own {
-        4
-    } else if to == [0xff; 6] {
-        1
-    } else {
-        0
-    };
+    let kind = if from == own { 4 } else { u8::from(to == [0xff; 6]) };
     let mut data = if second {
         let mut head = protocol.to_vec();
         head.extend([0, 0, 0, 0, 0, 2, 0, 1, kind, 6]);
@@ -235,7 +229,9 @@ fn vlan_tags_padding_and_a_clock_that_is_off_change_no_verdict() {
     assert_eq!(judge_with(&[path], &[]).held(), ["mac-rewrite", "port-kept"]);
 
     let mut late = records("rs1.pcap");
-    late.iter_mut().for_each(|r| r.s += 3600);
+    for r in &mut late {
+        r.s += 3600;
+    }
     let files = [fixture("router.pcap"), made("rs1.pcap", &pcap(PLAIN, &late)), fixture("rs2.pcap")];
     let judged = judge_with(&files, &[]);
     assert_eq!(judged.held().len(), 5, "{:?}", judged.verdicts());
@@ -274,11 +270,15 @@ fn raw_ip_tells_no_part_and_so_no_verdict() {
 #[test]
 fn frames_cut_by_a_snaplen_are_undecided() {
     let mut all = records("director.pcap");
-    all.iter_mut().for_each(|r| r.data.truncate(96));
+    for r in &mut all {
+        r.data.truncate(96);
+    }
     let judged = judge_with(&[made("cut.pcap", &pcap(PLAIN, &all))], &[]);
     assert_eq!(judged.verdicts()["mac-rewrite"], "undecided");
     assert!(judged.summary("mac-rewrite").contains("not captured whole"));
-    all.iter_mut().for_each(|r| r.data.truncate(30));
+    for r in &mut all {
+        r.data.truncate(30);
+    }
     assert!(judge_with(&[made("tiny.pcap", &pcap(PLAIN, &all))], &[]).held().is_empty());
 }
 

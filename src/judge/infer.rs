@@ -359,7 +359,9 @@ fn grouped(machines: &[BTreeSet<Mac>], roles: &BTreeMap<Mac, (Role, bool, String
     for macs in machines {
         macs.iter().zip(macs.iter().skip(1)).for_each(|(a, b)| join(*a, *b));
     }
-    groups.iter_mut().for_each(|g| g.sort());
+    for group in &mut groups {
+        group.sort();
+    }
     groups.sort();
     groups
 }

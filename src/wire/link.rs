@@ -54,16 +54,16 @@ pub fn framed(linktype: u32, data: Vec<u8>, length: u32) -> Option<Framed> {
     match linktype {
         ETHERNET => Some(Framed { direction: Direction::Unknown, interface: None, length, data }),
         LINUX_SLL => {
-            let Some(&[_, kind, h0, h1, _, sized, a, b, c, d, e, f, _, _, p0, p1]) = data.first_chunk::<16>() else {
+            let Some(&[_, kind, h0, h1, _, sized, ref rest @ .., p0, p1]) = data.first_chunk::<16>() else {
                 return Some(headless(length));
             };
-            let source = if sized == 6 { Mac([a, b, c, d, e, f]) } else { UNKNOWN };
+            let source = address(sized, *rest);
             cooked(kind, u16::from_be_bytes([h0, h1]), source, [p0, p1], None, data.get(16..)?, length, 16)
         }
         LINUX_SLL2 => {
             let Some(head) = data.first_chunk::<20>() else { return Some(headless(length)) };
-            let [p0, p1, _, _, i0, i1, i2, i3, h0, h1, kind, sized, a, b, c, d, e, f, _, _] = *head;
-            let source = if sized == 6 { Mac([a, b, c, d, e, f]) } else { UNKNOWN };
+            let [p0, p1, _, _, i0, i1, i2, i3, h0, h1, kind, sized, ref rest @ ..] = *head;
+            let source = address(sized, *rest);
             let interface = Some(u32::from_be_bytes([i0, i1, i2, i3]));
             cooked(kind, u16::from_be_bytes([h0, h1]), source, [p0, p1], interface, data.get(20..)?, length, 20)
         }
@@ -73,6 +73,11 @@ pub fn framed(linktype: u32, data: Vec<u8>, length: u32) -> Option<Framed> {
         }
         _ => None,
     }
+}
+
+/// The address in a cooked header: eight bytes, of which so many are used.
+fn address(sized: u8, bytes: [u8; 8]) -> Mac {
+    bytes.first_chunk::<6>().filter(|_| sized == 6).map_or(UNKNOWN, |mac| Mac(*mac))
 }
 
 /// Cut before the end of its header: a frame without any part that can be read.

@@ -1,6 +1,6 @@
 //! `arp-census`: the Director, and no one else, says where the VIP is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::Check;
@@ -79,14 +79,23 @@ const AT_ONCE_NS: u64 = 1_000_000_000;
 
 /// Where it is not known who the Director is, two that answer at once are one too many, whoever they are.
 fn without_director(input: &Input<'_>, vip: IpAddr, words: &[Word<'_>], tally: &mut Tally) {
-    let answers: Vec<&Word<'_>> = words.iter().filter(|w| w.vip == vip && w.said == Said::Answered).collect();
-    let at_once = |a: &Word<'_>, b: &Word<'_>| a.mac != b.mac && a.frame.at_ns.abs_diff(b.frame.at_ns) < AT_ONCE_NS;
-    let several = answers.iter().filter(|a| answers.iter().any(|b| at_once(a, b)));
+    let answers = words.iter().filter(|w| w.vip == vip && w.said == Said::Answered);
+    let mut latest: BTreeMap<Mac, &Word<'_>> = BTreeMap::new();
     let mut told: BTreeSet<Mac> = BTreeSet::new();
-    for word in several.filter(|w| told.insert(w.mac)) {
-        let shown =
-            Evidence::frame(input.trace, word.frame, format!("{} answers that {vip} is at {}", word.who(), word.mac));
-        tally.broken(format!("several stations answer who-has {vip} at once"), shown);
+    for word in answers {
+        let at_once =
+            |other: &Word<'_>| other.mac != word.mac && other.frame.at_ns.abs_diff(word.frame.at_ns) < AT_ONCE_NS;
+        let others: Vec<&Word<'_>> = latest.values().copied().filter(|w| at_once(w)).collect();
+        if !others.is_empty() {
+            for one in others.into_iter().chain([word]).filter(|w| told.insert(w.mac)) {
+                let what = format!("{} answers that {vip} is at {}", one.who(), one.mac);
+                tally.broken(
+                    format!("several stations answer who-has {vip} at once"),
+                    Evidence::frame(input.trace, one.frame, what),
+                );
+            }
+        }
+        latest.insert(word.mac, word);
     }
     tally.doubt("it is not known who the Director is");
 }

@@ -151,20 +151,21 @@ fn unrecorded(traffic: &Traffic<'_>, tally: &mut Tally) {
 /// Packets from a real server's own address to a client's end of a connection to a VIP.
 fn from_rip<'t, 'a>(traffic: &'t Traffic<'a>) -> Vec<(&'t Packet<'a>, Hop<'a>)> {
     let clients = traffic.clients();
+    let elsewhere = traffic.input.case.elsewhere.is_some();
+    let direct = if elsewhere { asking_directly(traffic) } else { BTreeSet::new() };
     traffic
         .packets
         .iter()
         .filter(|p| !traffic.input.case.is_vip(p.source.ip()) && clients.contains_key(&(p.protocol, p.destination)))
         .filter_map(|p| Some((p, p.exit(|s| traffic.is_real_server(s) && s.has(p.source.ip()))?)))
-        .filter(|(p, _)| traffic.input.case.elsewhere.is_none() || !asked_itself(traffic, p))
+        .filter(|(p, _)| !direct.contains(&(p.protocol, p.destination, p.source)))
         .collect()
 }
 
-/// Whether the client speaks with the real server's own address besides, from the same port.
-fn asked_itself(traffic: &Traffic<'_>, reply: &Packet<'_>) -> bool {
-    let asked =
-        |p: &Packet<'_>| (p.protocol, p.source, p.destination) == (reply.protocol, reply.destination, reply.source);
-    traffic.packets.iter().any(|p| asked(p) && p.exit(|s| traffic.is_director(s)).is_none())
+/// Clients that speak with an address of their own choice besides, from the same port, and not through a Director.
+fn asking_directly(traffic: &Traffic<'_>) -> BTreeSet<(Protocol, SocketAddr, SocketAddr)> {
+    let past = |p: &&Packet<'_>| p.exit(|s| traffic.is_director(s)).is_none();
+    traffic.packets.iter().filter(past).map(|p| (p.protocol, p.source, p.destination)).collect()
 }
 
 /// Every request that was answered must have a reply on record.
