@@ -43,13 +43,14 @@ Examples:
     Run(RunArguments),
     /// Judge captures that were made elsewhere, by tcpdump or Wireshark
     #[command(after_help = "\
-What a capture can't show is undecided, with the point that is missing. Checks that need a machine's settings are not
-made. Who plays which part is told from the frames, unless it is given.
+What a capture can't show is undecided, with the point that is missing. Checks that need a
+machine's settings are not made. Who plays which part is told from the frames, unless given.
 
 Examples:
   drlab analyze director.pcap --vip 172.16.0.66
   drlab analyze router.pcap rs1.pcap rs2.pcap --vip 172.16.0.66:80 --out results
-  tcpdump -i eth0 -w director.pcap 'host 172.16.0.66 or arp'     makes such a file; not at `any`, which has no MACs")]
+  tcpdump -i eth0 -w director.pcap 'host 172.16.0.66 or arp'
+                        makes such a file; `-i any` would leave out the MACs sent to")]
     Analyze(AnalyzeArguments),
     /// Print what a scenario comes to, with all that its roles imply
     #[command(after_help = "Example:\n  drlab plan lvs-dr")]

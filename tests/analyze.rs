@@ -341,35 +341,3 @@ fn the_reports_are_kept_where_out_says() {
         assert!(out.join(file).is_file(), "{file}");
     }
 }
-
-/// tshark, which nobody here wrote, pairs the Director's frames on its own.
-#[test]
-fn tshark_counts_what_drlab_counts() {
-    let fields =
-        ["-T", "fields", "-E", "separator=|", "-e", "eth.src", "-e", "eth.dst", "-e", "ip.id", "-e", "tcp.seq_raw"];
-    let filter = format!("ip.dst == {VIP} && tcp.dstport == 80");
-    let run =
-        Command::new("tshark").arg("-r").arg(fixture("director.pcap")).args(["-Y", &filter]).args(fields).output();
-    let run = run
-        .unwrap_or_else(|e| panic!("tshark is not installed; ci/test.sh sees to it, or: apt-get install tshark: {e}"));
-    let text = String::from_utf8(run.stdout).unwrap();
-    let director = "02:d1:00:00:01:00";
-    let frames: Vec<Vec<&str>> = text.lines().map(|l| l.split('|').collect()).collect();
-    let mut into: Vec<&[&str]> = frames.iter().filter(|f| f[1] == director).map(|f| &f[2..]).collect();
-    let mut out: Vec<&[&str]> = frames.iter().filter(|f| f[0] == director).map(|f| &f[2..]).collect();
-    into.sort_unstable();
-    out.sort_unstable();
-    assert_eq!(into, out, "each packet enters once and leaves once");
-    let ours = judge(&["director.pcap"]);
-    let check = ours.report["checks"].as_array().unwrap().iter().find(|c| c["id"] == "mac-rewrite").unwrap();
-    assert_eq!((check["verdict"].as_str(), check["examined"].as_u64()), (Some("held"), Some(into.len() as u64)));
-    let servers: std::collections::BTreeSet<&str> = frames.iter().filter(|f| f[0] == director).map(|f| f[1]).collect();
-    let parts = ours.report["read"]["parts"].as_array().unwrap();
-    let named: std::collections::BTreeSet<&str> = parts
-        .iter()
-        .filter(|p| p["role"] == "real-server")
-        .flat_map(|p| p["macs"].as_array().unwrap())
-        .map(|m| m.as_str().unwrap())
-        .collect();
-    assert_eq!(servers, named);
-}
