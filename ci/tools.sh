@@ -5,7 +5,11 @@ drlab_tools=$drlab_cache/test-tools
 
 tools_wanted() {
     local wanted=()
-    command -v tshark >/dev/null || [ -x "$drlab_tools/usr/bin/tshark" ] || wanted+=(tshark)
+    [ -x "$(command -v tshark)" ] || [ -x "$drlab_tools/usr/bin/tshark" ] || wanted+=(tshark)
+    local tool
+    for tool in arptables iptables; do
+        [ -x "/usr/sbin/$tool-legacy" ] || [ -x "$drlab_tools/usr/sbin/$tool-legacy" ] || wanted+=("$tool")
+    done
     command -v cc >/dev/null || wanted+=(gcc libc6-dev)
     printf '%s\n' "${wanted[@]}"
 }
@@ -33,5 +37,6 @@ tools_install() {
 tools_install || { printf 'could not get the tools that the tests need\n' >&2; return 1; }
 if [ -d "$drlab_tools/usr/bin" ]; then
     export PATH="$PATH:$drlab_tools/usr/bin:$drlab_tools/usr/sbin"
+    export DRLAB_TEST_TOOLS=$drlab_tools
     export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$drlab_tools/usr/lib/$(uname -m)-linux-gnu"
 fi

@@ -116,7 +116,7 @@ pub struct RunArguments {
     /// What holds the lab
     #[arg(long, value_enum, default_value_t = SubstrateChoice::Auto, env = "DRLAB_SUBSTRATE")]
     substrate: SubstrateChoice,
-    /// Keep report.json, junit.xml, report.txt and capture.pcapng in DIR/<scenario>/
+    /// Keep report.json, junit.xml, report.txt and capture.pcapng in DIR, in a folder for each scenario
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// What is printed
@@ -281,10 +281,8 @@ static LOST: AtomicBool = AtomicBool::new(false);
 pub(crate) fn print(text: &str) {
     let mut stdout = anstream::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            if !LOST.swap(true, Ordering::Relaxed) {
-                complain(&format!("drlab: could not print the result: {error}"));
-            }
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe && !LOST.swap(true, Ordering::Relaxed) => {
+            complain(&format!("drlab: could not print the result: {error}"));
         }
         _ => {}
     }

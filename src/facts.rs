@@ -31,6 +31,13 @@ pub struct NodeFacts {
     pub sysctls: BTreeMap<String, String>,
     /// Rules of the ARP filter, one line each as `arptables-save` writes them; `None` where none can be loaded.
     pub arptables: Option<Vec<String>>,
+    /// Rules of the packet filter, one line each as `iptables -S` writes them, headed by `-t TABLE` where it is not
+    /// `filter`; `None` where they were not read.
+    #[serde(default)]
+    pub iptables: Option<Vec<String>>,
+    /// Sockets that take in what comes for their address; `None` where they were not read.
+    #[serde(default)]
+    pub sockets: Option<Vec<SocketFact>>,
     /// The IPVS table; `None` on a node without a Director's part.
     pub ipvs: Option<IpvsFacts>,
     /// Counters of `/proc/net/snmp` and `/proc/net/netstat` that are not zero (`IpInAddrErrors`, `TcpExtIPReversePathFilter`).
@@ -50,6 +57,8 @@ impl NodeFacts {
             neighbours: Vec::new(),
             sysctls: BTreeMap::new(),
             arptables: None,
+            iptables: None,
+            sockets: None,
             ipvs: None,
             counters: BTreeMap::new(),
             unread: Vec::new(),
@@ -146,6 +155,15 @@ pub struct NeighbourFact {
     pub mac: Option<Mac>,
     /// `permanent`, `reachable`, `stale`, `delay`, `probe`, `failed`, `incomplete`, `noarp`.
     pub state: String,
+}
+
+/// A TCP socket that listens, or a UDP socket that is bound (`/proc/net/tcp`, `udp`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SocketFact {
+    /// The transport.
+    pub protocol: Protocol,
+    /// The address and port that it is bound to.
+    pub at: SocketAddr,
 }
 
 /// The IPVS table of a network namespace.

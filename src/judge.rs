@@ -1,7 +1,7 @@
 //! Verdicts and findings, out of what is known about a lab, its facts and its trace.
 //!
-//! Owns: the checks (each a file under `checks/`), the rules (each a file under `rules/`). Refuses: files, plans,
-//! clocks. Errs towards Undecided: what was not seen is not Held.
+//! Owns: the checks (each a file under `checks/`), the rules (each a file under `rules/`) and the model of a kernel
+//! that they go by (`model/`). Refuses: files, plans, clocks. Errs towards Undecided: what was not seen is not Held.
 
 mod askers;
 pub mod case;
@@ -10,6 +10,7 @@ pub mod checks;
 mod host;
 pub mod infer;
 pub mod ladder;
+mod model;
 pub mod rules;
 mod schedule;
 mod streams;
@@ -19,6 +20,7 @@ mod testlab;
 mod traffic;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -97,10 +99,13 @@ pub struct Finding {
     pub what: String,
     /// What it causes.
     pub causes: String,
+    /// What else was seen and is explained by it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub effects: Vec<String>,
     /// What shows it.
     pub evidence: Vec<Evidence>,
-    /// Commands that mend it, each for the node named.
-    pub mend: Vec<String>,
+    /// Commands that mend it: for each node those of its first dialect do, all of them; other dialects are other ways.
+    pub mend: Vec<Mend>,
     /// The kernel document, source or RFC that says so.
     pub source: String,
 }
@@ -112,6 +117,47 @@ pub fn handed_on(input: &Input<'_>) -> BTreeMap<String, u64> {
         *shares.entry(to.node.to_string()).or_default() += 1;
     }
     shares
+}
+
+/// A command that mends something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mend {
+    /// Where it is to be run.
+    pub node: NodeName,
+    /// In which words it is said.
+    pub dialect: Dialect,
+    /// The command, for a shell; advice in words where the dialect is [`Dialect::ByHand`].
+    pub command: String,
+}
+
+/// The tool or file that a mend is said in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dialect {
+    /// `ip`.
+    Ip,
+    /// `sysctl -w`: until the next boot.
+    Sysctl,
+    /// A file below `/etc/sysctl.d`: for good.
+    SysctlD,
+    /// `arptables`.
+    Arptables,
+    /// `iptables`, `ip6tables`.
+    Iptables,
+    /// `ipvsadm`.
+    Ipvsadm,
+    /// keepalived.conf.
+    Keepalived,
+    /// `ifconfig`, `route`.
+    NetTools,
+    /// No command does it.
+    ByHand,
+}
+
+impl fmt::Display for Mend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "on {}: {}", self.node, self.command)
+    }
 }
 
 impl<'a> Input<'a> {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::base::error_chain;
-use crate::channel::{BuildOptions, Command, Event, Executed, Failure, FailureKind, Timing};
+use crate::channel::{BuildOptions, COMMAND_LIMIT_BYTES, Command, Event, Executed, Failure, FailureKind, Timing};
 use crate::facts::NodeFacts;
 use crate::facts::run::{Acted, CaptureStats, Ran};
 use crate::plan::Plan;
@@ -31,6 +31,12 @@ pub enum LabError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// A command is larger than what gets through.
+    #[error("could not hand over a command of {bytes} bytes; at most {COMMAND_LIMIT_BYTES} get through")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
     },
     /// Inside says that a command failed.
     #[error("{}", .0.chain.join("\n  caused by: "))]
@@ -68,17 +74,13 @@ impl LabError {
         match self {
             Self::Start(error) => !matches!(error, StartError::NoHello { .. }),
             Self::Failed(failure) => failure.kind == FailureKind::Lacking,
-            Self::Plan { .. } | Self::Lost { .. } | Self::OutOfTurn { .. } => false,
+            Self::Plan { .. } | Self::TooLong { .. } | Self::Lost { .. } | Self::OutOfTurn { .. } => false,
         }
     }
 }
 
-/// How long inside may be silent once a lab stands; it gives a sign of life every two seconds.
+/// How long inside may be silent; it gives a sign of life every two seconds.
 const SILENCE: Duration = Duration::from_secs(10);
-
-/// How long inside may be silent while it makes nodes, which it does with a single thread. A hundred nodes took 10 s
-/// under User-Mode Linux on a loaded machine.
-const SILENCE_BUILDING: Duration = Duration::from_mins(1);
 
 /// How long a kernel may take to stop.
 const HALT: Duration = Duration::from_secs(5);
@@ -122,7 +124,7 @@ impl Lab {
         serde_json::to_writer(BufWriter::new(file), plan).map_err(|error| failed(error.into()))?;
         let plan = path.display().to_string();
         self.ask("the lab was built", &Command::Build { plan, options })?;
-        self.await_within(SILENCE_BUILDING, "the lab was built", watcher, |event| match event {
+        self.await_event("the lab was built", watcher, |event| match event {
             Event::Built(timing) => Ok(timing),
             other => Err(other),
         })
@@ -191,6 +193,11 @@ impl Lab {
     }
 
     fn ask(&mut self, doing: &'static str, command: &Command) -> Result<(), LabError> {
+        // One that can't be written as JSON is refused by whoever sends it.
+        let bytes = serde_json::to_vec(command).map_or(0, |text| text.len());
+        if bytes > COMMAND_LIMIT_BYTES {
+            return Err(LabError::TooLong { bytes });
+        }
         self.guest.send(command).map_err(|source| LabError::Lost { doing, source })
     }
 
@@ -200,18 +207,8 @@ impl Lab {
         watcher: &mut dyn Watcher,
         wanted: impl Fn(Event) -> Result<T, Event>,
     ) -> Result<T, LabError> {
-        self.await_within(SILENCE, doing, watcher, wanted)
-    }
-
-    fn await_within<T>(
-        &mut self,
-        silence: Duration,
-        doing: &'static str,
-        watcher: &mut dyn Watcher,
-        wanted: impl Fn(Event) -> Result<T, Event>,
-    ) -> Result<T, LabError> {
         loop {
-            match self.guest.receive(silence).map_err(|source| LabError::Lost { doing, source })? {
+            match self.guest.receive(SILENCE).map_err(|source| LabError::Lost { doing, source })? {
                 Event::Alive => {}
                 Event::Progress(what) => watcher.progress(&what),
                 Event::Acted(acted) => watcher.acted(&acted),

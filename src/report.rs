@@ -32,6 +32,7 @@ use crate::facts::run::Acted;
 pub use crate::judge::infer::Part;
 pub use crate::judge::{CensusEntry, LadderRung};
 use crate::judge::{CheckResult, Finding};
+pub(crate) use page::wrap;
 pub use style::Style;
 
 /// The version of `report.json`.
@@ -78,6 +79,9 @@ pub struct Report {
     pub checks: Vec<CheckResult>,
     /// The root causes.
     pub findings: Vec<Finding>,
+    /// Where a check is broken and no root cause is named: what is known not to be the cause, and what is open.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub ruled_out: Vec<String>,
     /// What the kernel said of each node.
     pub facts: Facts,
 }

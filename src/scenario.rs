@@ -91,7 +91,7 @@ fn read(name: &str, text: &str) -> Result<Read, Problems> {
     if !problems.is_empty() {
         return Err(problems);
     }
-    let source = Source::new(name, text, table.get_ref());
+    let source = Source::new(text, table.get_ref());
     if let Some(complaint) = other_format(&source) {
         problems.file(&source, complaint);
         return Err(problems);

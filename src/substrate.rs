@@ -15,7 +15,6 @@ mod uml;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -42,23 +41,6 @@ impl fmt::Display for Substrate {
             Self::Host => "host",
             Self::Uml => "uml",
         })
-    }
-}
-
-/// A name that is no substrate's.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no substrate; there are `host` and `uml`")]
-pub struct UnknownSubstrate(pub String);
-
-impl FromStr for Substrate {
-    type Err = UnknownSubstrate;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "host" => Ok(Self::Host),
-            "uml" => Ok(Self::Uml),
-            _ => Err(UnknownSubstrate(text.to_owned())),
-        }
     }
 }
 
@@ -190,17 +172,4 @@ pub fn start(kind: Substrate, options: &StartOptions) -> Result<Guest, StartErro
     }
     guest.greet(options.hello_within)?;
     Ok(guest)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Substrate;
-
-    #[test]
-    fn a_substrates_name_is_read_as_it_is_written() {
-        for substrate in [Substrate::Host, Substrate::Uml] {
-            assert_eq!(substrate.to_string().parse(), Ok(substrate));
-        }
-        assert!("vm".parse::<Substrate>().is_err());
-    }
 }

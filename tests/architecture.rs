@@ -15,7 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("scenario", &["base"]),
     ("plan", &["base", "facts", "scenario", "judge"]),
     ("report", &["base", "facts", "judge"]),
-    ("channel", &["base", "facts", "plan"]),
+    ("channel", &["base", "facts"]),
     ("inside", &["base", "facts", "plan", "wire", "channel"]),
     ("substrate", &["base", "channel"]),
     ("lab", &["base", "facts", "plan", "wire", "trace", "judge", "report", "channel", "substrate"]),
@@ -182,8 +182,39 @@ fn the_purity_guard_fires_on_a_planted_violation() {
     assert_eq!(impure(&planted("inside", "let t = std::fs::read(p);")).len(), 0);
 }
 
+/// The table of layers in the document: each layer and what it may use, and the line that parts pure ones from others.
+fn written() -> Vec<(String, Vec<String>)> {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).unwrap();
+    let (_, section) = text.split_once("## Layers").unwrap();
+    let table = section.split("```").nth(1).unwrap();
+    table
+        .lines()
+        .filter(|line| !line.is_empty())
+        .map(|line| {
+            let mut columns = line.split("  ").map(str::trim).filter(|column| !column.is_empty());
+            let layer = columns.next().unwrap().to_owned();
+            let uses = columns.last().unwrap_or("-").split(' ').filter(|word| *word != "-").map(str::to_owned);
+            (layer, uses.collect())
+        })
+        .collect()
+}
+
 #[test]
-fn only_one_file_changes_namespaces_and_one_confines_what_is_started() {
+fn the_document_has_the_layers_that_are_kept() {
+    let written = written();
+    let above = written.iter().position(|(layer, _)| layer.starts_with("──")).unwrap();
+    let pure: Vec<&str> = written[..above].iter().map(|(layer, _)| layer.as_str()).collect();
+    assert_eq!(pure, PURE);
+    let layers = written.iter().filter(|(layer, _)| !layer.starts_with("──"));
+    let kept = LAYERS.iter().map(|(layer, uses)| {
+        let uses: Vec<String> = uses.iter().map(|name| (*name).to_owned()).collect();
+        ((*layer).to_owned(), uses)
+    });
+    assert_eq!(layers.cloned().collect::<Vec<_>>(), kept.collect::<Vec<_>>());
+}
+
+#[test]
+fn one_file_makes_a_labs_namespaces_and_one_confines_what_is_started() {
     let mut files: Vec<_> = sources()
         .iter()
         .filter(|s| s.lines.iter().any(|(_, l)| l.contains("setns(") || l.contains("unshare(")))

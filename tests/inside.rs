@@ -1,4 +1,5 @@
 //! Labs built for real: on this machine where it is root, and in User-Mode Linux where `DRLAB_TEST_UML` names a kernel.
+//! arptables and iptables are the machine's, or below the folders that `DRLAB_TEST_TOOLS` names.
 //!
 //! A node begins as a copy of a process with one thread, so that each case runs in a process of its own.
 
@@ -15,6 +16,8 @@ mod cases;
 mod guest;
 #[path = "inside/labs.rs"]
 mod labs;
+#[path = "inside/table.rs"]
+mod table;
 
 use std::process::{Command, ExitCode};
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use drlab::base::{IfName, Mac, NodeName, Protocol, Role};
 use drlab::facts::run::{Acted, CaptureStats, Outcome, RequestResult};
-use drlab::inside::capture::{Capture, Sink, Tap, file, open_all, vantages};
+use drlab::inside::capture::{Capture, Sink, Tap, file, ring_bytes, vantages};
 use drlab::inside::ring::Ring;
 use drlab::inside::serve::Servers;
 use drlab::inside::timeline::nodes::{NodeGone, NodeJob, Nodes, on_node};
@@ -78,12 +78,18 @@ impl Pair {
     }
 
     async fn taps(&self) -> Vec<Tap> {
-        let mut wanted = Vec::new();
+        let bytes = ring_bytes(2);
+        let mut taps = Vec::new();
         for node in ["client", "rs1"] {
-            let (lo, eth0) = self.on(node, || async { (index("lo"), index("eth0")) }).await;
-            wanted.push((name(node), BTreeMap::from([(lo, interface("lo")), (eth0, interface("eth0"))])));
+            let opened = self.on(node, move || async move { (Ring::open(bytes), index("lo"), index("eth0")) });
+            let (ring, lo, eth0) = opened.await;
+            taps.push(Tap {
+                node: name(node),
+                ring: ring.expect("packet rings need CAP_NET_RAW"),
+                interfaces: BTreeMap::from([(lo, interface("lo")), (eth0, interface("eth0"))]),
+            });
         }
-        open_all(wanted, self).await.expect("packet rings need CAP_NET_RAW")
+        taps
     }
 }
 
@@ -376,11 +382,11 @@ fn datagrams_are_echoed_from_the_address_that_they_were_sent_to() {
     block_on(async {
         let pair = Pair::new();
         let both = vec![
-            server(Protocol::Udp, "0.0.0.0:53"),
-            Server { name: "v6".to_owned(), ..server(Protocol::Udp, "[::]:53") },
+            server(Protocol::Udp, "[::]:53"),
+            Server { name: "v4".to_owned(), ..server(Protocol::Udp, "0.0.0.0:5353") },
         ];
         let servers = Servers::start_all(&[rs1(both)], &pair).await.expect("servers");
-        for target in ["10.9.0.66:53", "[fd09::2]:53"] {
+        for target in ["10.9.0.66:53", "[fd09::2]:53", "10.9.0.66:5353"] {
             let results = run_load(&pair, &servers, load(Protocol::Udp, target)).await;
             assert!(results.iter().all(whole), "{results:#?}");
             let at: SocketAddr = target.parse().expect("an address");
@@ -388,6 +394,23 @@ fn datagrams_are_echoed_from_the_address_that_they_were_sent_to() {
             assert_eq!(log.iter().filter(|entry| entry.local == at && entry.path == "/a").count(), 10);
         }
     });
+}
+
+#[test]
+fn a_server_on_every_address_serves_both_families_where_it_is_alone() {
+    for protocol in [Protocol::Tcp, Protocol::Udp] {
+        block_on(async {
+            let pair = Pair::new();
+            let servers = Servers::start_all(&[rs1(vec![server(protocol, "[::]:53")])], &pair).await.expect("servers");
+            for target in ["10.9.0.66:53", "[fd09::2]:53"] {
+                let results = run_load(&pair, &servers, load(protocol, target)).await;
+                assert!(results.iter().all(whole), "{results:#?}");
+                let at: SocketAddr = target.parse().expect("an address");
+                let log = &servers.access_logs()[&name("rs1")];
+                assert!(log.iter().any(|entry| entry.local == at && entry.client.is_ipv4() == at.is_ipv4()));
+            }
+        });
+    }
 }
 
 async fn run_load(pair: &Pair, servers: &Servers, load: Load) -> Vec<RequestResult> {

@@ -2,16 +2,24 @@
 
 #![expect(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test says by a panic what is wrong")]
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
 use drlab::base::Verdict;
 use drlab::cli::select;
 use drlab::judge::{checks, rules};
 use drlab::plan::{self, Plan};
 use drlab::scenario;
+use serde_json::Value;
+
+/// Held while the one file that all parts are written into is read and written.
+static WRITING: Mutex<()> = Mutex::new(());
 
 /// The text between `<!-- NAME -->` and `<!-- /NAME -->` is what is generated, or becomes it where asked for.
 fn assert_written(name: &str, generated: &str) {
     let path = format!("{}/scenarios/README.md", env!("CARGO_MANIFEST_DIR"));
     let (begin, end) = (format!("<!-- {name} -->"), format!("<!-- /{name} -->"));
+    let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
     let text = std::fs::read_to_string(&path).unwrap();
     let (above, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("{path} lacks {begin}"));
     let (written, below) = rest.split_once(&end).unwrap_or_else(|| panic!("{path} lacks {end}"));
@@ -23,7 +31,7 @@ fn assert_written(name: &str, generated: &str) {
     assert!(
         written == generated,
         "the part `{name}` of scenarios/README.md is out of date; write it anew with\n\n    \
-         DRLAB_BLESS=1 cargo test --test scenario_reference -- --test-threads=1\n"
+         DRLAB_BLESS=1 cargo test --test scenario_reference\n"
     );
 }
 
@@ -62,6 +70,54 @@ fn the_readme_of_scenarios_lists_what_ships() {
 #[test]
 fn the_readme_of_scenarios_has_the_reference_that_the_types_give() {
     assert_written("reference", &scenario::reference());
+}
+
+/// Every key of the format as `Part.key`, and those that a value has.
+#[derive(Default)]
+struct Keys {
+    known: BTreeSet<String>,
+    written: BTreeSet<String>,
+}
+
+impl Keys {
+    /// Takes in one place of the schema, and what is written there if anything is.
+    fn take(&mut self, root: &Value, part: &str, at: &Value, value: Option<&toml::Value>) {
+        for (name, holds) in at["properties"].as_object().into_iter().flatten() {
+            let key = format!("{part}.{name}");
+            let value = value.and_then(|value| value.get(name));
+            let new = self.known.insert(key.clone());
+            if new || value.is_some() {
+                self.take(root, &key, holds, value);
+            }
+            self.written.extend(value.map(|_| key));
+        }
+        for way in ["oneOf", "anyOf"].iter().filter_map(|word| at[word].as_array()).flatten() {
+            self.take(root, part, way, value);
+        }
+        for each in ["items", "additionalProperties"].iter().map(|word| &at[word]).filter(|each| each.is_object()) {
+            let held: Vec<_> = match value {
+                Some(toml::Value::Array(items)) => items.iter().map(Some).collect(),
+                Some(toml::Value::Table(table)) => table.values().map(Some).collect(),
+                _ => vec![None],
+            };
+            for value in held {
+                self.take(root, part, each, value);
+            }
+        }
+        if let Some(named) = at["$ref"].as_str().and_then(|name| name.strip_prefix("#/$defs/")) {
+            self.take(root, named, &root["$defs"][named], value);
+        }
+    }
+}
+
+#[test]
+fn the_fixture_of_every_key_has_every_key() {
+    let schema = scenario::schema();
+    let fixture = include_str!("../fixtures/scenarios/good/every-key.toml").parse::<toml::Table>().unwrap();
+    let mut keys = Keys::default();
+    keys.take(&schema, "Scenario", &schema, Some(&toml::Value::Table(fixture)));
+    let missing: Vec<_> = keys.known.difference(&keys.written).collect();
+    assert!(missing.is_empty(), "fixtures/scenarios/good/every-key.toml lacks {missing:#?}");
 }
 
 #[test]

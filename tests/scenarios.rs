@@ -52,11 +52,16 @@ fn the_plan_and_the_judge_know_the_same_checks() {
     assert_eq!(judged, drlab::plan::expect::CHECKS);
 }
 
+/// Rules whose mistake a scenario can't say: an interface without ARP, a MAC given twice, addresses on trial (labs are
+/// built without duplicate detection on interfaces), and a server that answers from the RIP (drlab's own never does).
+const WITHOUT_A_LAB: &[&str] = &["rs-nic-noarp", "rs-same-mac", "v6-vip-on-nic-dad", "app-udp-source"];
+
 #[test]
 fn every_rule_has_a_lab_that_must_fail_for_it() {
     let labs = files(&root().join("broken"));
     let shown = |id: &str| labs.iter().any(|p| p.file_stem().is_some_and(|name| name == id));
-    let missing: Vec<&str> = rules::ALL.iter().map(|r| r.id).filter(|id| !shown(id)).collect();
+    let missing: Vec<&str> =
+        rules::ALL.iter().map(|r| r.id).filter(|id| !shown(id) && !WITHOUT_A_LAB.contains(id)).collect();
     assert!(missing.is_empty(), "no scenario under broken/ is named {missing:?}");
 }
 

@@ -41,12 +41,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let mut text = error.to_string();
-            let mut cause = std::error::Error::source(&error);
-            while let Some(inner) = cause {
-                text = format!("{text}\n  caused by: {inner}");
-                cause = inner.source();
-            }
+            let text = drlab::base::error_chain(&error).join("\n  caused by: ");
             // There is no other place to say it.
             drop(writeln!(io::stderr(), "error: {text}"));
             ExitCode::FAILURE

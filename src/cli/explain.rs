@@ -3,6 +3,10 @@
 use std::fmt::Write;
 
 use crate::judge::{checks, rules};
+use crate::report::wrap;
+
+/// As wide as prose reads well.
+const COLUMNS: usize = 90;
 
 /// The text for one check or rule, or an error that names those that come near.
 ///
@@ -20,7 +24,7 @@ pub fn explain(id: &str) -> Result<String, String> {
         ));
     }
     if let Some(rule) = rules::find(id) {
-        return Ok(format!("{id}: {}\n\n{}\n\nSource\n{}\n", rule.title, rule.teaches.trim(), indent(rule.source)));
+        return Ok(format!("{id}: {}\n\n{}\n\nSource\n{}\n", rule.title, indent(rule.teaches), indent(rule.source)));
     }
     let ids = checks::ALL.iter().map(|c| c.id).chain(rules::ALL.iter().map(|r| r.id));
     let near = ids.max_by(|a, b| strsim::jaro_winkler(id, a).total_cmp(&strsim::jaro_winkler(id, b)));
@@ -46,6 +50,12 @@ fn line(text: &mut String, id: &str, title: &str) {
     writeln!(text, "  {id:24} {title}").expect("a String takes all text");
 }
 
+/// Each paragraph wrapped and set in.
 fn indent(text: &str) -> String {
-    text.trim().lines().map(|l| format!("  {}", l.trim())).collect::<Vec<_>>().join("\n")
+    text.trim()
+        .lines()
+        .flat_map(|line| wrap(line, COLUMNS - 2))
+        .map(|line| format!("  {line}"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }

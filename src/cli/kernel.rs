@@ -2,18 +2,32 @@
 
 use std::fmt::Write;
 use std::path::Path;
-use std::time::Duration;
 
-use super::{Exit, complain, complain_of, print};
-use crate::channel::{Command, Event};
+use super::{Exit, complain, complain_of, interrupt, print};
+use crate::lab::{Lab, LabError, Silent};
 use crate::substrate::cache::RunFolder;
-use crate::substrate::{self, Cache, Kernel, KernelError, StartOptions, Substrate, kernels};
+use crate::substrate::{Cache, CacheError, Kernel, KernelError, StartOptions, Substrate, kernels};
 
-/// How long a command in a guest may take; it says nothing until it ends.
-const COMMAND_WITHIN: Duration = Duration::from_hours(24);
+/// Why a command could not be run in a guest.
+#[derive(Debug, thiserror::Error)]
+enum RunError {
+    #[error("could not make a folder for the guest")]
+    Cache(#[from] CacheError),
+    #[error("found no kernel to start")]
+    Kernel(#[from] KernelError),
+    #[error(transparent)]
+    Lab(#[from] LabError),
+}
 
-/// How long a guest may take to switch itself off.
-const HALT_WITHIN: Duration = Duration::from_secs(10);
+impl RunError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Lab(LabError::TooLong { .. }) => Exit::Usage,
+            Self::Lab(error) if !error.is_lack() => Exit::Lab,
+            Self::Cache(_) | Self::Kernel(_) | Self::Lab(_) => Exit::Lacking,
+        }
+    }
+}
 
 /// Prints the kernels that are there, the one that would be taken first.
 pub fn list() -> Exit {
@@ -22,6 +36,7 @@ pub fn list() -> Exit {
 
 /// Fetches the distribution's kernel and prints where it is.
 pub fn fetch() -> Exit {
+    interrupt::watch();
     let fetched = Cache::locate()
         .map_err(KernelError::from)
         .and_then(|cache| kernels::fetch(&cache, &mut |line| complain(&format!("drlab: {line}"))));
@@ -34,51 +49,43 @@ pub fn path() -> Exit {
     told(chosen, |kernel| format!("{}\n", kernel.image.display()))
 }
 
-/// Boots the kernel, runs a command in it, and passes its output and exit status on.
+/// Boots the kernel, runs a command in it, and passes its output on. A status other than 0 is told, and is exit code 1.
 pub fn run(writable: Option<&Path>, memory_mib: u32, argv: Vec<String>) -> Exit {
+    interrupt::watch();
     match run_in_guest(writable, memory_mib, argv) {
+        _ if interrupt::interrupted() => {
+            complain("drlab: interrupted; the guest was ended");
+            Exit::Interrupted
+        }
         Ok(exit) => exit,
         Err(error) => {
-            complain_of(&*error);
-            Exit::Lacking
+            complain_of(&error);
+            error.exit()
         }
     }
 }
 
-fn run_in_guest(
-    writable: Option<&Path>,
-    memory_mib: u32,
-    argv: Vec<String>,
-) -> Result<Exit, Box<dyn std::error::Error>> {
+fn run_in_guest(writable: Option<&Path>, memory_mib: u32, argv: Vec<String>) -> Result<Exit, RunError> {
     let cache = Cache::locate()?;
     let kernel = kernels::chosen_or_fetched(&cache, &mut |line| complain(&format!("drlab: {line}")))?;
     // Without a folder to write to the guest gets one that goes away with it.
     let own = writable.is_none().then(|| RunFolder::make(&cache)).transpose()?;
     let output = writable.or(own.as_ref().map(RunFolder::path)).unwrap_or(Path::new("/nonexistent"));
-    let options = StartOptions { memory_mib, kernel: Some(kernel), ..StartOptions::new(output) };
-    let guest = substrate::start(Substrate::Uml, &options)?;
-    guest.send(&Command::Execute { argv })?;
-    let exit = loop {
-        match guest.receive(COMMAND_WITHIN)? {
-            Event::Executed(executed) => {
-                print(&executed.stdout);
-                if !executed.stderr.is_empty() {
-                    complain(executed.stderr.trim_end());
-                }
-                if executed.status != 0 {
-                    complain(&format!("drlab: the command ended with status {}", executed.status));
-                }
-                break if executed.status == 0 { Exit::AsExpected } else { Exit::Broken };
-            }
-            Event::Failed(failure) => {
-                complain(&format!("drlab: {}", failure.chain.join("\n  caused by: ")));
-                break Exit::Lab;
-            }
-            _ => {}
-        }
-    };
-    guest.halt(HALT_WITHIN)?;
-    Ok(exit)
+    let on_spawn: fn(&_) = interrupt::started;
+    let options =
+        StartOptions { memory_mib, kernel: Some(kernel), on_spawn: Some(on_spawn), ..StartOptions::new(output) };
+    interrupt::labs_begin();
+    let mut lab = Lab::start(Substrate::Uml, &options)?;
+    let executed = lab.execute(argv)?;
+    print(&executed.stdout);
+    if !executed.stderr.is_empty() {
+        complain(executed.stderr.trim_end());
+    }
+    if executed.status != 0 {
+        complain(&format!("drlab: the command ended with status {}", executed.status));
+    }
+    lab.tear_down(&mut Silent)?;
+    Ok(if executed.status == 0 { Exit::AsExpected } else { Exit::Broken })
 }
 
 fn told<T>(result: Result<T, KernelError>, text: impl FnOnce(T) -> String) -> Exit {

@@ -13,7 +13,8 @@ pub struct Progress {
 impl Progress {
     /// On stderr; `quiet` leaves it out.
     pub fn new(quiet: bool) -> Self {
-        Self { shown: false, terminal: std::io::stderr().is_terminal(), quiet }
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        Self { shown: false, terminal: std::io::stderr().is_terminal() && !dumb, quiet }
     }
 
     /// Replaces the line. What matters beyond the moment (a download) is also printed where there is no terminal.

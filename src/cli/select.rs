@@ -145,6 +145,11 @@ fn select_one(wanted: &str) -> Result<Vec<Selected>, SelectError> {
     let suffix = format!("/{wanted}");
     let named: Vec<_> = shipped.iter().filter(|s| s.name == wanted || s.name.ends_with(&suffix)).cloned().collect();
     match named.len() {
+        // A report names a file so, and what it says can be typed next.
+        0 if Path::new(&format!("{wanted}.toml")).is_file() => {
+            let path = format!("{wanted}.toml");
+            on_disk(Path::new(&path), &path)
+        }
         0 => Err(unknown(wanted, &shipped)),
         1 => Ok(named),
         _ => Err(SelectError::Ambiguous {
@@ -217,7 +222,7 @@ fn read(path: &Path, named: &Path) -> Result<Selected, SelectError> {
     let bytes = fs::read(path).map_err(|source| SelectError::Read { path: path.to_owned(), source })?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let line = 1 + before.split(|byte| *byte == b'\n').skip(1).count();
         let byte = before.iter().rev().take_while(|byte| **byte != b'\n').count();
         SelectError::NotText { path: path.to_owned(), line, byte }
     })?;

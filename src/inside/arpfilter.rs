@@ -137,6 +137,20 @@ impl Filters {
         Ok(listed(&String::from_utf8_lossy(&output.stdout)))
     }
 
+    /// The rules of a table of the packet filter, as `-S` lists them; a table other than `filter` is named first. Chains
+    /// that accept by default are left out.
+    ///
+    /// # Errors
+    /// A missing tool, or one that failed.
+    pub fn packet_rules(&self, space: &Space, v6: bool, table: &str) -> Result<Vec<String>, ArpFilterError> {
+        let family = if v6 { Family::Ip6 } else { Family::Ip4 };
+        let output = self.run(space, family, &["-t", table, "-S"].map(str::to_owned))?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let tells = |line: &&str| line.starts_with("-A ") || (line.starts_with("-P ") && !line.ends_with(" ACCEPT"));
+        let head = if table == "filter" { String::new() } else { format!("-t {table} ") };
+        Ok(text.lines().map(str::trim).filter(tells).map(|line| format!("{head}{line}")).collect())
+    }
+
     fn run(&self, space: &Space, family: Family, arguments: &[String]) -> Result<Output, ArpFilterError> {
         let tool = match family {
             Family::Arp => &self.arp,
@@ -155,7 +169,9 @@ impl Filters {
             return Ok(output);
         }
         let errors = String::from_utf8_lossy(&output.stderr);
-        let said = errors.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("nothing").to_owned();
+        // Its last line only points to its help.
+        let tells = |line: &&str| !line.is_empty() && !line.starts_with("Try `");
+        let said = errors.lines().map(str::trim).rfind(tells).unwrap_or("nothing").to_owned();
         Err(ArpFilterError::Refused { command: format!("{} {}", family.name(), arguments.join(" ")), said })
     }
 }
@@ -168,6 +184,11 @@ fn family(list: &[String]) -> Family {
         _ if list.iter().any(|word| v6(word)) => Family::Ip6,
         _ => Family::Ip4,
     }
+}
+
+/// Whether an argument list is for `ip6tables`.
+pub fn is_v6(list: &[String]) -> bool {
+    family(list) == Family::Ip6
 }
 
 fn without_name<'a>(list: &'a [String], name: &str) -> &'a [String] {

@@ -132,14 +132,20 @@ impl Lab {
     /// Makes all namespaces and all interfaces, which are down. Must be called from the process's only thread, and that
     /// thread must live as long as the lab.
     ///
-    /// `search` is the environment's `PATH`.
+    /// `search` is the environment's `PATH`; `ready` is told time and again how many nodes are ready, and may start
+    /// threads at the last one.
     ///
     /// # Errors
     /// [`BuildError`]; what was made is gone then.
-    pub fn create(plan: &Plan, options: &BuildOptions, search: &str) -> Result<Self, BuildError> {
+    pub fn create(
+        plan: &Plan,
+        options: &BuildOptions,
+        search: &str,
+        ready: &mut dyn FnMut(usize),
+    ) -> Result<Self, BuildError> {
         let roots: Vec<PathBuf> =
             options.tool_roots.iter().map(PathBuf::from).filter(|root| Path::is_dir(root)).collect();
-        let nodes = Space::nodes(plan.nodes.iter().map(|node| node.name.as_str()), &roots)?;
+        let nodes = Space::nodes(plan.nodes.iter().map(|node| node.name.as_str()), &roots, ready)?;
         let mut spaces: Vec<Arc<Space>> = nodes.into_iter().map(Arc::new).collect();
         let filters = Arc::new(Filters::find(search, &roots));
         let workers = Space::switch("the switch").and_then(|switch| {
@@ -232,11 +238,6 @@ impl Lab {
     /// All nodes with their workers, in the plan's order.
     pub fn workers(&self) -> impl Iterator<Item = (&Node, &Worker)> {
         self.plan.nodes.iter().zip(&self.nodes)
-    }
-
-    /// A node's namespaces, to start programs in.
-    pub fn space(&self, node: &NodeName) -> Option<&Arc<Space>> {
-        self.worker(node).map(Worker::space)
     }
 
     /// Takes the lab down and says what is left. Whoever holds a [`Space`] of it is to let go before.

@@ -17,7 +17,6 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::ring::{RawFrame, Ring, RingError};
-use super::timeline::nodes::{NodeGone, Nodes, start_on};
 use crate::base::{IfName, NodeName};
 use crate::facts::run::CaptureStats;
 use crate::wire::frame::Direction;
@@ -40,9 +39,6 @@ pub enum CaptureError {
         /// Why.
         source: RingError,
     },
-    /// A node takes no work.
-    #[error("could not begin to capture")]
-    Node(#[source] NodeGone),
     /// Frames could not be written.
     #[error("could not write captured frames")]
     Write(#[source] io::Error),
@@ -94,29 +90,6 @@ impl Tap {
     fn vantages(&self) -> impl Iterator<Item = String> {
         self.interfaces.values().map(|interface| format!("{}:{interface}", self.node))
     }
-}
-
-/// A node that is to be captured, and its interfaces by index.
-pub type Wanted = (NodeName, BTreeMap<u32, IfName>);
-
-/// Opens the rings of all nodes at once, each on its node's own thread, sharing the memory that there is for them.
-///
-/// # Errors
-/// The first ring that could not be opened.
-pub async fn open_all(wanted: Vec<Wanted>, nodes: &impl Nodes) -> Result<Vec<Tap>, CaptureError> {
-    let bytes = ring_bytes(wanted.len());
-    let mut opening = Vec::with_capacity(wanted.len());
-    for (node, interfaces) in wanted {
-        let ring = start_on(nodes, &node, move || async move { Ring::open(bytes) }).map_err(CaptureError::Node)?;
-        opening.push((node, interfaces, ring));
-    }
-    let mut taps = Vec::with_capacity(opening.len());
-    for (node, interfaces, ring) in opening {
-        let ring = ring.result().await.map_err(CaptureError::Node)?;
-        let ring = ring.map_err(|source| CaptureError::Ring { node: node.clone(), source })?;
-        taps.push(Tap { node, ring, interfaces });
-    }
-    Ok(taps)
 }
 
 /// How large each ring may be where `nodes` are captured, in bytes.

@@ -185,14 +185,6 @@ impl Session {
         })
     }
 
-    /// Empties the table.
-    ///
-    /// # Errors
-    /// The kernel's refusal.
-    pub fn flush(&mut self) -> Result<(), IpvsError> {
-        self.order(Command::Flush, Ok(message::none()), || "empty the IPVS table".to_owned())
-    }
-
     fn order(
         &mut self,
         command: Command,

@@ -5,7 +5,6 @@
 
 pub mod offload;
 
-use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use futures_util::TryStreamExt;
@@ -113,15 +112,6 @@ pub async fn ensure_ipip(handle: &Handle, name: &IfName) -> Result<u32, RtnlErro
     index(handle, name).await
 }
 
-/// Sets an interface's MTU.
-///
-/// # Errors
-/// The kernel's refusal.
-pub async fn set_mtu(handle: &Handle, index: u32, name: &IfName, mtu: u32) -> Result<(), RtnlError> {
-    let change = LinkMessageBuilder::<LinkUnspec>::new().index(index).mtu(mtu).build();
-    handle.link().change(change).execute().await.attempt(|| format!("set the MTU of {name} to {mtu}"))
-}
-
 /// Sets an interface up or down.
 ///
 /// # Errors
@@ -142,15 +132,6 @@ pub async fn index(handle: &Handle, name: &IfName) -> Result<u32, RtnlError> {
         Some(found) => Ok(found.header.index),
         None => Err(Refused::Missing).attempt(|| format!("find the interface {name}")),
     }
-}
-
-/// The numbers of all interfaces.
-///
-/// # Errors
-/// The kernel's refusal.
-pub async fn indexes(handle: &Handle) -> Result<BTreeMap<IfName, u32>, RtnlError> {
-    let links = all(handle).await?;
-    Ok(links.iter().filter_map(|link| Some((name(link)?, link.header.index))).collect())
 }
 
 /// All interfaces, by number.

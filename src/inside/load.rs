@@ -157,7 +157,8 @@ impl Course<'_> {
                     pace.reset_immediately();
                 }
             }
-            if until.is_some_and(|until| tokio::time::Instant::now() >= until) {
+            // A load has one request at least, or it shows nothing.
+            if next > 0 && until.is_some_and(|until| tokio::time::Instant::now() >= until) {
                 end = end.min(next);
             }
             if next == end && ended == next as usize {
@@ -177,11 +178,12 @@ impl Course<'_> {
                     Some(result) => self.ended.push(result),
                     None => return Err(LoadError::ClientsGone { load: load.name.clone(), ended }),
                 },
+                // Before the pace, so that nothing starts after the end however late this is looked at.
+                () = at(until), if next > 0 && next < end => {}
                 () = tick(&mut pace), if next < end && room && !shut => {
                     self.send(next)?;
                     next += 1;
                 }
-                () = at(until), if next < end => {}
             }
         }
         if let Some((wanted, act)) = gates.pop() {

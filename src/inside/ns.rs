@@ -1,8 +1,8 @@
 //! Namespaces: making them, entering them, starting programs in them, and giving them up.
 //!
-//! Owns: the only calls of `clone`, `unshare` and `setns`. A namespace is a file descriptor; nothing is left in the file
-//! system, so that everything is gone once the descriptors and the node's first process are. Refuses: what is built
-//! inside a namespace. Errs towards failing: a namespace that turns out to be the caller's own is an error, never
+//! Owns: a lab's only calls of `clone`, `unshare` and `setns`. A namespace is a file descriptor; nothing is left in the
+//! file system, so that everything is gone once the descriptors and the node's first process are. Refuses: what is
+//! built inside a namespace. Errs towards failing: a namespace that turns out to be the caller's own is an error, never
 //! used.
 
 mod agent;
@@ -118,11 +118,16 @@ impl Space {
     /// Makes the namespaces of all nodes at once: network, mount, PID and UTS, each with an agent as its first process.
     ///
     /// `tools` are folders that each node sees under [`tool_folder`], even where its own `/tmp` or `/var` covers them.
-    /// Must be called from the process's only thread, which must live as long as the nodes do.
+    /// Must be called from the process's only thread, which must live as long as the nodes do. `ready` is told time and
+    /// again how many nodes are ready; at the last one threads may be started.
     ///
     /// # Errors
     /// [`NsError`]; agents that were already made end.
-    pub fn nodes<'a>(names: impl IntoIterator<Item = &'a str>, tools: &[PathBuf]) -> Result<Vec<Self>, NsError> {
+    pub fn nodes<'a>(
+        names: impl IntoIterator<Item = &'a str>,
+        tools: &[PathBuf],
+        ready: &mut dyn FnMut(usize),
+    ) -> Result<Vec<Self>, NsError> {
         let threads = std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
         if threads != 1 {
             return Err(NsError::Threads(threads));
@@ -130,11 +135,16 @@ impl Space {
         let names: Vec<&str> = names.into_iter().collect();
         allow_descriptors(names.len())?;
         let mut agents = Vec::with_capacity(names.len());
-        Self::make(&names, tools, &mut agents).inspect_err(|_| drop(reap(agents)))
+        Self::make(&names, tools, &mut agents, ready).inspect_err(|_| drop(reap(agents)))
     }
 
     /// Does it, and lists each agent as soon as there is one.
-    fn make(names: &[&str], tools: &[PathBuf], agents: &mut Vec<(Pid, String)>) -> Result<Vec<Self>, NsError> {
+    fn make(
+        names: &[&str],
+        tools: &[PathBuf],
+        agents: &mut Vec<(Pid, String)>,
+        ready: &mut dyn FnMut(usize),
+    ) -> Result<Vec<Self>, NsError> {
         let own = OwnNamespaces::read()?;
         let mut stack = vec![0; AGENT_STACK_BYTES];
         let mut begun = Vec::with_capacity(names.len());
@@ -142,8 +152,10 @@ impl Space {
             let agent = Begun::new(name, tools, &mut stack)?;
             agents.push((agent.agent, agent.name.clone()));
             begun.push(agent);
+            ready(0);
         }
-        begun.into_iter().map(|agent| agent.ready(&own)).collect()
+        let counted = begun.into_iter().zip(1..);
+        counted.map(|(agent, count)| agent.ready(&own).inspect(|_| ready(count))).collect()
     }
 
     /// Makes a network namespace without a host: the switch that holds all bridges.
@@ -240,7 +252,11 @@ fn allow_descriptors(nodes: usize) -> Result<(), NsError> {
     if soft >= wanted {
         return Ok(());
     }
-    setrlimit(Resource::RLIMIT_NOFILE, wanted, hard.max(wanted)).map_err(failed)
+    match setrlimit(Resource::RLIMIT_NOFILE, wanted, hard.max(wanted)) {
+        // Whoever may not raise it gets what is allowed; that is enough for all but the largest labs.
+        Err(Errno::EPERM) => setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map_err(failed),
+        other => other.map_err(failed),
+    }
 }
 
 /// Where a node sees the `index`th of the tool folders.

@@ -149,10 +149,10 @@ impl Orders<'_> {
                 Ok(Event::TornDown { left, timing: timing(since) })
             }
             Command::Execute { argv } => {
+                let _alive = self.voice.beat();
                 if let Some(folder) = self.modules {
                     modules::load(folder, &modules::all())?;
                 }
-                let _alive = self.voice.beat();
                 execute(&argv).map(Event::Executed)
             }
             Command::Halt => Err(OrderError::Order("could not answer a halt")),
@@ -171,8 +171,18 @@ impl Orders<'_> {
         }
         self.voice.mention(&Event::Progress("making nodes and links".to_owned()));
         let search = std::env::var("PATH").unwrap_or_default();
-        let lab = Lab::create(plan, options, &search).map_err(Box::new)?;
-        let alive = self.voice.beat();
+        let mut alive = None;
+        let mut told = Instant::now();
+        // While nodes are made there can be no thread to give signs of life.
+        let lab = Lab::create(plan, options, &search, &mut |ready| {
+            if ready == plan.nodes.len() {
+                alive = self.voice.beat();
+            } else if told.elapsed() > HEARTBEAT {
+                told = Instant::now();
+                self.voice.mention(&Event::Alive);
+            }
+        });
+        let lab = lab.map_err(Box::new)?;
         let capture = if options.capture {
             Some(record::start(&lab, &PathBuf::from(&options.output).join("capture.raw.pcapng"))?)
         } else {
@@ -235,10 +245,13 @@ fn execute(argv: &[String]) -> Result<Executed, OrderError> {
     let [program, arguments @ ..] = argv else {
         return Err(OrderError::Order("could not run a program: none is named"));
     };
-    let output = Program::new(program)
-        .args(arguments)
-        .output()
-        .map_err(|source| OrderError::Execute { program: program.clone(), source })?;
+    let mut asked = Program::new(program);
+    // A guest's kernel gives its first process none.
+    if std::env::var_os("PATH").is_none() {
+        asked.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    }
+    let output =
+        asked.args(arguments).output().map_err(|source| OrderError::Execute { program: program.clone(), source })?;
     Ok(Executed {
         status: output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0)),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -73,7 +73,8 @@ pub enum ProbeError {
     },
 }
 
-/// Asks all questions at once, each on its own node, and gives the answers in the order of the questions.
+/// Asks all questions at once, each on its own node, and gives the answers in the order of the questions. A question by
+/// an interface that is down by now is not asked.
 ///
 /// # Errors
 /// The first question that could not be asked.
@@ -87,7 +88,10 @@ pub async fn ask_all(probes: &[Probe], nodes: &impl Nodes) -> Result<Vec<ProbeRe
     }
     let mut results = Vec::with_capacity(awaited.len());
     for (target, answers) in awaited {
-        results.push(answers.result().await.map_err(gone(target))??);
+        match answers.result().await.map_err(gone(target))? {
+            Err(ProbeError::Call { source, .. }) if source.kind() == io::ErrorKind::NetworkDown => {}
+            answered => results.push(answered?),
+        }
     }
     Ok(results)
 }

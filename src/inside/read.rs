@@ -4,15 +4,16 @@
 //! sysctl that this kernel does not have is unread only where the plan set it.
 
 pub mod netlink;
+mod sockets;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::sync::Arc;
 
-use crate::base::{IfName, NodeName};
+use crate::base::{IfName, NodeName, error_chain};
 use crate::facts::{IpvsFacts, NodeFacts, Unread};
-use crate::inside::arpfilter::Filters;
+use crate::inside::arpfilter::{self, Filters};
 use crate::inside::ipvs::{self, IpvsError};
 use crate::inside::ns::Space;
 use crate::inside::{rtnl, sysctl};
@@ -45,6 +46,8 @@ pub struct Wanted {
     pub sysctls: BTreeSet<String>,
     /// Whether the ARP filter is read.
     pub arptables: bool,
+    /// The tables of packet filters that are read, each with whether it is IPv6's.
+    pub iptables: BTreeSet<(bool, String)>,
     /// Whether the IPVS table is read.
     pub ipvs: bool,
 }
@@ -56,9 +59,19 @@ impl Wanted {
             node: node.name.clone(),
             sysctls: node.sysctls.iter().map(|one| one.key.clone()).collect(),
             arptables: !node.arptables.is_empty(),
+            iptables: tables(node),
             ipvs: node.ipvs.is_some(),
         }
     }
+}
+
+/// The packet filters' tables that a node's rules are in; in others nothing was ever set.
+fn tables(node: &Node) -> BTreeSet<(bool, String)> {
+    let named = node.iptables.iter().map(|list| {
+        let table = list.windows(2).find(|w| matches!(w[0].as_str(), "-t" | "--table")).map(|w| w[1].clone());
+        (arpfilter::is_v6(list), table.unwrap_or_else(|| "filter".to_owned()))
+    });
+    named.collect()
 }
 
 /// Reads all facts of the node whose worker this is called in.
@@ -77,6 +90,18 @@ pub async fn facts(wanted: Wanted, space: Arc<Space>, filters: Arc<Filters>) -> 
             Ok(rules) => facts.arptables = Some(rules),
             Err(error) => unread(&mut facts, "arptables", &error),
         }
+    }
+    let mut rules = Vec::new();
+    for (v6, table) in &wanted.iptables {
+        match filters.packet_rules(&space, *v6, table) {
+            Ok(found) => rules.extend(found),
+            Err(error) => unread(&mut facts, "iptables", &error),
+        }
+    }
+    facts.iptables = Some(rules).filter(|_| !facts.unread.iter().any(|one| one.what == "iptables"));
+    match sockets::all() {
+        Ok(found) => facts.sockets = Some(found),
+        Err(error) => unread(&mut facts, "sockets", &error),
     }
     if wanted.ipvs {
         match ipvs_facts() {
@@ -190,13 +215,7 @@ fn counters(text: &str) -> BTreeMap<String, u64> {
 }
 
 fn unread(facts: &mut NodeFacts, what: &str, why: &dyn std::error::Error) {
-    let mut text = why.to_string();
-    let mut cause = why.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    facts.unread.push(Unread { what: what.to_owned(), why: text });
+    facts.unread.push(Unread { what: what.to_owned(), why: error_chain(why).join(": ") });
 }
 
 #[cfg(test)]

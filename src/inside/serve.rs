@@ -76,6 +76,20 @@ impl AccessLog {
     }
 }
 
+/// The address as its own family writes it: a socket of both families sees `::ffff:192.0.2.1` for `192.0.2.1`.
+fn canonical(at: SocketAddr) -> SocketAddr {
+    SocketAddr::new(at.ip().to_canonical(), at.port())
+}
+
+/// Whom a server on `[::]` serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// IPv4, too, as the kernel does by itself.
+    Both,
+    /// IPv6 alone, where another server of the node has the port for IPv4.
+    OwnFamily,
+}
+
 /// A server that listens. Dropping it stops it without waiting.
 #[derive(Debug)]
 pub struct Running {
@@ -102,7 +116,7 @@ impl Running {
 ///
 /// # Errors
 /// Where the socket can't be bound.
-pub fn start(node: &NodeName, server: &Server, log: &AccessLog) -> Result<Running, ServeError> {
+pub fn start(node: &NodeName, server: &Server, reach: Reach, log: &AccessLog) -> Result<Running, ServeError> {
     let failed = |(attempt, source)| ServeError::Socket {
         attempt,
         protocol: server.protocol,
@@ -115,14 +129,14 @@ pub fn start(node: &NodeName, server: &Server, log: &AccessLog) -> Result<Runnin
     let (done, stopped) = oneshot::channel();
     let at = match server.protocol {
         Protocol::Tcp => {
-            let listener = http::listen(server.bind).map_err(failed)?;
+            let listener = http::listen(server.bind, reach).map_err(failed)?;
             let at = listener.local_addr().map_err(|e| failed(("ask for the address", e)))?;
             let site = http::Site { node: node.clone(), filler_bytes: server.body_bytes, log: log.clone() };
             tokio::task::spawn_local(http::serve(listener, site, stopping, done));
             at
         }
         Protocol::Udp => {
-            let socket = udp::open(server.bind).map_err(failed)?;
+            let socket = udp::open(server.bind, reach).map_err(failed)?;
             let at = socket.local_addr().map_err(|e| failed(("ask for the address", e)))?;
             tokio::task::spawn_local(udp::serve(socket, node.clone(), log.clone(), stopping, done));
             at
@@ -153,6 +167,8 @@ impl Servers {
             for server in &node.servers {
                 let key = (node.name.clone(), server.name.clone());
                 servers.all.get_mut().insert(key, (server.clone(), None));
+            }
+            for server in &node.servers {
                 servers.start(nodes, &node.name, &server.name).await?;
             }
         }
@@ -165,11 +181,18 @@ impl Servers {
     /// Where there is none of that name, or its socket can't be bound.
     pub async fn start(&self, nodes: &impl Nodes, node: &NodeName, server: &str) -> Result<(), ServeError> {
         let mut all = self.all.lock().await;
-        let (spec, running) = all.get_mut(&(node.clone(), server.to_owned())).ok_or_else(|| unknown(node, server))?;
+        let key = (node.clone(), server.to_owned());
+        let (spec, _) = all.get(&key).ok_or_else(|| unknown(node, server))?;
+        let has_port_for_v4 = |other: &Server| {
+            other.protocol == spec.protocol && other.bind.port() == spec.bind.port() && other.bind.is_ipv4()
+        };
+        let shares = all.iter().any(|((whose, _), (other, _))| whose == node && has_port_for_v4(other));
+        let reach = if shares { Reach::OwnFamily } else { Reach::Both };
+        let (spec, running) = all.get_mut(&key).ok_or_else(|| unknown(node, server))?;
         if running.is_none() {
             let (name, spec) = (node.clone(), spec.clone());
             let log = self.logs.get(node).cloned().unwrap_or_default();
-            let started = on_node(nodes, node, move || async move { start(&name, &spec, &log) }).await;
+            let started = on_node(nodes, node, move || async move { start(&name, &spec, reach, &log) }).await;
             *running = Some(started.map_err(|source| ServeError::Node { server: server.to_owned(), source })??);
         }
         Ok(())

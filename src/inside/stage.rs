@@ -18,22 +18,16 @@ impl Nodes for Lab {
 impl Configure for Lab {
     async fn apply(&self, act: &Act) -> Result<String, ActError> {
         let own = act.clone();
-        let Some(node) = node_of(act) else { return Ok(String::new()) };
-        on_node(self, node, move || async move { act::apply(&own).await }).await?.map_err(configure)?;
+        let Some(node) = act.node() else { return Ok(String::new()) };
+        let known = on_node(self, node, move || async move { act::apply(&own).await }).await?.map_err(configure)?;
+        debug_assert!(known, "the timeline hands over only what a kernel holds");
         Ok(String::new())
     }
 
     async fn observe(&self, condition: &Condition) -> Result<Observed, ActError> {
         let own = condition.clone();
-        let node = match condition {
-            Condition::Neighbour { node, .. }
-            | Condition::NoNeighbour { node, .. }
-            | Condition::PortOpen { node, .. }
-            | Condition::Sysctl { node, .. }
-            | Condition::LinkUp { node, .. }
-            | Condition::Connections { node, .. } => node,
-        };
-        let seen = on_node(self, node, move || async move { act::look(&own).await }).await?.map_err(configure)?;
+        let seen =
+            on_node(self, condition.node(), move || async move { act::look(&own).await }).await?.map_err(configure)?;
         Ok(seen.map_or_else(
             || Observed { holds: false, seen: "nothing: this can't be asked of a kernel".to_owned() },
             |seen| Observed { holds: seen.holds, seen: seen.what },
@@ -43,26 +37,4 @@ impl Configure for Lab {
 
 fn configure(error: StepError) -> ActError {
     ActError::Configure(Box::new(error))
-}
-
-/// The node whose kernel an act changes.
-fn node_of(act: &Act) -> Option<&NodeName> {
-    match act {
-        Act::SetSysctl { node, .. }
-        | Act::SetWeight { node, .. }
-        | Act::AddService { node, .. }
-        | Act::DeleteService { node, .. }
-        | Act::AddDestination { node, .. }
-        | Act::DeleteDestination { node, .. }
-        | Act::SetLink { node, .. }
-        | Act::AddAddress { node, .. }
-        | Act::DeleteAddress { node, .. }
-        | Act::StopServer { node, .. }
-        | Act::StartServer { node, .. }
-        | Act::FlushNeighbours { node, .. }
-        | Act::SetNeighbour { node, .. }
-        | Act::GratuitousArp { node, .. }
-        | Act::Ping { node, .. } => Some(node),
-        Act::Load(_) | Act::WaitUntil { .. } => None,
-    }
 }

@@ -21,6 +21,8 @@ pub struct Case {
     pub wanted: BTreeMap<NodeName, Vec<String>>,
     /// Whether the timeline changes what was configured, so that facts after it may differ from the plan.
     pub changes: bool,
+    /// Whether the timeline changes what a scheduler goes by: services, real servers, weights, IPVS's own sysctls.
+    pub reschedules: bool,
     /// Answers per real server that the scenario states: smallest and largest number.
     pub share: BTreeMap<NodeName, (u64, u64)>,
     /// Set where the frames were captured by others: then what is missing among them is no evidence, and a frame seen

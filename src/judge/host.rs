@@ -5,8 +5,6 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
-
 use crate::base::Mac;
 use crate::facts::{AddressFact, NodeFacts, RouteFact};
 
@@ -42,31 +40,21 @@ impl<'a> Host<'a> {
         Some(self.conf("all", key)?.max(self.conf(device, key)?))
     }
 
+    /// Whether `conf/all` or `conf/DEVICE` sets it (`IN_DEV_ORCONF`); what was not read sets nothing.
+    pub(super) fn conf_or(self, device: &str, key: &str) -> bool {
+        [device, "all"].iter().any(|d| self.conf(d, key).is_some_and(|v| v > 0))
+    }
+
+    /// A sysctl's number by its whole key.
+    pub(super) fn single(self, key: &str) -> Option<u32> {
+        self.0.sysctls.get(key)?.trim().parse().ok()
+    }
+
     /// The MAC of a permanent neighbour entry for the address.
     pub(super) fn bound(self, address: IpAddr) -> Option<Mac> {
         let entry = self.0.neighbours.iter().find(|n| n.address == address && n.state == "permanent")?;
         entry.mac
     }
-
-    /// The rule of the ARP filter that keeps who-has requests for the address from this node's ARP.
-    pub(super) fn arptables_hides(self, address: IpAddr) -> Option<&'a str> {
-        let rules = self.0.arptables.as_deref()?;
-        rules.iter().map(String::as_str).find(|rule| {
-            let words: Vec<&str> = rule.split_whitespace().collect();
-            let after = |flag: &str| words.windows(2).find(|w| w[0] == flag).map(|w| w[1]);
-            let target = after("-d").or_else(|| after("--dst-ip")).or_else(|| after("--destination-ip"));
-            after("-A") == Some("INPUT")
-                && after("-j") == Some("DROP")
-                && !words.contains(&"!")
-                && target.is_some_and(|t| covers(t, address))
-        })
-    }
-}
-
-/// Whether a filter's `ADDRESS` or `ADDRESS/LENGTH` covers the address.
-fn covers(filter: &str, address: IpAddr) -> bool {
-    filter.parse::<IpAddr>().is_ok_and(|a| a == address)
-        || filter.parse::<IpNet>().is_ok_and(|net| net.contains(&address))
 }
 
 /// The route as `ip route` writes it.
@@ -86,7 +74,7 @@ pub(super) fn address_line(address: &AddressFact) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Host, route_line};
-    use crate::judge::testlab::{Lab, VIP, route};
+    use crate::judge::testlab::{Lab, route};
 
     #[test]
     fn the_longest_prefix_wins_and_then_the_lowest_metric() {
@@ -105,20 +93,5 @@ mod tests {
         facts.sysctls.insert("net.ipv4.conf.eth0/7.arp_ignore".into(), "2".into());
         assert_eq!(Host(&facts).conf_max("eth0.7", "arp_ignore"), Some(2));
         assert_eq!(Host(&facts).conf_max("eth9", "arp_ignore"), None);
-    }
-
-    #[test]
-    fn only_a_rule_that_drops_questions_for_the_vip_hides_it() {
-        let mut facts = Lab::textbook().before.remove(3);
-        let mut hides = |rule: &str| {
-            facts.arptables = Some(vec![rule.to_owned()]);
-            Host(&facts).arptables_hides(VIP.into()).is_some()
-        };
-        assert!(hides("-A INPUT -d 172.16.0.66 -j DROP"));
-        assert!(hides("-A INPUT -j DROP --dst-ip 172.16.0.64/30"));
-        assert!(!hides("-A OUTPUT -d 172.16.0.66 -j DROP"));
-        assert!(!hides("-A INPUT ! -d 172.16.0.66 -j DROP"));
-        assert!(!hides("-A INPUT -d 172.16.0.66 -j ACCEPT"));
-        assert!(!hides("-A INPUT -s 172.16.0.66 -j DROP"));
     }
 }

@@ -1,21 +1,77 @@
-//! The rules: root causes out of facts, one file each.
+//! The rules: root causes, one file each, over what the model predicts and the capture shows.
 //!
-//! Owns: naming each mistake once. A rule says which nodes have it; nodes with the same mistake share one finding, and
-//! a rule that outranks another takes its nodes away. Refuses: guessing from frames alone.
+//! Owns: naming each mistake once. Each deviation is claimed by the first rule in the list that knows it; nodes with the
+//! same mistake share one finding, and a rule that outranks another takes its nodes away and keeps them as effects.
+//! Refuses: looking for mistakes (see `model/`) and guessing from frames alone.
 
-mod answering;
+mod all_nodes_own_vip;
+mod app_bound_rip;
+mod app_not_listening;
+mod app_udp_source;
+mod arp_unanswered;
+mod diagnosis;
+mod dir_arp_suppressed;
+mod dir_fw_input;
+mod dir_rpfilter_two_arm;
+mod dir_vip_missing;
+mod dir_vip_primary;
+mod ipvs_fwmark_unmarked;
 mod ipvs_method_masq;
+mod ipvs_method_tun;
+mod ipvs_no_dest;
 mod ipvs_port_mapping;
+mod ipvs_service_missing;
+mod link_down;
+mod mask;
+mod no_route;
+mod not_forwarding;
+mod observed;
+mod proxy_arp;
+mod rip_neigh_stale;
+mod router_static_arp;
+mod rs_announce_0;
+mod rs_announce_1_same_subnet;
+mod rs_arp_cache_survives_fix;
 mod rs_arp_default;
+mod rs_arp_filter_instead;
+mod rs_arptables_in_only;
+mod rs_arptables_out_drop;
+mod rs_fw;
+mod rs_garp_on_boot;
 mod rs_gw_director;
+mod rs_gw_missing;
+mod rs_gw_wrong;
+mod rs_ignore_3_global_scope;
+mod rs_ignore_8;
+mod rs_ignore_reserved;
+mod rs_nic_noarp;
 mod rs_remote_subnet;
+mod rs_rpfilter_two_nic;
+mod rs_same_mac;
+mod rs_sysctl_default_only;
 mod rs_sysctl_lo_only;
+mod rs_sysctl_reverted;
+mod rs_vip_before_sysctl;
 mod rs_vip_missing;
+mod rs_vip_missing_forwarding;
+mod rs_vip_noarp_dummy;
+mod rs_vip_on_nic;
 mod rs_vip_prefix_on_lo;
+mod rs_vip_prefix_on_lo_arp;
+mod rs_vip_prefix_on_lo_rpf;
+mod ruled_out;
+mod source_refused;
+mod v6_vip_on_nic_dad;
+mod v6_vip_on_nic_nodad;
 
+use super::model::deviation::{Deviation, Predicted};
+use super::model::{World, survey};
 use super::traffic::Traffic;
-use super::{CheckResult, Evidence, Finding, Input};
+use super::{CheckResult, Evidence, Finding, Input, Mend};
 use crate::base::{IfName, NodeName, Verdict};
+use crate::facts::NodeFacts;
+use diagnosis::{Diagnosis, Moment};
+pub use ruled_out::ruled_out;
 
 /// A rule: its id, what `drlab explain` says of it, and the function that applies it.
 #[derive(Debug, Clone, Copy)]
@@ -34,8 +90,8 @@ pub struct Rule {
     pub outranks: &'static [&'static str],
     /// What is wrong, said of the nodes that are named.
     what: fn(&str) -> String,
-    /// The nodes that have it.
-    afflicted: fn(&Traffic<'_>) -> Vec<Affliction>,
+    /// What the rule makes of a deviation that it knows.
+    claims: for<'a> fn(&Diagnosis<'a>, &Deviation<'a>) -> Option<Affliction>,
 }
 
 /// A node that has what a rule is about.
@@ -44,20 +100,66 @@ struct Affliction {
     node: NodeName,
     interface: Option<IfName>,
     evidence: Vec<Evidence>,
-    /// Commands, each beginning with `on NODE:`.
-    mend: Vec<String>,
+    mend: Vec<Mend>,
 }
 
-/// Every rule.
+/// Every rule. What tells more of a mistake comes before what tells less of it.
 pub const ALL: &[Rule] = &[
-    rs_sysctl_lo_only::RULE,
-    rs_arp_default::RULE,
-    rs_vip_missing::RULE,
+    rs_vip_before_sysctl::RULE,
+    rs_sysctl_reverted::RULE,
+    rs_vip_prefix_on_lo_arp::RULE,
+    rs_vip_prefix_on_lo_rpf::RULE,
     rs_vip_prefix_on_lo::RULE,
+    rs_vip_on_nic::RULE,
+    v6_vip_on_nic_nodad::RULE,
+    rs_ignore_3_global_scope::RULE,
+    rs_ignore_reserved::RULE,
+    rs_sysctl_lo_only::RULE,
+    rs_sysctl_default_only::RULE,
+    rs_arp_filter_instead::RULE,
+    all_nodes_own_vip::RULE,
+    rs_vip_noarp_dummy::RULE,
+    rs_arp_default::RULE,
+    proxy_arp::RULE,
+    rs_announce_1_same_subnet::RULE,
+    rs_announce_0::RULE,
+    rs_arptables_in_only::RULE,
+    rs_arptables_out_drop::RULE,
+    dir_vip_primary::RULE,
+    link_down::RULE,
+    rs_ignore_8::RULE,
+    rs_nic_noarp::RULE,
+    dir_arp_suppressed::RULE,
+    dir_vip_missing::RULE,
+    arp_unanswered::RULE,
+    router_static_arp::RULE,
+    rip_neigh_stale::RULE,
+    rs_arp_cache_survives_fix::RULE,
+    rs_garp_on_boot::RULE,
+    rs_same_mac::RULE,
     rs_gw_director::RULE,
+    rs_gw_missing::RULE,
+    rs_gw_wrong::RULE,
+    no_route::RULE,
     rs_remote_subnet::RULE,
+    v6_vip_on_nic_dad::RULE,
+    rs_vip_missing_forwarding::RULE,
+    rs_vip_missing::RULE,
+    rs_rpfilter_two_nic::RULE,
+    dir_rpfilter_two_arm::RULE,
+    source_refused::RULE,
+    not_forwarding::RULE,
+    dir_fw_input::RULE,
+    rs_fw::RULE,
+    ipvs_service_missing::RULE,
+    ipvs_fwmark_unmarked::RULE,
+    ipvs_no_dest::RULE,
     ipvs_port_mapping::RULE,
     ipvs_method_masq::RULE,
+    ipvs_method_tun::RULE,
+    app_bound_rip::RULE,
+    app_not_listening::RULE,
+    app_udp_source::RULE,
 ];
 
 /// The rule of that id.
@@ -72,51 +174,100 @@ pub fn findings(input: &Input<'_>, checks: &[CheckResult]) -> Vec<Finding> {
     if checks.iter().all(|c| c.verdict == Verdict::Held) {
         return Vec::new();
     }
-    let mut found = afflicted(input);
-    if input.case.changes {
-        let later = Input { before: input.after, ..*input };
-        for (now, then) in found.iter_mut().zip(afflicted(&later)) {
-            let new = then.1.into_iter().filter(|a| !now.1.iter().any(|b| b.node == a.node));
-            let new: Vec<Affliction> = new.collect();
-            now.1.extend(new);
+    let later = Input { before: input.after, ..*input };
+    let before = predicted(input);
+    let sockets = |facts: &[NodeFacts]| facts.iter().map(|f| (f.node.clone(), f.sockets.clone())).collect::<Vec<_>>();
+    let stopped = !input.after.is_empty() && sockets(input.before) != sockets(input.after);
+    if !input.case.changes && !stopped {
+        return weighed(&claimed(input, &before, None));
+    }
+    let after = predicted(&later);
+    let mut found = claimed(input, &before, Some((&after, Moment::After)));
+    for (rule, whom) in claimed(&later, &after, Some((&before, Moment::Before))) {
+        match found.iter_mut().find(|(known, _)| known.id == rule.id) {
+            Some((_, known)) => {
+                let new = whom.into_iter().filter(|a| !known.iter().any(|b| b.node == a.node));
+                let new: Vec<Affliction> = new.collect();
+                known.extend(new);
+            }
+            None => found.push((rule, whom)),
         }
     }
-    let explained = |rule: &Rule, node: &NodeName| {
-        found.iter().any(|(other, whom)| other.outranks.contains(&rule.id) && whom.iter().any(|a| a.node == *node))
-    };
-    found
-        .iter()
-        .filter_map(|(rule, whom)| {
-            let rest: Vec<&Affliction> = whom.iter().filter(|a| !explained(rule, &a.node)).collect();
-            rule.finding(&rest)
-        })
-        .collect()
+    weighed(&found)
 }
 
-fn afflicted(input: &Input<'_>) -> Vec<(&'static Rule, Vec<Affliction>)> {
-    let traffic = Traffic::new(input);
-    ALL.iter().map(|rule| (rule, (rule.afflicted)(&traffic))).collect()
+/// What the model predicts and the capture shows.
+fn predicted<'a>(input: &'a Input<'a>) -> Predicted<'a> {
+    let mut predicted = survey::predict(input);
+    observed::add(input, &mut predicted);
+    predicted
+}
+
+/// Each rule with the nodes that it claims, in the order of the list.
+fn claimed<'a>(
+    input: &'a Input<'a>,
+    predicted: &'a Predicted<'a>,
+    other: Option<(&'a Predicted<'a>, Moment)>,
+) -> Vec<(&'static Rule, Vec<Affliction>)> {
+    let diagnosis = Diagnosis { traffic: Traffic::new(input), world: World::new(input), predicted, other };
+    let mut found: Vec<(&'static Rule, Vec<Affliction>)> = ALL.iter().map(|rule| (rule, Vec::new())).collect();
+    for deviation in &predicted.deviations {
+        let claim = ALL.iter().enumerate().find_map(|(at, rule)| Some((at, (rule.claims)(&diagnosis, deviation)?)));
+        if let Some((_, whom)) = claim.as_ref().and_then(|(at, _)| found.get_mut(*at)) {
+            whom.extend(claim.map(|(_, affliction)| affliction));
+        }
+    }
+    found
+}
+
+/// The findings that nothing outranks, each with those that it does.
+fn weighed(found: &[(&'static Rule, Vec<Affliction>)]) -> Vec<Finding> {
+    let outranked_by = |rule: &Rule, node: &NodeName| {
+        found
+            .iter()
+            .filter(|(other, _)| other.id != rule.id && other.outranks.contains(&rule.id))
+            .find_map(|(other, whom)| whom.iter().any(|a| a.node == *node).then_some(other.id))
+    };
+    let mut findings: Vec<Finding> = Vec::new();
+    let mut effects: Vec<(&str, String)> = Vec::new();
+    for (rule, whom) in found {
+        let (explained, rest): (Vec<&Affliction>, Vec<&Affliction>) =
+            whom.iter().partition(|a| outranked_by(rule, &a.node).is_some());
+        for affliction in explained {
+            let text = (rule.what)(affliction.node.as_str());
+            let by = outranked_by(rule, &affliction.node).unwrap_or_default();
+            if !effects.contains(&(by, text.clone())) {
+                effects.push((by, text));
+            }
+        }
+        findings.extend(rule.finding(&rest));
+    }
+    for finding in &mut findings {
+        let own = effects.iter().filter(|(by, _)| *by == finding.id);
+        finding.effects = own.map(|(_, text)| text.clone()).collect();
+    }
+    findings
 }
 
 impl Rule {
-    /// What the rule finds by itself, whatever outranks it.
-    pub fn apply(&self, input: &Input<'_>) -> Option<Finding> {
-        let whom = (self.afflicted)(&Traffic::new(input));
-        self.finding(&whom.iter().collect::<Vec<_>>())
-    }
-
     fn finding(&self, whom: &[&Affliction]) -> Option<Finding> {
         let first = whom.first()?;
         let mut nodes: Vec<&str> = Vec::new();
+        let mut mend: Vec<Mend> = Vec::new();
+        let mut evidence: Vec<Evidence> = Vec::new();
         for affliction in whom {
             if !nodes.contains(&affliction.node.as_str()) {
                 nodes.push(affliction.node.as_str());
             }
-        }
-        let mut mend: Vec<String> = Vec::new();
-        for command in whom.iter().flat_map(|a| &a.mend) {
-            if !mend.contains(command) {
-                mend.push(command.clone());
+            for one in &affliction.evidence {
+                if !evidence.contains(one) {
+                    evidence.push(one.clone());
+                }
+            }
+            for one in &affliction.mend {
+                if !mend.contains(one) {
+                    mend.push(one.clone());
+                }
             }
         }
         Some(Finding {
@@ -125,7 +276,8 @@ impl Rule {
             interface: first.interface.clone(),
             what: (self.what)(&listed(&nodes)),
             causes: self.causes.to_owned(),
-            evidence: whom.iter().flat_map(|a| a.evidence.iter().cloned()).collect(),
+            effects: Vec::new(),
+            evidence,
             mend,
             source: self.source.to_owned(),
         })

@@ -103,6 +103,7 @@ impl Tally {
                 n => format!("{} ({n} times)", b.kind),
             });
             let kinds: Vec<String> = kinds.collect();
+            let unit = if examined == 1 { unit.strip_suffix('s').unwrap_or(unit) } else { unit };
             let summary = format!("{} ({examined} {unit} examined)", kinds.join("; "));
             (Verdict::Broken, summary, self.breaks.into_iter().flat_map(|b| b.evidence).collect())
         } else if !self.doubts.is_empty() {

@@ -24,7 +24,7 @@ use crate::facts::run::{CaptureStats, LoadResult, ProbeResult, Ran};
 use crate::trace::{Direction, RawFrame, Trace, Vantage};
 pub(super) use exchange::{Back, Exchange, There};
 pub(super) use facts::{carried, route};
-pub(super) use packets::{arp, checksum, neighbour_advertisement, neighbour_solicitation};
+pub(super) use packets::{arp, checksum, neighbour_advertisement, neighbour_solicitation, tcp};
 
 /// The VIP.
 pub(super) const VIP: Ipv4Addr = Ipv4Addr::new(172, 16, 0, 66);

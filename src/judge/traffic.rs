@@ -100,12 +100,15 @@ pub(super) struct Connections<'a> {
 /// Packets that a Director made of others, by transport, client's end and sequence number.
 pub(super) type Translated<'t, 'a> = BTreeMap<(Protocol, SocketAddr, Option<u32>), &'t Packet<'a>>;
 
+/// Clients' ends of connections, with the service's address that each asked.
+pub(super) type Clients<'a> = BTreeMap<(Protocol, SocketAddr), (SocketAddr, &'a WantedService)>;
+
 /// The trace, asked in the words of virtual services.
 #[derive(Debug)]
 pub(super) struct Traffic<'a> {
     pub(super) input: &'a Input<'a>,
     pub(super) packets: Vec<Packet<'a>>,
-    /// Packets to a VIP that are fragments; their ports are not all known, so they are not followed.
+    /// Later fragments of packets to a VIP; they have no ports, so they are not followed. First ones are.
     pub(super) fragments: u64,
     directors: BTreeSet<&'a NodeName>,
     servers: BTreeSet<&'a NodeName>,
@@ -134,7 +137,7 @@ impl<'a> Traffic<'a> {
         let trace = self.input.trace;
         let frames: Vec<&'a Frame> = journey.hops.iter().filter_map(|&i| trace.frames.get(i)).collect();
         let Some(outer) = frames.first().and_then(|f| f.decoded.ip()) else { return };
-        if outer.fragment && self.input.case.is_vip(outer.destination) {
+        if outer.fragment && outer.ports().is_none() && self.input.case.is_vip(outer.destination) {
             self.fragments += 1;
             return;
         }
@@ -248,7 +251,7 @@ impl<'a> Traffic<'a> {
     }
 
     /// The clients' ends of all connections to services, with the services' addresses.
-    pub(super) fn clients(&self) -> BTreeMap<(Protocol, SocketAddr), (SocketAddr, &'a WantedService)> {
+    pub(super) fn clients(&self) -> Clients<'a> {
         self.requests().map(|(p, s)| ((p.protocol, p.source), (p.destination, s))).collect()
     }
 
@@ -290,15 +293,6 @@ impl<'a> Traffic<'a> {
         }
     }
 
-    /// How the service sends to the station: as the Director's table was read, else as wanted.
-    pub(super) fn forwarding_to(&self, service: &WantedService, station: &Station) -> Option<Forwarding> {
-        let ipvs = self.input.facts(&service.director).and_then(|f| f.ipvs.as_ref());
-        let read = ipvs.into_iter().flat_map(|i| &i.services).filter(|s| s.service == service.id);
-        let read = read.flat_map(|s| &s.destinations).find(|d| station.has(d.at.ip())).map(|d| d.forwarding);
-        let wanted = || service.destinations.iter().find(|d| station.has(d.at.ip())).map(|d| d.forwarding);
-        read.or_else(wanted)
-    }
-
     /// Every address that clients have or have used, of the families of the VIPs.
     pub(super) fn client_addresses(&self) -> BTreeSet<IpAddr> {
         let case = self.input.case;
@@ -308,11 +302,19 @@ impl<'a> Traffic<'a> {
         all.filter(|a| !case.is_vip(*a) && case.vips.iter().any(|v| v.is_ipv4() == a.is_ipv4())).collect()
     }
 
-    /// The stations that a service may send to: as wanted, and as the Director's table had it before and after. Where
-    /// the timeline changes the table, every real server.
+    /// The stations that a service may send to: as wanted, and as the Director's table had it before and after; what
+    /// the timeline adds is wanted, too.
     pub(super) fn members(&self, service: &WantedService) -> &[&'a Station] {
         let at = self.input.case.services.iter().position(|s| s.id == service.id);
         at.and_then(|at| self.members.get(at)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The real servers that the service sends to after the timeline, by direct routing or tunnel.
+    pub(super) fn still_used(&self, service: &WantedService) -> Vec<&'a Station> {
+        let ipvs = self.input.facts_after(&service.director).and_then(|f| f.ipvs.as_ref());
+        let read = ipvs.into_iter().flat_map(|i| &i.services).filter(|s| s.service == service.id);
+        let used = read.flat_map(|s| &s.destinations).filter(|d| d.weight > 0 && d.forwarding != Forwarding::Nat);
+        used.filter_map(|d| self.real_servers().find(|s| s.has(d.at.ip()))).collect()
     }
 
     /// What a Director sent without having got it as it is: in place of a request, the same flow with another
@@ -418,8 +420,6 @@ fn members<'a>(input: &Input<'a>, service: &WantedService) -> Vec<&'a Station> {
         let services = facts.ipvs.iter().flat_map(|i| &i.services).filter(|s| s.service == service.id);
         addresses.extend(services.flat_map(|s| &s.destinations).map(|d| d.at.ip()));
     }
-    let may = |s: &&Station| {
-        nodes.contains(&s.node) || addresses.iter().any(|&a| s.has(a)) || (case.changes && s.role == Role::RealServer)
-    };
+    let may = |s: &&Station| nodes.contains(&s.node) || addresses.iter().any(|&a| s.has(a));
     case.stations.iter().filter(may).collect()
 }

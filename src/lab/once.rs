@@ -170,6 +170,7 @@ fn judge_run(plan: &Plan, settings: &Settings, observed: &Observed, report: &mut
     let made = judge::checks::ALL.iter().filter(|check| plan.expect.checks.contains_key(check.id));
     report.checks = made.map(|check| (check.run)(&input)).collect();
     report.findings = judge::rules::findings(&input, &report.checks);
+    report.ruled_out = judge::rules::ruled_out(&input, &report.checks, &report.findings);
     report.verdict = RunVerdict::of(&report.checks);
     report.journey = judge::ladder::ladder(&input);
     report.census = judge::census::census(&input);
@@ -233,6 +234,7 @@ fn blank(plan: &Plan, kind: Substrate) -> Report {
         census: Vec::new(),
         checks: Vec::new(),
         findings: Vec::new(),
+        ruled_out: Vec::new(),
         facts: Facts::default(),
     }
 }

@@ -169,6 +169,66 @@ pub enum Act {
     },
 }
 
+impl Act {
+    /// The node on which it is done; none for a load, which has clients, and for a wait, whose condition has one.
+    pub fn node(&self) -> Option<&NodeName> {
+        match self {
+            Self::SetSysctl { node, .. }
+            | Self::SetWeight { node, .. }
+            | Self::AddService { node, .. }
+            | Self::DeleteService { node, .. }
+            | Self::AddDestination { node, .. }
+            | Self::DeleteDestination { node, .. }
+            | Self::SetLink { node, .. }
+            | Self::AddAddress { node, .. }
+            | Self::DeleteAddress { node, .. }
+            | Self::StopServer { node, .. }
+            | Self::StartServer { node, .. }
+            | Self::FlushNeighbours { node, .. }
+            | Self::SetNeighbour { node, .. }
+            | Self::GratuitousArp { node, .. }
+            | Self::Ping { node, .. } => Some(node),
+            Self::Load(_) | Self::WaitUntil { .. } => None,
+        }
+    }
+
+    /// Whether it changes what was configured, so that facts from before and after it differ.
+    pub fn reconfigures(&self) -> bool {
+        match self {
+            Self::SetSysctl { .. }
+            | Self::SetWeight { .. }
+            | Self::AddService { .. }
+            | Self::DeleteService { .. }
+            | Self::AddDestination { .. }
+            | Self::DeleteDestination { .. }
+            | Self::SetLink { .. }
+            | Self::AddAddress { .. }
+            | Self::DeleteAddress { .. }
+            | Self::SetNeighbour { .. } => true,
+            Self::Load(_)
+            | Self::StopServer { .. }
+            | Self::StartServer { .. }
+            | Self::FlushNeighbours { .. }
+            | Self::GratuitousArp { .. }
+            | Self::Ping { .. }
+            | Self::WaitUntil { .. } => false,
+        }
+    }
+
+    /// Whether it changes what a scheduler goes by.
+    pub fn reschedules(&self) -> bool {
+        match self {
+            Self::SetSysctl { key, .. } => key.starts_with("net.ipv4.vs."),
+            Self::SetWeight { .. }
+            | Self::AddService { .. }
+            | Self::DeleteService { .. }
+            | Self::AddDestination { .. }
+            | Self::DeleteDestination { .. } => true,
+            _ => false,
+        }
+    }
+}
+
 /// Something that can be waited for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -219,6 +279,20 @@ pub enum Condition {
         /// How many.
         at_least: u32,
     },
+}
+
+impl Condition {
+    /// The node whose kernel is asked.
+    pub fn node(&self) -> &NodeName {
+        match self {
+            Self::Neighbour { node, .. }
+            | Self::NoNeighbour { node, .. }
+            | Self::PortOpen { node, .. }
+            | Self::Sysctl { node, .. }
+            | Self::LinkUp { node, .. }
+            | Self::Connections { node, .. } => node,
+        }
+    }
 }
 
 /// A load: who asks whom for what, how often and how fast.

@@ -31,7 +31,8 @@ pub fn case(plan: &Plan) -> Case {
         vips: plan.vips.clone(),
         stations: plan.nodes.iter().map(station).collect(),
         services,
-        changes: acts(plan).any(changes),
+        changes: acts(plan).any(Act::reconfigures),
+        reschedules: acts(plan).any(Act::reschedules),
         share: plan.expect.share.clone(),
         elsewhere: None,
         wanted: plan.nodes.iter().map(|node| (node.name.clone(), planned(node))).collect(),
@@ -83,28 +84,5 @@ fn during(act: &Act) -> &[super::During] {
     match act {
         Act::Load(load) => &load.during,
         _ => &[],
-    }
-}
-
-/// Whether an act changes what was configured.
-fn changes(act: &Act) -> bool {
-    match act {
-        Act::SetSysctl { .. }
-        | Act::SetWeight { .. }
-        | Act::AddService { .. }
-        | Act::DeleteService { .. }
-        | Act::AddDestination { .. }
-        | Act::DeleteDestination { .. }
-        | Act::SetLink { .. }
-        | Act::AddAddress { .. }
-        | Act::DeleteAddress { .. }
-        | Act::SetNeighbour { .. } => true,
-        Act::Load(_)
-        | Act::StopServer { .. }
-        | Act::StartServer { .. }
-        | Act::FlushNeighbours { .. }
-        | Act::GratuitousArp { .. }
-        | Act::Ping { .. }
-        | Act::WaitUntil { .. } => false,
     }
 }

@@ -75,14 +75,15 @@ fn of_load(load: &Load) -> String {
     format!("{amount}, {} at once, to {} from {from}", load.concurrency, load.target)
 }
 
-fn until(condition: &Condition) -> String {
+/// A condition, as what it is waited for.
+pub fn until(condition: &Condition) -> String {
     match condition {
         Condition::Neighbour { node, address, mac: Some(mac) } => format!("{node} has {address} at {mac}"),
-        Condition::Neighbour { node, address, mac: None } => format!("{node} knows the neighbour {address}"),
-        Condition::NoNeighbour { node, address } => format!("{node} has forgotten the neighbour {address}"),
-        Condition::PortOpen { node, at } => format!("{node} can connect to {at}"),
+        Condition::Neighbour { node, address, mac: None } => format!("{node} knows the MAC of {address}"),
+        Condition::NoNeighbour { node, address } => format!("{node} has no usable neighbour entry for {address}"),
+        Condition::PortOpen { node, at } => format!("{at} accepts a connection from {node}"),
         Condition::Sysctl { node, key, value } => format!("{key} is {value} on {node}"),
-        Condition::LinkUp { node, interface } => format!("{interface} of {node} is up"),
-        Condition::Connections { node, at_least } => format!("{node} holds {at_least} connections"),
+        Condition::LinkUp { node, interface } => format!("{interface} on {node} is up and has carrier"),
+        Condition::Connections { node, at_least } => format!("IPVS on {node} holds {at_least} connections or more"),
     }
 }

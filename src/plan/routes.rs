@@ -21,13 +21,18 @@ pub(super) fn add(draft: &mut Draft<'_>) -> Result<(), CompileError> {
         let to_vip = vip_routes(draft, node);
         let between = if node.role == Role::Router { segment_routes(draft, node) } else { Vec::new() };
         let default = unsaid.iter().filter_map(|family| default_route(draft, node, *family));
-        for (route, why) in to_vip.into_iter().chain(between).chain(default) {
+        // The kernel refuses a route by an interface that is down, and drops those that it has when one goes down.
+        let down = |route: &Route| {
+            let by = route.interface.as_ref().and_then(|name| node.interface(name.as_str()));
+            by.is_some_and(|interface| !interface.up)
+        };
+        for (route, why) in to_vip.into_iter().chain(between).chain(default).filter(|(route, _)| !down(route)) {
             if !given.iter().chain(&gateways).any(|g| g.destination == route.destination) {
                 said.push(Implied { whom: node.name.to_string(), what: words(&route), why });
                 routes.push(route);
             }
         }
-        routes.extend(gateways);
+        routes.extend(gateways.into_iter().filter(|route| !down(route)));
         routes.extend(given);
         draft.nodes[index].routes = routes;
         draft.implied.extend(said);

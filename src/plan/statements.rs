@@ -1,30 +1,13 @@
-//! A plan's node as statements, in the words of [`crate::facts::statements`], and how facts differ from them.
+//! A plan's node as statements, in the words of [`crate::facts::statements`].
 //!
 //! Owns: which of a plan's wishes can be read back. Refuses: `iptables` rules and what is served, which facts do not show.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::{Interface, LinkKind, Node, Route};
 use crate::base::IfName;
-use crate::facts::NodeFacts;
 use crate::facts::statements as say;
-
-/// How a node differs from its plan.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Differences {
-    /// Statements of the plan that the facts do not confirm.
-    pub missing: Vec<String>,
-    /// Statements of the facts that the plan did not make.
-    pub unplanned: Vec<String>,
-}
-
-impl Differences {
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.missing.is_empty() && self.unplanned.is_empty()
-    }
-}
 
 /// What a node is to be, as sorted lines.
 pub fn planned(node: &Node) -> Vec<String> {
@@ -65,23 +48,6 @@ pub fn planned(node: &Node) -> Vec<String> {
     }
     lines.sort();
     lines
-}
-
-/// Compares a node's facts with its plan. Sysctls and timeouts that the plan leaves open are not compared.
-pub fn differences(node: &Node, facts: &NodeFacts) -> Differences {
-    let asked: BTreeSet<&str> = node.sysctls.iter().map(|one| one.key.as_str()).collect();
-    let is_asked = |line: &String| {
-        if let Some(rest) = line.strip_prefix("sysctl ") {
-            return rest.split(' ').next().is_some_and(|key| asked.contains(key));
-        }
-        !line.starts_with("ipvs timeouts ") || stated_timeouts(node).is_some()
-    };
-    let wanted: BTreeSet<String> = planned(node).into_iter().collect();
-    let found: BTreeSet<String> = facts.statements().into_iter().filter(is_asked).collect();
-    Differences {
-        missing: wanted.difference(&found).cloned().collect(),
-        unplanned: found.difference(&wanted).cloned().collect(),
-    }
 }
 
 fn link(interface: &Interface) -> Option<String> {

@@ -61,7 +61,7 @@ fn place_on(draft: &Draft<'_>, index: usize, vip: IpAddr, taken: bool) -> Result
         Some(NodeVip::Placed(p)) => Some(Place { prefix: p.prefix, broadcast: p.broadcast, ..parsed(name, &p.on)? }),
         Some(NodeVip::Own(true)) => Some(usual(draft, index, vip)?),
         None => match node.role {
-            Role::Director if !taken => Some(usual(draft, index, vip)?),
+            Role::Director if !taken && may_hold(draft, name, vip) => Some(usual(draft, index, vip)?),
             Role::RealServer => match reached_by(draft, name, vip) {
                 Some(Forwarding::Tun) if placed_as_usual(draft) => Some(Place {
                     why: Some("packets for the VIP come out of the IPIP tunnel there"),
@@ -75,6 +75,12 @@ fn place_on(draft: &Draft<'_>, index: usize, vip: IpAddr, taken: bool) -> Result
             Role::Director | Role::Router | Role::Client => None,
         },
     })
+}
+
+/// Whether the Director holds a service of the VIP, or none does.
+fn may_hold(draft: &Draft<'_>, director: &NodeName, vip: IpAddr) -> bool {
+    let mut holders = draft.services.iter().filter(|w| w.vip == vip).flat_map(|w| &w.directors).peekable();
+    holders.peek().is_none() || holders.any(|holder| holder == director)
 }
 
 /// Whether the scenario leaves it open where real servers have the VIP.

@@ -95,7 +95,7 @@ fn shown(check: &CheckResult) -> String {
 
 fn of_finding(finding: &Finding) -> Vec<String> {
     let mut told = vec![format!("root cause {} on {}: {}", finding.id, finding.node, finding.what)];
-    told.extend(finding.mend.iter().map(|command| format!("    mend on {}: {command}", finding.node)));
+    told.extend(finding.mend.iter().map(|command| format!("    mend {command}")));
     told
 }
 

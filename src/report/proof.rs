@@ -137,11 +137,14 @@ fn write(page: &mut Page<'_>, finding: &Finding, before: Option<&Finding>) {
     if !same {
         page.item(2, "wrong", Ink::Plain, &finding.what);
         page.item(2, "causes", Ink::Plain, &finding.causes);
+        for effect in &finding.effects {
+            page.item(2, "and so", Ink::Plain, effect);
+        }
         page.item(2, "source", Ink::Faint, &finding.source);
     }
     evidence(page, &finding.evidence);
     for (nth, command) in finding.mend.iter().enumerate() {
-        page.command(2, if nth == 0 { "mend" } else { "" }, command, "");
+        page.command(2, if nth == 0 { "mend" } else { "" }, &command.to_string(), "");
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
 use crate::base::{Mac, Role, Verdict};
 use crate::facts::run::Acted;
 use crate::judge::checks::Check;
-use crate::judge::{CheckResult, Evidence, Finding, FrameRef};
+use crate::judge::{CheckResult, Dialect, Evidence, Finding, FrameRef, Mend};
 
 /// The texts of one check, so that snapshots don't hang on the registry's wording.
 pub(crate) fn explained(id: &str) -> Option<&'static Check> {
@@ -91,6 +91,7 @@ pub(crate) fn held() -> Report {
             check("distribution", Verdict::Held, 20, "rr gave rs1 10 and rs2 10, exactly as it must", &[]),
         ],
         findings: Vec::new(),
+        ruled_out: Vec::new(),
         facts: Facts::default(),
     }
 }
@@ -223,7 +224,7 @@ pub(crate) fn hostile() -> Report {
     report.checks[2].id = EVIL.to_owned();
     report.checks[2].summary = EVIL.to_owned();
     report.checks[2].evidence[0].what = EVIL.to_owned();
-    report.findings[0].mend = vec![EVIL.to_owned()];
+    report.findings[0].mend[0].command = EVIL.to_owned();
     report.findings[0].what = EVIL.to_owned();
     report
 }
@@ -362,10 +363,14 @@ fn finding(node: &str) -> Finding {
             frame: None,
             fact: Some("net.ipv4.conf.all.arp_ignore = 0, net.ipv4.conf.eth0.arp_ignore = 0".to_owned()),
         }],
-        mend: vec![
-            "sysctl -w net.ipv4.conf.all.arp_ignore=1".to_owned(),
-            "sysctl -w net.ipv4.conf.all.arp_announce=2".to_owned(),
-        ],
+        effects: Vec::new(),
+        mend: ["arp_ignore=1", "arp_announce=2"]
+            .map(|value| Mend {
+                node: node.parse().unwrap(),
+                dialect: Dialect::Sysctl,
+                command: format!("sysctl -w net.ipv4.conf.all.{value}"),
+            })
+            .to_vec(),
         source: "Documentation/networking/ip-sysctl.rst, arp_ignore; net/ipv4/arp.c, arp_ignore()".to_owned(),
     }
 }

@@ -55,6 +55,9 @@ pub(crate) fn render_with(report: &Report, style: &Style, find: &Lookup) -> Stri
                 "No root cause was found: no rule fits what was seen. The frames named above are all there is to go by."
             };
             page.wrapped(&[], Ink::Undecided, text);
+            for line in &report.ruled_out {
+                page.wrapped(&[(Ink::Plain, "• ".to_owned())], Ink::Plain, line);
+            }
         }
         unread(&mut page, report);
     }

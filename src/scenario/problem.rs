@@ -42,15 +42,6 @@ impl Problems {
         Self { name: name.to_owned(), text: text.to_owned(), list: Vec::new() }
     }
 
-    /// One problem with a value that later stages found.
-    pub fn at_value(source: &Source, path: &Path, message: &str, help: Option<&str>) -> Self {
-        let mut problems = Self::new(source.name(), source.text());
-        let mut complaint = Complaint::value(path, message);
-        complaint.help = help.map(str::to_owned);
-        problems.file(source, complaint);
-        problems
-    }
-
     /// The problems, first line first.
     pub fn list(&self) -> &[Problem] {
         &self.list
@@ -59,11 +50,6 @@ impl Problems {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
-    }
-
-    /// What the text is called.
-    pub fn name(&self) -> &str {
-        &self.name
     }
 
     /// The last line: how many there are.

@@ -35,12 +35,6 @@ impl Path {
         &self.0
     }
 
-    /// The way to what holds this; `None` for the root.
-    pub fn parent(&self) -> Option<Self> {
-        let (_, above) = self.0.split_last()?;
-        Some(Self(above.to_vec()))
-    }
-
     /// Whether this is `other` or below it.
     pub fn is_within(&self, other: &Self) -> bool {
         self.0.starts_with(&other.0)
@@ -65,20 +59,14 @@ impl fmt::Display for Path {
 /// A scenario's text, with the place of each key and value.
 #[derive(Debug, Clone)]
 pub struct Source {
-    name: String,
     text: String,
     root: Item,
 }
 
 impl Source {
-    pub(crate) fn new(name: &str, text: &str, table: &DeTable<'_>) -> Self {
+    pub(crate) fn new(text: &str, table: &DeTable<'_>) -> Self {
         let root = Item { key: None, value: 0..0, content: table_content(table) };
-        Self { name: name.to_owned(), text: text.to_owned(), root }
-    }
-
-    /// What the text is called, as a path to a file.
-    pub fn name(&self) -> &str {
-        &self.name
+        Self { text: text.to_owned(), root }
     }
 
     /// The text itself.
@@ -97,11 +85,6 @@ impl Source {
             Some(item) if !matches!(item.content, Content::Table(_)) => item.value.clone(),
             _ => self.key(path),
         }
-    }
-
-    /// Whether the text has something there.
-    pub fn has(&self, path: &Path) -> bool {
-        self.find(path).is_some()
     }
 
     /// What is written there, character for character.
@@ -193,7 +176,7 @@ mod tests {
     const TEXT: &str = "[nodes.rs1]\ninterfaces.eth0 = { address = \"172.16.0.1\" }\n[[services]]\nport = 80\n";
 
     fn source() -> Source {
-        Source::new("x.toml", TEXT, DeTable::parse(TEXT).unwrap().get_ref())
+        Source::new(TEXT, DeTable::parse(TEXT).unwrap().get_ref())
     }
 
     #[test]

@@ -206,16 +206,6 @@ impl Guest {
         &self.kernel
     }
 
-    /// The process's number; that of its group as well.
-    pub fn pid(&self) -> u32 {
-        self.process.group.as_raw().cast_unsigned()
-    }
-
-    /// The channel, for [`channel::send`] and [`channel::receive`] on one's own.
-    pub fn stream(&self) -> &UnixStream {
-        &self.stream
-    }
-
     /// Sends a command.
     ///
     /// # Errors

@@ -42,6 +42,8 @@ pub(crate) fn boot(kernel: &str, case: &str) -> Result<(), Failed> {
         .arg(format!("init={}", me.display()))
         .arg(format!("DRLAB_TEST_CASE={case}"))
         .arg(format!("DRLAB_TEST_UML={kernel}"))
+        // The kernel hands its own arguments of this form to its first process.
+        .arg(format!("DRLAB_TEST_TOOLS={}", std::env::var("DRLAB_TEST_TOOLS").unwrap_or_default()))
         .env("HOME", &scratch)
         .env("TMPDIR", "/dev/shm")
         .output()?;

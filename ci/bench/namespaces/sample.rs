@@ -14,6 +14,8 @@ use drlab::plan::{self, Plan};
 use drlab::{cli, scenario};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 use nix::unistd::{getegid, geteuid};
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +78,8 @@ pub(crate) struct Shown {
     pub(crate) create_ms: f64,
     pub(crate) configure_ms: f64,
     pub(crate) down_ms: f64,
+    /// Processor time of this process and of the nodes' first processes, in the kernel and outside of it.
+    pub(crate) cpu_ms: f64,
 }
 
 impl Shown {
@@ -100,8 +104,10 @@ pub(crate) fn run(spec: &str) -> Result<(), BenchError> {
     };
     let file = folder.join("bench.raw.pcapng");
 
+    let cpu_before = cpu_ms()?;
     let begun = Instant::now();
-    let lab = build::Lab::create(&plan, &options, "").map_err(|error| BenchError::lab("make a lab", &error))?;
+    let lab =
+        build::Lab::create(&plan, &options, "", &mut |_| {}).map_err(|error| BenchError::lab("make a lab", &error))?;
     let capture = spec.capture.then(|| record::start(&lab, &file)).transpose();
     let capture = capture.map_err(|error| BenchError::lab("begin to capture", &error))?;
     let created = Instant::now();
@@ -112,6 +118,7 @@ pub(crate) fn run(spec: &str) -> Result<(), BenchError> {
     // Rings take their time to close, and did so while the lab was taken down.
     drop(stopped);
     let down = Instant::now();
+    let cpu_ms = cpu_ms()? - cpu_before;
 
     if !left.is_empty() {
         return Err(BenchError::Lab { what: "take a lab down", why: left.join(", ") });
@@ -127,19 +134,32 @@ pub(crate) fn run(spec: &str) -> Result<(), BenchError> {
         create_ms: ms(begun, created),
         configure_ms: ms(created, configured),
         down_ms: ms(configured, down),
+        cpu_ms,
     };
     let text = serde_json::to_vec(&shown)
         .map_err(|source| BenchError::Answer { what: "the sample itself".to_owned(), source })?;
     std::io::stdout().write_all(&text).map_err(BenchError::io("write to stdout".to_owned()))
 }
 
+fn cpu_ms() -> Result<f64, BenchError> {
+    let mut sum = 0;
+    for who in [UsageWho::RUSAGE_SELF, UsageWho::RUSAGE_CHILDREN] {
+        let usage = getrusage(who).map_err(BenchError::errno("ask for the processor time used"))?;
+        sum += usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    }
+    Ok(sum as f64 / 1e3)
+}
+
+/// The lab of the README, and of the first figure.
+const TEXTBOOK: &str = "basic/lvs-dr";
+
 fn plan(lab: Lab) -> Result<Plan, BenchError> {
     let (name, text) = match lab {
         Lab::Textbook => {
-            let found = cli::select::select(&["basic/lvs-dr".to_owned()]);
-            let found = found.map_err(|error| BenchError::lab("find the textbook scenario", &error))?;
-            let text = found.into_iter().next().map(|one| one.text).unwrap_or_default();
-            ("basic/lvs-dr", text)
+            let found = cli::select::shipped().into_iter().find(|one| one.name == TEXTBOOK);
+            let lacking = || BenchError::Lab { what: "find the textbook scenario", why: format!("no {TEXTBOOK}") };
+            let text = found.ok_or_else(lacking)?.text;
+            (TEXTBOOK, text)
         }
         Lab::Wide(count) => ("bench/wide", wide(count)),
     };

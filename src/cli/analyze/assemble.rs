@@ -70,6 +70,7 @@ pub(super) fn report(gathering: Gathering, known: &Known) -> Report {
         open,
         files,
     };
+    let findings = judge::rules::findings(&input, &checks);
     Report {
         schema: report::SCHEMA.to_owned(),
         scenario: name(&read.files),
@@ -86,7 +87,8 @@ pub(super) fn report(gathering: Gathering, known: &Known) -> Report {
         timeline: Vec::new(),
         journey: judge::ladder::ladder(&input),
         census: judge::census::census(&input),
-        findings: judge::rules::findings(&input, &checks),
+        ruled_out: judge::rules::ruled_out(&input, &checks, &findings),
+        findings,
         checks,
         read: Some(read),
         facts: Facts::default(),

@@ -1,6 +1,7 @@
 //! One request on a connection of its own: HTTP by hyper over a socket that is ours, or a datagram.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 use std::{io, str};
 
@@ -10,9 +11,12 @@ use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, HOST};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use nix::sys::socket::{setsockopt, sockopt};
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, setsockopt, socket, sockopt,
+};
 use tokio::io::AsyncReadExt;
-use tokio::net::{TcpSocket, TcpStream, UdpSocket};
+use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout_at;
 
 use super::failure::Kind;
@@ -56,16 +60,17 @@ impl Ask<'_> {
 /// the client's never runs out, and the next request meets a Director that has seen the end of this one.
 pub(in crate::inside) async fn http(ask: Ask<'_>) -> Answer {
     let deadline = ask.deadline();
-    let socket = match tcp_socket(&ask) {
-        Ok(socket) => socket,
-        Err((doing, error)) => return Answer::failed(None, Kind::Local.outcome(doing, &error)),
+    let stream = match tcp_socket(&ask) {
+        Ok(stream) => stream,
+        Err((doing, error)) => return Answer::failed(None, Kind::of_io(&error).outcome(doing, &error)),
     };
-    let stream = match timeout_at(deadline, socket.connect(ask.target)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Answer::failed(None, Kind::of_io(&error).outcome("could not connect", &error)),
-        Err(_) => return Answer::failed(None, Kind::timed_out("could not connect", ask.timeout_ms)),
-    };
+    // The port is known before the connection is, so that a failed one is found in the capture.
     let local = stream.local_addr().ok();
+    match timeout_at(deadline, connected(&stream)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => return Answer::failed(local, Kind::of_io(&error).outcome("could not connect", &error)),
+        Err(_) => return Answer::failed(local, Kind::timed_out("could not connect", ask.timeout_ms)),
+    }
     let mut answer = None;
     let exchanged = timeout_at(deadline, exchange(stream, &ask, &mut answer)).await;
     let (outcome, whole_at) = match (answer, exchanged) {
@@ -76,16 +81,29 @@ pub(in crate::inside) async fn http(ask: Ask<'_>) -> Answer {
     Answer { local, outcome, whole_at }
 }
 
-fn tcp_socket(ask: &Ask<'_>) -> Result<TcpSocket, (&'static str, io::Error)> {
-    let socket = if ask.target.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
-    let socket = socket.map_err(|e| ("could not open a socket", e))?;
+/// A socket that has begun to connect.
+fn tcp_socket(ask: &Ask<'_>) -> Result<TcpStream, (&'static str, io::Error)> {
+    let family = if ask.target.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let fd = socket(family, SockType::Stream, flags, None).map_err(|e| ("could not open a socket", e.into()))?;
     if let Some(source) = ask.source {
         // Else the kernel would take a port of the source for every target at once, and run out of them sooner.
-        setsockopt(&socket, sockopt::IpBindAddressNoPort, &true)
+        setsockopt(&fd, sockopt::IpBindAddressNoPort, &true)
             .map_err(|e| ("could not leave the port open", e.into()))?;
-        socket.bind(SocketAddr::new(source, 0)).map_err(|e| ("could not bind the source address", e))?;
+        bind(fd.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(source, 0)))
+            .map_err(|e| ("could not bind the source address", e.into()))?;
     }
-    Ok(socket)
+    match connect(fd.as_raw_fd(), &SockaddrStorage::from(ask.target)) {
+        Ok(()) | Err(Errno::EINPROGRESS) => {}
+        Err(errno) => return Err(("could not connect", errno.into())),
+    }
+    TcpStream::from_std(fd.into()).map_err(|e| ("could not watch the socket", e))
+}
+
+/// Waits until the connection is there, or is not to be.
+async fn connected(stream: &TcpStream) -> io::Result<()> {
+    stream.writable().await?;
+    stream.take_error()?.map_or(Ok(()), Err)
 }
 
 type Whole = Option<(Outcome, Instant)>;

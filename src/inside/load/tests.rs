@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use super::{LoadError, run};
 use crate::base::{NodeName, Protocol};
 use crate::facts::run::{LoadResult, Outcome, RequestResult};
-use crate::inside::serve::{AccessLog, Running, start};
+use crate::inside::serve::{AccessLog, Reach, Running, start};
 use crate::inside::timeline::nodes::{NodeGone, NodeJob, Nodes};
 use crate::plan::act::LoadClient;
 use crate::plan::{Act, During, Load, LoadMode, Server, TimedAct, Trigger};
@@ -41,7 +41,7 @@ fn name(text: &str) -> NodeName {
 fn server(log: &AccessLog) -> Running {
     let bind = "127.0.0.1:0".parse().unwrap();
     let server = Server { name: "http".to_owned(), protocol: Protocol::Tcp, bind, body_bytes: 100 };
-    start(&name("rs1"), &server, log).unwrap()
+    start(&name("rs1"), &server, Reach::Both, log).unwrap()
 }
 
 fn load(target: SocketAddr) -> Load {
@@ -184,6 +184,18 @@ async fn odd_server(behaviour: &'static str) -> SocketAddr {
         stream.write_all(behaviour.as_bytes()).await.unwrap();
     });
     at
+}
+
+#[test]
+fn a_refused_request_knows_its_port_so_that_its_frames_are_found() {
+    here(async {
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = closed.local_addr().unwrap();
+        drop(closed);
+        let result = go(&Load { requests: 1, ..load(target) }).await;
+        assert_eq!(kind(&result.requests[0]), "refused");
+        assert!(result.requests[0].local.is_some_and(|local| local.port() != 0), "{:?}", result.requests[0]);
+    });
 }
 
 #[test]

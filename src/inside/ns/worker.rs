@@ -47,14 +47,6 @@ impl<T> Pending<T> {
     pub fn wait(self) -> Result<T, WorkerGone> {
         self.answer.blocking_recv().map_err(|_| WorkerGone { node: self.node.name().to_owned() })
     }
-
-    /// Waits until the job is done.
-    ///
-    /// # Errors
-    /// [`WorkerGone`].
-    pub async fn done(self) -> Result<T, WorkerGone> {
-        self.answer.await.map_err(|_| WorkerGone { node: self.node.name().to_owned() })
-    }
 }
 
 impl Worker {

@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use super::{AccessLog, REQUEST_HEADER, SERVER_HEADER, body};
+use super::{AccessLog, REQUEST_HEADER, Reach, SERVER_HEADER, body, canonical};
 use crate::base::NodeName;
 use crate::facts::run::AccessLogEntry;
 use crate::inside::timeline::clock::epoch_ns;
@@ -32,15 +32,16 @@ pub(super) struct Site {
     pub(super) log: AccessLog,
 }
 
-/// Opens a listener; an IPv6 one takes IPv6 alone, so that a node can have both.
-pub(super) fn listen(at: SocketAddr) -> Result<TcpListener, (&'static str, io::Error)> {
+/// Opens a listener.
+pub(super) fn listen(at: SocketAddr, reach: Reach) -> Result<TcpListener, (&'static str, io::Error)> {
     let socket = match at {
         SocketAddr::V4(_) => TcpSocket::new_v4(),
         SocketAddr::V6(_) => TcpSocket::new_v6(),
     };
     let socket = socket.map_err(|e| ("open a socket", e))?;
     if at.is_ipv6() {
-        setsockopt(&socket, sockopt::Ipv6V6Only, &true).map_err(|e| ("keep IPv4 off the socket", e.into()))?;
+        setsockopt(&socket, sockopt::Ipv6V6Only, &(reach == Reach::OwnFamily))
+            .map_err(|e| ("choose the socket's families", e.into()))?;
     }
     socket.set_reuseaddr(true).map_err(|e| ("set SO_REUSEADDR", e))?;
     // Connections inherit it, which saves a system call for each.
@@ -67,6 +68,7 @@ pub(super) async fn serve(
             accepted = listener.accept() => {
                 // A client that broke off while it waited in the backlog is no reason to stop serving.
                 if let Ok((stream, client)) = accepted {
+                    let client = canonical(client);
                     connections.spawn_local(connection(stream, client, Rc::clone(&site), Rc::clone(&bodies)));
                 }
             }
@@ -81,7 +83,7 @@ pub(super) async fn serve(
 type LastBody = RefCell<Option<(String, Bytes)>>;
 
 async fn connection(stream: TcpStream, client: SocketAddr, site: Rc<Site>, bodies: Rc<LastBody>) {
-    let Ok(local) = stream.local_addr() else { return };
+    let Ok(local) = stream.local_addr().map(canonical) else { return };
     let service = service_fn(|request| {
         let response = answer(&request, client, local, &site, &bodies);
         async move { Ok::<_, Infallible>(response) }

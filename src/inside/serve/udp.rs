@@ -12,22 +12,23 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::oneshot;
 
-use super::AccessLog;
+use super::{AccessLog, Reach, canonical};
 use crate::base::NodeName;
 use crate::facts::run::AccessLogEntry;
 use crate::inside::timeline::clock::epoch_ns;
 
 const DATAGRAM_BYTES: usize = 65_536;
 
-/// Opens the socket; an IPv6 one takes IPv6 alone, so that a node can have both.
-pub(super) fn open(at: SocketAddr) -> Result<UdpSocket, (&'static str, io::Error)> {
+/// Opens the socket.
+pub(super) fn open(at: SocketAddr, reach: Reach) -> Result<UdpSocket, (&'static str, io::Error)> {
     let family = if at.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
     let fd = socket(family, SockType::Datagram, flags, None).map_err(|e| ("open a socket", e.into()))?;
     let told = if at.is_ipv4() {
         setsockopt(&fd, sockopt::Ipv4PacketInfo, &true)
     } else {
-        setsockopt(&fd, sockopt::Ipv6V6Only, &true).and_then(|()| setsockopt(&fd, sockopt::Ipv6RecvPacketInfo, &true))
+        setsockopt(&fd, sockopt::Ipv6V6Only, &(reach == Reach::OwnFamily))
+            .and_then(|()| setsockopt(&fd, sockopt::Ipv6RecvPacketInfo, &true))
     };
     told.map_err(|e| ("ask for each datagram's address", e.into()))?;
     bind(fd.as_raw_fd(), &SockaddrStorage::from(at)).map_err(|e| ("bind", e.into()))?;
@@ -54,7 +55,7 @@ pub(super) async fn serve(
         let Ok(datagram) = received else { continue };
         let payload = &buffer[..datagram.bytes];
         let answer = [node.as_str().as_bytes(), b" ", payload].concat();
-        log.add(entry(&datagram, SocketAddr::new(datagram.to, port), payload, answer.len()));
+        log.add(entry(&datagram, canonical(SocketAddr::new(datagram.to, port)), payload, answer.len()));
         // A full queue loses the answer as a network would; the client's result and the capture show it.
         drop(send(&socket, &datagram, &answer));
     }
@@ -112,7 +113,7 @@ fn entry(datagram: &Datagram, local: SocketAddr, payload: &[u8], bytes: usize) -
     let words = std::str::from_utf8(payload).ok().and_then(|text| text.split_once(' '));
     AccessLogEntry {
         at_ns: epoch_ns(),
-        client: datagram.from,
+        client: canonical(datagram.from),
         local,
         request: words.map(|(request, _)| request.to_owned()),
         path: words.map(|(_, path)| path.to_owned()).unwrap_or_default(),

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::nodes::{Nodes, on_node};
 use super::{ActError, Configure, Observed, Stage};
-use crate::plan::Condition;
+use crate::plan::{Condition, labels};
 
 /// How long until the second look; each pause after it is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
@@ -29,7 +29,7 @@ impl<N: Nodes, C: Configure> Stage<'_, N, C> {
                 last_seen = seen;
             }
             if Instant::now() >= deadline {
-                return Err(ActError::Waited { deadline_ms, condition: in_words(condition), seen: last_seen });
+                return Err(ActError::Waited { deadline_ms, condition: labels::until(condition), seen: last_seen });
             }
             sleep_until(deadline.min(Instant::now() + pause)).await;
             pause = LONGEST_PAUSE.min(pause * 2);
@@ -56,17 +56,5 @@ async fn port_open(at: SocketAddr, deadline: Instant) -> Observed {
         Ok(Ok(_)) => Observed { holds: true, seen: "open".to_owned() },
         Ok(Err(error)) => Observed { holds: false, seen: error.to_string() },
         Err(_) => Observed { holds: false, seen: "no answer to a connection request".to_owned() },
-    }
-}
-
-fn in_words(condition: &Condition) -> String {
-    match condition {
-        Condition::Neighbour { node, address, mac: Some(mac) } => format!("{node} has {address} at {mac}"),
-        Condition::Neighbour { node, address, mac: None } => format!("{node} knows the MAC of {address}"),
-        Condition::NoNeighbour { node, address } => format!("{node} has no usable neighbour entry for {address}"),
-        Condition::PortOpen { node, at } => format!("{at} accepts a connection from {node}"),
-        Condition::Sysctl { node, key, value } => format!("{key} is {value} on {node}"),
-        Condition::LinkUp { node, interface } => format!("{interface} on {node} is up and has carrier"),
-        Condition::Connections { node, at_least } => format!("IPVS on {node} holds {at_least} connections or more"),
     }
 }

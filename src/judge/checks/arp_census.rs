@@ -6,8 +6,9 @@ use std::net::IpAddr;
 use super::Check;
 use crate::base::{Mac, NodeName};
 use crate::judge::askers::{all_bound, askers, bound};
-use crate::judge::case::Elsewhere;
+use crate::judge::case::{Elsewhere, Station};
 use crate::judge::census::{Said, Word, words};
+use crate::judge::host::Host;
 use crate::judge::tally::{Tally, count};
 use crate::judge::traffic::Traffic;
 use crate::judge::{CheckResult, Evidence, Input};
@@ -46,7 +47,13 @@ fn run(input: &Input<'_>) -> CheckResult {
             continue;
         }
         for word in words.iter().filter(|w| w.vip == vip && !segments.contains(w.segment)) {
-            if matches!(word.said, Said::Answered | Said::Announced) {
+            if !matches!(word.said, Said::Answered | Said::Announced) {
+                continue;
+            }
+            // Elsewhere a Director may have an interface that nothing told of, and a router may speak for it.
+            if input.case.elsewhere.is_some() && !word.speaker.is_some_and(|s| traffic.is_real_server(s)) {
+                tally.doubt(format!("{} claims {vip} on {}, where no Director is known", word.who(), word.segment));
+            } else {
                 let shown = Evidence::frame(input.trace, word.frame, format!("{} says it has {vip}", word.who()));
                 tally.broken(format!("{vip} is claimed on {}, where no Director is", word.segment), shown);
             }
@@ -55,6 +62,11 @@ fn run(input: &Input<'_>) -> CheckResult {
     probes(&traffic, &mut tally);
     if let Some(elsewhere) = &input.case.elsewhere {
         heard_whole(&words, elsewhere, &mut tally);
+    }
+    for &vip in &input.case.vips {
+        for station in segments.iter().flat_map(|segment| askers(&traffic, vip, segment)) {
+            misled(&traffic, station, vip, &mut tally);
+        }
     }
     let asked = words.iter().filter(|w| w.said == Said::Asked && !speaks_for(&traffic, w)).count() as u64;
     let examined = asked.max(input.ran.probes.len() as u64);
@@ -118,6 +130,12 @@ fn speaks_for(traffic: &Traffic<'_>, word: &Word<'_>) -> bool {
     word.speaker.is_some_and(|s| traffic.is_director(s))
 }
 
+/// Whether the MAC that is told leads to no Director; one of VRRP's (RFC 5798, section 7.3) moves with the VIP.
+fn leads_astray(traffic: &Traffic<'_>, mac: Mac) -> bool {
+    let vrrp = matches!(mac.0, [0, 0, 0x5e, 0, 1 | 2, _]);
+    !vrrp && !traffic.input.case.owners(mac).iter().any(|(s, _)| traffic.is_director(s))
+}
+
 /// Judges what was said of one VIP on one segment of a Director.
 fn judge(
     traffic: &Traffic<'_>,
@@ -130,7 +148,7 @@ fn judge(
     let input = traffic.input;
     let shown =
         |word: &Word<'_>, what: &str| Evidence::frame(input.trace, word.frame, format!("{} {what}", word.who()));
-    let mut answering: BTreeSet<&NodeName> = BTreeSet::new();
+    let mut answering: BTreeMap<&NodeName, &Word<'_>> = BTreeMap::new();
     let (mut announced, mut leaked) = (0, 0);
     let immune = all_bound(traffic, vip, segment);
     for word in words {
@@ -139,8 +157,21 @@ fn judge(
             _ if input.case.elsewhere.is_some() && word.speaker.is_none() => {
                 tally.doubt(format!("{}, whose part is not known, speaks for {vip}", word.who()));
             }
+            Said::Answered | Said::Announced
+                if input.case.elsewhere.is_some()
+                    && input.case.owner_of(word.mac).is_none()
+                    && speaks_for(traffic, word) =>
+            {
+                tally.doubt(format!("{} says that {vip} is at {}, whose part is not known", word.who(), word.mac));
+            }
+            Said::Answered | Said::Announced if speaks_for(traffic, word) && leads_astray(traffic, word.mac) => {
+                let kind = format!("{} says that {vip} is at a MAC that is no Director's", word.who());
+                tally.broken(kind, shown(word, &format!("says that {vip} is at {}", word.mac)));
+            }
             Said::Answered if speaks_for(traffic, word) => {
-                answering.extend(word.speaker.map(|s| &s.node));
+                if let Some(speaker) = word.speaker {
+                    answering.entry(&speaker.node).or_insert(word);
+                }
                 if tally.shows_nothing() {
                     tally.shows(shown(word, &format!("alone answers that it has {vip}: {}", word.mac)));
                 }
@@ -166,10 +197,15 @@ fn judge(
         }
     }
     if answering.len() > 1 && !input.case.changes {
-        let names: Vec<String> = answering.iter().map(ToString::to_string).collect();
-        match input.case.elsewhere {
-            None => tally.broken(format!("several Directors answer for {vip}"), Evidence::told(names.join(", "))),
-            Some(_) => tally.doubt(format!("{} answer for {vip}, at once or one after the other", names.join(" and "))),
+        let names: Vec<String> = answering.keys().map(ToString::to_string).collect();
+        let names = names.join(" and ");
+        if input.case.elsewhere.is_some() {
+            tally.doubt(format!("{names} answer for {vip}, at once or one after the other"));
+        } else {
+            for word in answering.into_values() {
+                let kind = format!("several Directors answer for {vip}: {names}");
+                tally.broken(kind, shown(word, &format!("answers that {vip} is at {}", word.mac)));
+            }
         }
     }
     let open = words.iter().find(|w| w.said == Said::Asked && !speaks_for(traffic, w));
@@ -192,6 +228,19 @@ fn judge(
             "real servers asked {} in the VIP's name, harmless since every asker's entry is permanent",
             count(leaked, "time", "times")
         ));
+    }
+}
+
+/// A permanent entry for the VIP with a MAC that is no Director's makes its owner pass the Director by.
+fn misled(traffic: &Traffic<'_>, station: &Station, vip: IpAddr, tally: &mut Tally) {
+    let (input, node) = (traffic.input, &station.node);
+    let of_director = |mac: Mac| input.case.owners(mac).iter().any(|(s, _)| traffic.is_director(s));
+    let read = [input.facts(node), input.facts_after(node)];
+    let mac = read.into_iter().flatten().filter_map(|f| Host(f).bound(vip)).find(|mac| !of_director(*mac));
+    if let Some(mac) = mac {
+        let what = format!("{node} sends all for {vip} to {}", input.case.name_of(mac));
+        let shown = Evidence::fact(what, format!("{vip} lladdr {mac} PERMANENT"));
+        tally.broken(format!("{node} has {vip} bound to a MAC that is not the Director's"), shown);
     }
 }
 
@@ -236,6 +285,14 @@ fn probes(traffic: &Traffic<'_>, tally: &mut Tally) {
         for mac in probe.answers.iter().filter(wrong) {
             let what = format!("{} asked who has {} and heard {}", probe.node, probe.target, input.case.name_of(*mac));
             tally.broken("a probe was answered by one who is not the Director", Evidence::told(what));
+        }
+        let whose = probe.answers.iter().flat_map(|mac| input.case.owners(*mac));
+        let directors: BTreeSet<&NodeName> =
+            whose.map(|(s, _)| s).filter(|s| traffic.is_director(s)).map(|s| &s.node).collect();
+        if directors.len() > 1 {
+            let names: Vec<&str> = directors.into_iter().map(NodeName::as_str).collect();
+            let what = format!("{} asked who has {} and heard {}", probe.node, probe.target, names.join(" and "));
+            tally.broken("one question was answered by several Directors", Evidence::told(what));
         }
         if probe.answers.is_empty() {
             let what = format!("{} asked who has {} and heard nothing", probe.node, probe.target);
@@ -297,6 +354,26 @@ mod tests {
     }
 
     #[test]
+    fn breaks_when_the_director_announces_a_mac_that_leads_nowhere() {
+        let mut lab = Lab::ran(2);
+        let wrong = Mac([2, 0, 0, 0, 0, 0x99]);
+        lab.broadcast("director", "lan", arp(1, wrong, IpAddr::V4(VIP), Mac([0; 6]), IpAddr::V4(VIP)));
+        assert!(lab.expect("arp-census", Broken).summary.contains("a MAC that is no Director's"));
+    }
+
+    #[test]
+    fn breaks_when_two_directors_answer_one_question_even_after_a_change() {
+        let mut lab = Lab::ran(2);
+        let mut second = lab.case.services[0].clone();
+        second.director = "rs2".parse().unwrap();
+        lab.case.services.push(second);
+        let mac = lab.port("rs2", "lan").mac;
+        lab.ran.probes[0].answers.push(mac);
+        lab.case.changes = true;
+        assert!(lab.expect("arp-census", Broken).summary.contains("several Directors"));
+    }
+
+    #[test]
     fn breaks_when_nobody_answers_but_not_where_frames_were_lost() {
         let mut lab = Lab::textbook();
         lab.ask("router", &[]);
@@ -332,9 +409,16 @@ mod tests {
         bind(&mut lab, "director");
         let result = lab.expect("arp-census", Held);
         assert!(result.summary.starts_with("nobody has to ask"), "{}", result.summary);
+        let lab = Lab::textbook();
+        lab.expect("arp-census", Undecided);
+    }
+
+    #[test]
+    fn breaks_where_one_who_would_ask_has_another_mac_for_good() {
         let mut lab = Lab::textbook();
         bind(&mut lab, "rs1");
-        lab.expect("arp-census", Undecided);
+        let summary = lab.expect("arp-census", Broken).summary;
+        assert!(summary.starts_with("router has 172.16.0.66 bound to a MAC"), "{summary}");
     }
 
     #[test]

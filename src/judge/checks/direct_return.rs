@@ -6,10 +6,12 @@ use std::net::SocketAddr;
 use super::Check;
 use crate::base::{Protocol, Role};
 use crate::facts::run::Outcome;
+use crate::judge::case::Station;
 use crate::judge::streams::Streams;
 use crate::judge::tally::{Tally, count};
-use crate::judge::traffic::{Hop, Packet, Traffic, Way};
+use crate::judge::traffic::{Clients, Hop, Packet, Traffic, Way};
 use crate::judge::{CheckResult, Evidence, Input};
+use crate::wire::frame::{Tcp, is_initial};
 use crate::wire::link::UNKNOWN;
 
 /// The check.
@@ -43,7 +45,16 @@ fn run(input: &Input<'_>) -> CheckResult {
     let local = traffic.served_by_director();
     let mut replied: BTreeSet<(Protocol, SocketAddr, SocketAddr)> = BTreeSet::new();
     let mut examined = 0;
+    let clients = traffic.clients();
+    let from_rip = from_rip(&traffic, &clients);
+    let by_rip: BTreeSet<SocketAddr> = from_rip.iter().map(|(p, _)| p.destination).collect();
     for (packet, _) in traffic.replies() {
+        if refused_by_director(&traffic, packet) && !by_rip.contains(&packet.destination) {
+            continue;
+        }
+        if let Some(out) = packet.hops.first().filter(|h| h.way == Way::Leaves && is_stranger(&traffic, h.station)) {
+            strange(input, packet, out, &mut tally);
+        }
         let at_issue = |h: &Hop<'_>| traffic.is_real_server(h.station) || traffic.is_director(h.station);
         if input.case.elsewhere.is_some() && !packet.hops.iter().any(at_issue) {
             continue;
@@ -57,9 +68,9 @@ fn run(input: &Input<'_>) -> CheckResult {
             leaves(input, packet, &out, &mut tally);
         }
     }
-    for (packet, out) in from_rip(&traffic) {
+    for (packet, out) in from_rip {
         examined += 1;
-        let vip = traffic.clients().get(&(packet.protocol, packet.destination)).map(|(vip, _)| *vip);
+        let vip = clients.get(&(packet.protocol, packet.destination)).map(|(vip, _)| *vip);
         if let Some(vip) = vip {
             replied.insert((packet.protocol, vip, packet.destination));
         }
@@ -78,6 +89,34 @@ fn run(input: &Input<'_>) -> CheckResult {
         count(examined, "reply packet", "reply packets")
     );
     tally.result(CHECK.id, examined, "reply packets", "no reply was seen: an empty trace proves nothing", held)
+}
+
+/// Whether the station has no business to answer for a VIP.
+fn is_stranger(traffic: &Traffic<'_>, station: &Station) -> bool {
+    !traffic.is_real_server(station) && !traffic.is_director(station)
+}
+
+/// A reply that begins its way at a stranger. Elsewhere it may have begun before that, where nobody captured it.
+fn strange(input: &Input<'_>, packet: &Packet<'_>, out: &Hop<'_>, tally: &mut Tally) {
+    let node = &out.station.node;
+    if input.case.elsewhere.is_none() {
+        let what = format!("{node} answers {} from {}", packet.destination, packet.source);
+        let kind = format!("{node}, which is no real server, answers from the VIP");
+        tally.broken(kind, Evidence::frame(input.trace, out.frame, what));
+    } else if fresh(out) {
+        tally.doubt(format!("{node}, which is not known for a real server, seems to answer from the VIP itself"));
+    }
+}
+
+/// Whether its TTL says that no router has passed the packet on yet.
+fn fresh(out: &Hop<'_>) -> bool {
+    out.frame.decoded.ip().is_some_and(|ip| is_initial(ip.ttl))
+}
+
+/// Whether it is the Director's own refusal of a connection that it has no service or no real server for.
+fn refused_by_director(traffic: &Traffic<'_>, packet: &Packet<'_>) -> bool {
+    let reset = packet.ip.tcp().is_some_and(|t| t.flags & Tcp::RST != 0);
+    reset && packet.hops.first().is_some_and(|h| h.way == Way::Leaves && traffic.is_director(h.station))
 }
 
 /// What a reply has no business to do.
@@ -149,8 +188,7 @@ fn unrecorded(traffic: &Traffic<'_>, tally: &mut Tally) {
 }
 
 /// Packets from a real server's own address to a client's end of a connection to a VIP.
-fn from_rip<'t, 'a>(traffic: &'t Traffic<'a>) -> Vec<(&'t Packet<'a>, Hop<'a>)> {
-    let clients = traffic.clients();
+fn from_rip<'t, 'a>(traffic: &'t Traffic<'a>, clients: &Clients<'a>) -> Vec<(&'t Packet<'a>, Hop<'a>)> {
     let elsewhere = traffic.input.case.elsewhere.is_some();
     let direct = if elsewhere { asking_directly(traffic) } else { BTreeSet::new() };
     traffic
@@ -190,7 +228,7 @@ fn unanswered(traffic: &Traffic<'_>, replied: &BTreeSet<(Protocol, SocketAddr, S
 #[cfg(test)]
 mod tests {
     use crate::base::Verdict::{Broken, Held, Undecided};
-    use crate::judge::testlab::{Back, Exchange, Lab, There};
+    use crate::judge::testlab::{Back, Exchange, Lab, SERVICE, There, tcp};
     use crate::trace::Direction::{In, Out};
 
     #[test]
@@ -206,6 +244,28 @@ mod tests {
         lab.exchange(&Exchange::with("rs1").back(Back::ThroughDirector));
         let summary = lab.expect("direct-return", Broken).summary;
         assert!(summary.contains("enter the Director") && summary.contains("come out of"), "{summary}");
+    }
+
+    #[test]
+    fn a_connection_that_the_director_refuses_is_no_reply_of_a_real_server() {
+        let mut lab = Lab::ran(2);
+        lab.exchange(&Exchange::with("rs1").there(There::Swallowed));
+        let local = lab.ran.loads[0].requests[2].local.unwrap();
+        lab.unicast("director", "router", "lan", tcp(SERVICE, local, 99, 0, 4 | 16, b""));
+        assert_eq!(lab.expect("direct-return", Held).examined, 6);
+    }
+
+    #[test]
+    fn breaks_when_one_that_is_no_real_server_answers_from_the_vip() {
+        let mut lab = Lab::ran(2);
+        lab.unicast(
+            "router",
+            "client",
+            "front",
+            tcp(SERVICE, "203.0.113.2:50000".parse().unwrap(), 99, 0, 4 | 16, b""),
+        );
+        let summary = lab.expect("direct-return", Broken).summary;
+        assert!(summary.starts_with("router, which is no real server, answers"), "{summary}");
     }
 
     #[test]

@@ -92,7 +92,7 @@ fn shared_out(input: &Input<'_>, service: &WantedService, own: &[&Connection<'_>
     }
     let sentence =
         format!("{} to {}: {}", count(own.len() as u64, "connection", "connections"), service.id, told.join(", "));
-    if input.case.changes {
+    if input.case.reschedules {
         return format!("{sentence} (the timeline changes the service, so no share is due)");
     }
     let policy = Policy {
@@ -265,7 +265,7 @@ mod tests {
             lab.exchange(&Exchange::with("rs1"));
         }
         lab.expect("distribution", Broken);
-        lab.case.changes = true;
+        lab.case.reschedules = true;
         lab.expect("distribution", Held);
     }
 

@@ -1,6 +1,10 @@
 //! `gateway-not-director`: a real server's way to the clients does not lead back through a Director.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
 use super::Check;
+use crate::base::NodeName;
 use crate::judge::host::{Host, route_line};
 use crate::judge::tally::{Tally, count};
 use crate::judge::traffic::Traffic;
@@ -49,8 +53,24 @@ fn run(input: &Input<'_>) -> CheckResult {
             }
         }
     }
+    lost(&traffic, &clients, &mut tally);
     let held = format!("{} to clients, none through a Director", count(examined, "route", "routes"));
     tally.result(CHECK.id, examined, "routes", "there is no real server or no client to route to", held)
+}
+
+/// Real servers that had a route to the clients, lost it on the way, and are sent connections all the same.
+fn lost(traffic: &Traffic<'_>, clients: &BTreeSet<IpAddr>, tally: &mut Tally) {
+    let input = traffic.input;
+    let stations: BTreeSet<&NodeName> =
+        input.case.services.iter().flat_map(|s| traffic.still_used(s)).map(|s| &s.node).collect();
+    for node in stations {
+        let (Some(before), Some(after)) = (input.facts(node), input.facts_after(node)) else { continue };
+        let reaches = |facts, client| Host(facts).route_to(client).is_some_and(|r| r.kind == "unicast");
+        if let Some(client) = clients.iter().find(|c| reaches(before, **c) && !reaches(after, **c)) {
+            let what = format!("{node} had a route to the client {client} before the load and has none after it");
+            tally.broken(format!("{node} lost its way to the clients"), Evidence::told(what));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -63,6 +83,14 @@ mod tests {
     #[test]
     fn holds_with_the_router_as_gateway() {
         assert_eq!(Lab::textbook().expect("gateway-not-director", Held).examined, 2);
+    }
+
+    #[test]
+    fn a_route_lost_on_the_way_breaks_it() {
+        let mut lab = Lab::textbook();
+        let rs1 = lab.after.iter_mut().find(|f| f.node == "rs1").unwrap();
+        rs1.routes.retain(|r| r.destination.prefix_len() > 0);
+        assert!(lab.expect("gateway-not-director", Broken).summary.starts_with("rs1 lost its way"));
     }
 
     #[test]

@@ -33,6 +33,7 @@ struct Seen {
     lowered: u64,
     kept: u64,
     local: u64,
+    v4: bool,
 }
 
 /// Half of what should have been seen, in captures that were made elsewhere.
@@ -134,7 +135,10 @@ fn run(input: &Input<'_>) -> CheckResult {
         unseen.doubt(&traffic, &mut tally);
     }
     if traffic.fragments > 0 {
-        tally.doubt(format!("{} to a VIP were not followed", count(traffic.fragments, "fragment", "fragments")));
+        tally.doubt(format!(
+            "{} to a VIP were not followed",
+            count(traffic.fragments, "later fragment", "later fragments")
+        ));
     }
     if seen.lowered > 0 && seen.kept > 0 {
         let what = format!("TTL less one in {} frames, unchanged in {}", seen.lowered, seen.kept);
@@ -153,6 +157,7 @@ fn held(seen: &Seen) -> String {
     let ttl = match (seen.lowered, seen.kept) {
         (0, 0) => "served by the Director itself",
         (0, _) => "changed in its MACs only; the TTL stands, as with kernels before 4.10",
+        _ if !seen.v4 => "changed in its MACs and the hop limit less one, in no other byte",
         _ => "changed in its MACs, TTL less one and the header checksum, in no other byte",
     };
     let local = if seen.local > 0 && seen.local < seen.examined {
@@ -185,6 +190,7 @@ fn handed_on(
     if into.frame.is_cut() || out.frame.is_cut() {
         tally.doubt("frames were not captured whole");
     }
+    seen.v4 |= into.frame.decoded.ip().is_some_and(|ip| ip.destination.is_ipv4());
     let changes =
         if case.elsewhere.is_some() { packets_differ(into.frame, out.frame) } else { frames_differ(into, out) };
     let shown = |what: String| Evidence::frame(input.trace, out.frame, what);
@@ -282,6 +288,10 @@ fn stayed(
         return;
     }
     let director = &into.station.node;
+    if packet.ip.fragment {
+        tally.doubt("a fragment that entered the Director left it cut otherwise, or not at all");
+        return;
+    }
     let what = format!("{} to {} entered {director} and did not leave it", packet.source, packet.destination);
     let shown = Evidence::frame(input.trace, into.frame, what);
     tally.missing(input, director, "a request entered the Director and never left it", shown);

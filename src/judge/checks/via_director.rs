@@ -88,8 +88,10 @@ fn run(input: &Input<'_>) -> CheckResult {
 #[cfg(test)]
 mod tests {
     use crate::base::Verdict::{Broken, Held, Undecided};
-    use crate::judge::testlab::{Exchange, Lab, There};
+    use crate::base::{Protocol, ServiceId};
+    use crate::judge::testlab::{Exchange, Lab, SERVICE, There, VIP, checksum};
     use crate::trace::Direction::{In, Out};
+    use crate::trace::RawFrame;
 
     #[test]
     fn holds_for_a_textbook_run() {
@@ -118,5 +120,23 @@ mod tests {
     fn lost_frames_leave_it_undecided() {
         let mut lab = Lab::ran(2);
         lab.lose("rs1").expect("via-director", Undecided);
+    }
+
+    #[test]
+    fn first_fragments_are_followed_by_their_ports() {
+        let mut lab = Lab::textbook();
+        for server in ["rs2", "rs1"] {
+            lab.exchange(&Exchange::with(server).by(Protocol::Udp));
+        }
+        let at = SERVICE;
+        lab.service().id = ServiceId::Address { protocol: Protocol::Udp, at };
+        let to_vip = |f: &&mut RawFrame| f.data[12..14] == [8, 0] && f.data[30..34] == VIP.octets();
+        for frame in lab.frames.iter_mut().filter(to_vip) {
+            frame.data[20] |= 0x20;
+            checksum(&mut frame.data);
+        }
+        lab.expect("via-director", Held);
+        lab.expect("mac-rewrite", Held);
+        lab.expect("http", Held);
     }
 }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::Check;
 use crate::base::Forwarding;
 use crate::facts::AddressFact;
+use crate::judge::case::WantedService;
 use crate::judge::host::{Host, address_line};
 use crate::judge::tally::{Tally, count};
 use crate::judge::traffic::Traffic;
@@ -14,7 +15,7 @@ use crate::judge::{CheckResult, Evidence, Input};
 pub(super) const CHECK: Check = Check {
     id: "vip-owned",
     title: "the Director and each real server own the VIP",
-    proves: "The Director and every real server of a service carry its VIP, usable (no failed duplicate address \
+    proves: "A Director and every real server of a service carry its VIP, usable (no failed duplicate address \
              detection), and on a real server's loopback it is a single address (/32, /128).",
     fooled_by: "An address that only looks like the VIP: a prefix on lo that contains it makes the real server answer, \
                 but take its neighbours' addresses for its own as well.",
@@ -45,6 +46,10 @@ fn run(input: &Input<'_>) -> CheckResult {
                     continue;
                 };
                 let carried: Vec<&AddressFact> = Host(facts).carries(vip).collect();
+                if carried.is_empty() && *node == service.director && held_elsewhere(input, service, vip) {
+                    examined -= 1;
+                    continue;
+                }
                 if carried.is_empty() {
                     let addresses: Vec<String> = facts.addresses.iter().map(address_line).collect();
                     let what = format!("none of {node}'s addresses is {vip}");
@@ -56,8 +61,33 @@ fn run(input: &Input<'_>) -> CheckResult {
             }
         }
     }
+    lost(&traffic, &mut tally);
     let held = format!("{} in place, on real servers as a single address", count(examined, "VIP is", "VIPs are"));
     tally.result(CHECK.id, examined, "nodes", "no service names a VIP", held)
+}
+
+/// Real servers that had the VIP, lost it on the way, and are sent connections all the same. Only a change of the
+/// timeline makes one; what is read after the load is otherwise as it was before.
+fn lost(traffic: &Traffic<'_>, tally: &mut Tally) {
+    let input = traffic.input;
+    for service in &input.case.services {
+        for node in traffic.still_used(service).into_iter().map(|s| &s.node) {
+            let (Some(before), Some(after)) = (input.facts(node), input.facts_after(node)) else { continue };
+            let has = |facts, vip| Host(facts).carries(vip).next().is_some();
+            for vip in traffic.vips_of(service).into_iter().filter(|vip| has(before, *vip) && !has(after, *vip)) {
+                let addresses: Vec<String> = after.addresses.iter().map(address_line).collect();
+                let what =
+                    format!("{node} had {vip} before the load and is still in the table of {}", service.director);
+                tally.broken(format!("{node} lost {vip} on the way"), Evidence::fact(what, addresses.join(", ")));
+            }
+        }
+    }
+}
+
+/// Whether another Director with the same service has its VIP: one without it then stands by.
+fn held_elsewhere(input: &Input<'_>, service: &WantedService, vip: IpAddr) -> bool {
+    let others = input.case.services.iter().filter(|s| s.id == service.id && s.director != service.director);
+    others.filter_map(|s| input.facts(&s.director)).any(|f| Host(f).carries(vip).next().is_some())
 }
 
 fn judge(node: &str, real_server: bool, address: &AddressFact, tally: &mut Tally) {
@@ -95,6 +125,29 @@ mod tests {
             lab.edit_facts(node, |f| f.addresses.retain(|a| a.address.prefix_len() != 32));
             assert!(lab.expect("vip-owned", Broken).summary.starts_with(&format!("{node} does not have")));
         }
+    }
+
+    #[test]
+    fn a_director_that_stands_by_needs_no_vip_while_another_has_it() {
+        let mut lab = Lab::textbook();
+        let standby =
+            crate::judge::case::WantedService { director: "router".parse().unwrap(), ..lab.case.services[0].clone() };
+        lab.case.services.push(standby);
+        lab.expect("vip-owned", Held);
+        lab.edit_facts("director", |f| f.addresses.retain(|a| a.address.prefix_len() != 32));
+        lab.expect("vip-owned", Broken);
+    }
+
+    #[test]
+    fn a_vip_lost_on_the_way_breaks_it_unless_nothing_is_sent_there_any_more() {
+        let mut lab = Lab::textbook();
+        let rs1 = lab.after.iter_mut().find(|f| f.node == "rs1").unwrap();
+        rs1.addresses.retain(|a| a.interface != "lo");
+        assert!(lab.expect("vip-owned", Broken).summary.starts_with("rs1 lost 172.16.0.66"));
+        let address = lab.address("rs1", "lan");
+        let table = lab.after.iter_mut().find_map(|f| f.ipvs.as_mut()).unwrap();
+        table.services[0].destinations.retain(|d| d.at.ip() != address);
+        lab.expect("vip-owned", Held);
     }
 
     #[test]

@@ -6,11 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use super::Known;
 use crate::base::{Mac, Protocol};
 use crate::trace::{Direction, Journey, Trace};
-use crate::wire::frame::{Arp, Body, Tcp, Transport};
+use crate::wire::frame::{Arp, Body, Tcp, Transport, is_initial};
 use crate::wire::link::UNKNOWN;
-
-/// TTLs that hosts begin with; a packet with another one came through a router.
-const INITIAL: [u8; 4] = [32, 64, 128, 255];
 
 /// How many packets must show that two MACs are of one machine; a few may mislead where frames were lost.
 const LINKING: u64 = 3;
@@ -150,7 +147,7 @@ impl Signs {
     fn request(&mut self, edges: &[Edge], service: (Protocol, SocketAddr), opens: bool) {
         for edge in edges {
             *self.arrivals.entry((edge.from, edge.to)).or_default() += 1;
-            if INITIAL.contains(&(u8::MAX - edge.lowered)) {
+            if is_initial(u8::MAX - edge.lowered) {
                 *self.starts.entry((edge.from, edge.to)).or_default() += 1;
             }
             if edges.iter().any(|e| e.to == edge.from && e.from != edge.to && e.from != edge.from) {
@@ -174,7 +171,7 @@ impl Signs {
             } else {
                 *self.replies.entry((edge.from, edge.to)).or_default() += 1;
                 // A reset may come from whoever feels asked.
-                if INITIAL.contains(&(u8::MAX - edge.lowered)) && !resets {
+                if is_initial(u8::MAX - edge.lowered) && !resets {
                     *self.origin.entry(edge.from).or_default() += 1;
                     self.services_answered.insert((edge.from, service));
                 }

@@ -1,10 +1,11 @@
 //! Facts of the textbook topology, as a kernel with the right cure would give them.
 
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use super::{SERVICE, VIP};
-use crate::base::{Role, ServiceId};
-use crate::facts::{AddressFact, DestinationFact, IpvsFacts, LinkFact, NodeFacts, RouteFact, ServiceFact};
+use crate::base::{Protocol, Role, ServiceId};
+use crate::facts::{AddressFact, DestinationFact, IpvsFacts, LinkFact, NodeFacts, RouteFact, ServiceFact, SocketFact};
 use crate::judge::Case;
 use crate::judge::case::{Station, WantedService};
 
@@ -48,6 +49,13 @@ fn node(case: &Case, station: &Station) -> NodeFacts {
             sysctls.insert(format!("net.ipv4.conf.{device}.{key}"), "0".into());
         }
     }
+    let forwards = u32::from(station.role == Role::Router).to_string();
+    for device in ["eth0", "eth1"] {
+        sysctls.insert(format!("net.ipv4.conf.{device}.forwarding"), forwards.clone());
+    }
+    for key in ["arp_ignore", "arp_announce", "rp_filter"] {
+        sysctls.insert(format!("net.ipv4.conf.eth1.{key}"), "0".into());
+    }
     if station.role == Role::RealServer {
         addresses.push(carried("lo", &format!("{VIP}/32"), Some("lo:0")));
         sysctls.insert("net.ipv4.conf.all.arp_ignore".into(), "1".into());
@@ -61,10 +69,17 @@ fn node(case: &Case, station: &Station) -> NodeFacts {
         neighbours: Vec::new(),
         sysctls,
         arptables: Some(Vec::new()),
+        iptables: Some(Vec::new()),
+        sockets: (station.role == Role::RealServer).then(|| vec![listening()]),
         ipvs: (station.role == Role::Director).then(|| ipvs(&case.services[0])),
         counters: BTreeMap::new(),
         unread: Vec::new(),
     }
+}
+
+/// What a real server listens at.
+fn listening() -> SocketFact {
+    SocketFact { protocol: Protocol::Tcp, at: SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), SERVICE.port()) }
 }
 
 /// An address fact.

@@ -27,7 +27,14 @@ pub(in crate::judge) fn arp(operation: u16, mac: Mac, sender: IpAddr, target_mac
 }
 
 /// A TCP segment.
-pub(super) fn tcp(from: SocketAddr, to: SocketAddr, id: u16, sequence: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
+pub(in crate::judge) fn tcp(
+    from: SocketAddr,
+    to: SocketAddr,
+    id: u16,
+    sequence: u32,
+    flags: u8,
+    payload: &[u8],
+) -> Vec<u8> {
     let (IpAddr::V4(source), IpAddr::V4(destination)) = (from.ip(), to.ip()) else { panic!("IPv4 only") };
     let mut ip = Ipv4Header::new(
         (20 + payload.len()).try_into().unwrap(),

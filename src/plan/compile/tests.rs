@@ -344,3 +344,26 @@ fn an_odd_scenario_is_refused_without_a_panic() {
         assert!(tried(&text).is_err(), "{text}");
     }
 }
+
+#[test]
+fn an_interface_that_is_down_gets_no_implied_route() {
+    let up = plan(&lab("", "rs3 = { role = \"real-server\", interfaces.eth0 = { segment = \"lan\" } }"));
+    assert!(default_gateway(&up, "rs3").is_some());
+    let down = plan(&lab("", "rs3 = { role = \"real-server\", interfaces.eth0 = { segment = \"lan\", up = false } }"));
+    assert_eq!(default_gateway(&down, "rs3"), None);
+}
+
+#[test]
+fn each_vip_is_on_the_director_that_holds_its_service() {
+    let services = "d2 = { role = \"director\", segment = \"lan\" }
+        [[services]]
+        director = \"director\"
+        [[services]]
+        director = \"d2\"
+        vip = \"172.16.0.67\"";
+    let text = lab("", services).replace("vip = \"172.16.0.66\"", "vip = [\"172.16.0.66\", \"172.16.0.67\"]");
+    let plan = plan(&text);
+    let last = |name| addresses(&plan, name, "eth0").last().map(|a| a.address.to_string());
+    assert_eq!(last("director").as_deref(), Some("172.16.0.66/32"));
+    assert_eq!(last("d2").as_deref(), Some("172.16.0.67/32"));
+}

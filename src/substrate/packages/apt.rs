@@ -216,8 +216,8 @@ mod tests {
 
     #[test]
     fn a_name_that_does_not_resolve_is_a_lack_of_network() {
-        let text = "Err:1 http://deb.debian.org/debian bookworm InRelease\n  \
-                    Temporary failure resolving 'deb.debian.org'\nE: Some index files failed to download.";
+        let text = "Err:1 http://packages.example.org/debian bookworm InRelease\n  \
+                    Temporary failure resolving 'packages.example.org'\nE: Some index files failed to download.";
         let error = classify("apt-get", &lines(text));
         assert!(matches!(&error, PackageError::NoNetwork { said } if said.starts_with("Temporary")), "{error}");
     }

@@ -12,19 +12,22 @@ use super::apt::Apt;
 use super::{PackageError, apt, cached, fetch_with, io_on, only_file};
 use crate::substrate::cache::Cache;
 
-/// Where the machine has a tool, which is named as its package is (`arptables`, `iptables`): in `PATH` or in a folder for
-/// root's programs.
+/// The folders for programs; a guest's `PATH` has these and no others, whatever the user's has.
+const USUAL: [&str; 6] = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin"];
+
+/// Where the machine has a tool, which is named as its package is (`arptables`, `iptables`), in a folder that a guest
+/// looks into as well.
 pub fn on_machine(tool: &str) -> Option<PathBuf> {
-    on_path(&format!("{tool}-legacy")).or_else(|| on_path(tool).filter(|path| !is_nft(path)))
+    let usual = |name: &str| USUAL.iter().map(|folder| Path::new(folder).join(name)).find(|path| path.is_file());
+    usual(&format!("{tool}-legacy")).or_else(|| usual(tool).filter(|path| !is_nft(path)))
 }
 
 /// Finds a program in `PATH` and in the usual folders; those for root's programs are not in a user's `PATH`.
 pub fn on_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let usual = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(PathBuf::from);
     std::env::split_paths(&path)
         .filter(|folder| folder.is_absolute())
-        .chain(usual)
+        .chain(USUAL.map(PathBuf::from))
         .map(|folder| folder.join(name))
         .find(|path| path.is_file())
 }
@@ -84,8 +87,14 @@ fn missing_libraries(unpacked: &Path) -> BTreeSet<String> {
         .collect();
     let mut missing = BTreeSet::new();
     for program in programs {
-        // Scripts and programs that it can't read have no libraries for it to miss.
-        let asked = Command::new("ldd").arg(&program).env("LC_ALL", "C").stdin(Stdio::null()).output();
+        // Scripts and programs that it can't read have no libraries for it to miss. A guest has no library path of the
+        // user's, so what is found by one only is missing.
+        let asked = Command::new("ldd")
+            .arg(&program)
+            .env("LC_ALL", "C")
+            .env_remove("LD_LIBRARY_PATH")
+            .stdin(Stdio::null())
+            .output();
         let said = asked.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
         missing.extend(not_found(&said).map(str::to_owned));
     }

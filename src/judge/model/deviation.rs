@@ -1,0 +1,121 @@
+//! Where the model's prediction differs from what direct routing asks for.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::answer::{Because, Silence};
+use super::local::Local;
+use super::source::Refusal;
+use crate::base::{Forwarding, IfName, Mac, NodeName, Protocol, ServiceId};
+use crate::facts::{AddressFact, NeighbourFact, RouteFact, ServiceFact, SocketFact};
+
+/// One thing that is not as direct routing needs it, at the node that would have to be changed.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::judge) struct Deviation<'a> {
+    pub(in crate::judge) node: &'a NodeName,
+    pub(in crate::judge) interface: Option<&'a IfName>,
+    pub(in crate::judge) kind: Kind<'a>,
+}
+
+/// What deviates.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::judge) enum Kind<'a> {
+    /// It answers for an address that another is to answer for.
+    Answers { asked: IpAddr, because: Because<'a> },
+    /// It is asked for its address and does not answer.
+    Silent { asked: IpAddr, asker: &'a NodeName, sender: IpAddr, why: Silence<'a> },
+    /// It asks for a next hop in the VIP's name, which tells everybody that the VIP is here; `level` is `arp_announce`.
+    AsksAs { vip: IpAddr, next_hop: IpAddr, level: u32 },
+    /// It asks for a next hop in the name of an address that the one who is asked has too, and so does not answer.
+    AsksInVain { sender: IpAddr, next_hop: IpAddr, of: &'a NodeName },
+    /// Its own ARP filter drops its question, or the answer to it.
+    Deafened { next_hop: IpAddr, rule: &'a str, question: bool },
+    /// It has a permanent entry with a MAC that is not the one's who is meant.
+    Bound { entry: &'a NeighbourFact, meant: &'a NodeName, right: Mac },
+    /// It has learned a MAC for the VIP that is not the Director's.
+    Learned { entry: &'a NeighbourFact, meant: &'a NodeName, right: Mac },
+    /// An address on `lo` has the mask of a subnet, all of which is local by it.
+    WholePrefix { fact: &'a AddressFact },
+    /// Two nodes of a segment have one MAC.
+    SameMac { mac: Mac, other: &'a NodeName },
+    /// It has no way to the address, or only one that refuses.
+    NoWay { to: IpAddr, route: Option<&'a RouteFact> },
+    /// Its way leads to a next hop that nobody is, or to one who does not lead there.
+    Astray { to: IpAddr, route: &'a RouteFact },
+    /// Its way to the client leads through the Director.
+    ThroughDirector { to: IpAddr, route: &'a RouteFact, gateway: IpAddr },
+    /// It takes a packet for another for its own.
+    Keeps { to: IpAddr, own: Local<'a> },
+    /// The Director has a router, or no segment at all, between itself and this real server.
+    Remote { rip: IpAddr, from: &'a NodeName, route: Option<&'a RouteFact>, service: ServiceId },
+    /// A packet for the address comes in, and the address is none of its own.
+    NotOwn { address: IpAddr, forwards: bool },
+    /// A packet comes in whose source it does not believe.
+    Refuses { source: IpAddr, why: Refusal<'a> },
+    /// A packet filter drops it.
+    Filtered { rule: &'a str, destination: IpAddr, source: IpAddr },
+    /// It has to forward, and does not.
+    Stays { to: IpAddr },
+    /// The interface is down.
+    Down,
+    /// The Director has no service for what clients ask.
+    NoService { protocol: Protocol, at: SocketAddr },
+    /// The service by mark is there, and nothing marks the packets.
+    Unmarked { mark: u32, at: SocketAddr, protocol: Protocol },
+    /// Every real server of the service is gone or has weight 0.
+    NoDestination { service: &'a ServiceFact },
+    /// The service wants a port mapped by a method that leaves the packet as it is.
+    Mapped { service: ServiceId, at: SocketAddr, wanted: u16 },
+    /// By NAT, and the real server's replies take another way.
+    Bypassed {
+        service: ServiceId,
+        to: SocketAddr,
+        weight: u32,
+        real_server: &'a NodeName,
+        client: IpAddr,
+        route: &'a RouteFact,
+    },
+    /// By tunnel, and the real server can't open it.
+    Unwrapped { service: ServiceId, to: SocketAddr, weight: u32, vip: IpAddr, from: &'a NodeName },
+    /// Nothing listens at the address that packets come in with.
+    Deaf { protocol: Protocol, at: SocketAddr, listening: Vec<&'a SocketFact>, method: Forwarding },
+    /// A datagram server on every address answers from the RIP.
+    AnswersFromRip { socket: &'a SocketFact, vip: IpAddr },
+    /// The capture shows it announcing a VIP that is another's to announce.
+    Announces { vip: IpAddr, frame: u32 },
+}
+
+/// Everything that the model predicts to go wrong, each once.
+#[derive(Debug, Clone, Default)]
+pub(in crate::judge) struct Predicted<'a> {
+    pub(in crate::judge) deviations: Vec<Deviation<'a>>,
+}
+
+impl<'a> Predicted<'a> {
+    /// Notes one; the same thing on the same node counts once.
+    pub(in crate::judge) fn note(&mut self, node: &'a NodeName, interface: Option<&'a IfName>, kind: Kind<'a>) {
+        let new = Deviation { node, interface, kind };
+        if !self.deviations.iter().any(|known| known.repeats(&new)) {
+            self.deviations.push(new);
+        }
+    }
+}
+
+impl Deviation<'_> {
+    /// Whether it is the same mistake: met on another client's packet, by another asker.
+    fn repeats(&self, other: &Self) -> bool {
+        use Kind::{AsksAs, AsksInVain, Deafened, Refuses, Silent, Stays, ThroughDirector};
+        if self.node != other.node || self.interface != other.interface {
+            return false;
+        }
+        match (&self.kind, &other.kind) {
+            (Silent { asked: a, .. }, Silent { asked: b, .. })
+            | (AsksAs { vip: a, .. }, AsksAs { vip: b, .. })
+            | (AsksInVain { sender: a, .. }, AsksInVain { sender: b, .. }) => a == b,
+            (Deafened { rule: a, .. }, Deafened { rule: b, .. }) => a == b,
+            (Refuses { why: a, .. }, Refuses { why: b, .. }) => a == b,
+            (ThroughDirector { route: a, .. }, ThroughDirector { route: b, .. }) => a == b,
+            (Stays { .. }, Stays { .. }) => true,
+            (a, b) => a == b,
+        }
+    }
+}

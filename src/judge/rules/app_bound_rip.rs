@@ -1,0 +1,43 @@
+//! `app-bound-rip`: the server listens at the RIP only.
+
+use super::diagnosis::Diagnosis;
+use super::diagnosis::mended;
+use super::{Affliction, Rule};
+use crate::judge::model::{Deviation, Kind};
+use crate::judge::{Dialect, Evidence};
+
+/// The rule.
+pub(super) const RULE: Rule = Rule {
+    id: "app-bound-rip",
+    title: "the server is bound to the RIP",
+    teaches: "Direct routing leaves the VIP as the packet's destination, so the server has to listen at the VIP or \
+              at every address. One that is bound to the RIP or to 127.0.0.1 answers tests of the RIP and refuses \
+              everything that comes through the Director, by a RST with the VIP as source and the real server's \
+              MAC.",
+    causes: "connections that are sent there are refused; a health check of the RIP stays green",
+    source: "net/ipv4/inet_hashtables.c: __inet_lookup_listener; LVS-HOWTO: the most common mistake",
+    outranks: &[],
+    what: |nodes| format!("the server is bound to another address than the VIP on {nodes}"),
+    claims,
+};
+
+fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Affliction> {
+    let Kind::Deaf { protocol, at, listening, method } = &deviation.kind else { return None };
+    let mapped = |d: &Deviation<'_>| {
+        let Kind::Mapped { at: to, .. } = d.kind else { return false };
+        diagnosis.world.case.station(deviation.node).is_some_and(|s| s.has(to.ip()))
+    };
+    if diagnosis.predicted.deviations.iter().any(mapped) {
+        return None;
+    }
+    if !listening.iter().any(|s| s.at.port() == at.port()) {
+        return None;
+    }
+    let all: Vec<String> = listening.iter().map(|s| format!("{} {}", s.protocol, s.at)).collect();
+    let all = if all.is_empty() { "nothing".to_owned() } else { all.join(", ") };
+    let what = format!("packets for {protocol} {at} come in ({method}); {} listens at", deviation.node);
+    let evidence = vec![Evidence::fact(what, all)];
+    let mend =
+        vec![mended(deviation.node, Dialect::ByHand, format!("let the server listen at {at} or at every address"))];
+    Some(Diagnosis::afflict(deviation, evidence, mend))
+}

@@ -1,0 +1,53 @@
+//! `rs-vip-before-sysctl`: the VIP was up before the ARP sysctls were set.
+
+use std::net::IpAddr;
+
+use super::diagnosis::Diagnosis;
+use super::diagnosis::{Moment, mended, sysctls};
+use super::{Affliction, Rule};
+use crate::judge::model::{Deviation, Kind};
+use crate::judge::{Dialect, Mend};
+
+/// The rule.
+pub(super) const RULE: Rule = Rule {
+    id: "rs-vip-before-sysctl",
+    title: "the VIP was there before the ARP sysctls",
+    teaches: "A start script that adds the VIP first and sets arp_ignore and arp_announce afterwards opens a \
+              window in which the real server answers ARP for the VIP. One answer in that window is enough: it \
+              stays in the router's or client's neighbour table until it expires or is flushed, though by then \
+              every sysctl looks right. Sysctls come first, best in /etc/sysctl.d, which is read before the \
+              network comes up.",
+    causes: "whoever asked in the window has the real server's MAC for the VIP, and keeps it",
+    source: "net/ipv4/arp.c: arp_process; net/core/neighbour.c: neigh_update",
+    outranks: &["rs-arp-cache-survives-fix", "rs-announce-0"],
+    what: |nodes| format!("the ARP sysctls came after the VIP, on {nodes}"),
+    claims,
+};
+
+fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Affliction> {
+    let first =
+        if matches!(deviation.kind, Kind::Answers { .. } | Kind::AsksAs { .. }) { diagnosis.other } else { None };
+    let (other, when) = first?;
+    let there = |kind: &Kind<'_>| matches!(kind, Kind::Answers { .. } | Kind::AsksAs { .. });
+    let both = other.deviations.iter().any(|d| d.node == deviation.node && there(&d.kind));
+    if both || when != Moment::After || !diagnosis.is_server(deviation.node) {
+        return None;
+    }
+    let vip = diagnosis.world.case.vips.iter().copied().find(IpAddr::is_ipv4)?;
+    let mut evidence = diagnosis.conf_shown(deviation, "arp_ignore");
+    evidence.extend(diagnosis.conf_shown(deviation, "arp_announce"));
+    Some(Diagnosis::afflict(deviation, evidence, cure(diagnosis, deviation, vip)))
+}
+
+/// Sysctls before addresses, and what was learned in the window forgotten.
+fn cure(diagnosis: &Diagnosis<'_>, deviation: &Deviation<'_>, vip: IpAddr) -> Vec<Mend> {
+    let values = ["arp_ignore", "arp_announce"].into_iter().zip([1, 2]);
+    let values: Vec<_> = values.map(|(key, value)| (format!("net.ipv4.conf.all.{key}"), value)).collect();
+    let mut mend = sysctls(deviation.node, &values, "90-lvs-dr");
+    mend.reverse();
+    let stations = diagnosis.world.places();
+    for place in stations.filter(|p| p.facts.neighbours.iter().any(|n| n.address == vip && n.state != "permanent")) {
+        mend.push(mended(place.node(), Dialect::Ip, format!("ip neighbour flush to {vip}")));
+    }
+    mend
+}

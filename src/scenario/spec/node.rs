@@ -1,0 +1,181 @@
+//! What a node is, has and serves.
+
+use std::net::IpAddr;
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{ArpCure, OneOrMany};
+use crate::base::{IfName, Mac, NodeName, Protocol, Role};
+
+/// A node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Node {
+    /// Its part: `client`, `router`, `director`, `real-server`.
+    pub role: Role,
+    /// Shorthand for one interface `eth0`: the segment that it is on.
+    #[serde(default)]
+    pub segment: Option<NodeName>,
+    /// Shorthand for `eth0`: its address or addresses, with or without prefix length; derived where not given.
+    #[serde(default)]
+    pub address: Option<OneOrMany<String>>,
+    /// Shorthand for `eth0`: its MAC; derived from node and interface where not given.
+    #[serde(default)]
+    pub mac: Option<Mac>,
+    /// Its interfaces by name, instead of the shorthand.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = { "type": "string", "format": "interface-name" }))]
+    pub interfaces: IndexMap<IfName, Interface>,
+    /// The default gateway: an address, a node's name, `none`, or not said: the segment's router.
+    #[serde(default)]
+    pub gateway: Option<OneOrMany<String>>,
+    /// Further routes.
+    #[serde(default)]
+    pub routes: Vec<Route>,
+    /// Permanent neighbour entries: address and MAC, or a node's name in place of the MAC.
+    #[serde(default)]
+    pub neighbours: Vec<Neighbour>,
+    /// Sysctls, written over the baseline and what the ARP cure sets: `"net.ipv4.conf.all.arp_ignore" = 1`.
+    #[serde(default)]
+    pub sysctls: IndexMap<String, SysctlValue>,
+    /// Rules for `arptables`, a line each: `-A INPUT -d 172.16.0.66 -j DROP`.
+    #[serde(default)]
+    pub arptables: Vec<String>,
+    /// Rules for `iptables`, a line each: `-t mangle -A PREROUTING …`.
+    #[serde(default)]
+    pub iptables: Vec<String>,
+    /// The VIP on this node: where it is, or `false` for not at all.
+    #[serde(default)]
+    pub vip: Option<NodeVip>,
+    /// The cure of the ARP problem on this node, where it differs from the scenario's.
+    #[serde(default)]
+    pub arp_cure: Option<ArpCure>,
+    /// What it serves; a real server serves HTTP on each service's port where not said.
+    #[serde(default)]
+    pub serve: Option<Vec<Serve>>,
+}
+
+/// The VIP on one node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum NodeVip {
+    /// `false`: this node does not own it. `true`: as the scenario places it.
+    Own(bool),
+    /// Where it is, as `lo:0`, `dummy0`, `eth0`.
+    On(String),
+    /// Where, and with which prefix length.
+    Placed(PlacedVip),
+}
+
+/// Where a node has the VIP.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlacedVip {
+    /// The device, with a label where wanted: `lo:0`.
+    pub on: String,
+    /// Prefix length; 32 or 128 where not said.
+    #[serde(default)]
+    pub prefix: Option<u8>,
+    /// Broadcast address; the VIP itself for a /32, as in the textbook.
+    #[serde(default)]
+    pub broadcast: Option<IpAddr>,
+}
+
+/// An interface.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Interface {
+    /// The segment that it is on.
+    #[serde(default)]
+    pub segment: Option<NodeName>,
+    /// `dummy` or `ipip` for one that is on no segment.
+    #[serde(default)]
+    pub kind: Option<InterfaceKind>,
+    /// Its address or addresses, with or without prefix length; derived where not given, none for `[]`.
+    #[serde(default)]
+    pub address: Option<OneOrMany<String>>,
+    /// Its MAC; derived from node and interface where not given.
+    #[serde(default)]
+    pub mac: Option<Mac>,
+    /// Its MTU in bytes; the segment's where not given.
+    #[serde(default)]
+    pub mtu: Option<u32>,
+    /// Whether it is up, as it is where not said.
+    #[serde(default)]
+    pub up: Option<bool>,
+}
+
+/// What an interface on no segment is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum InterfaceKind {
+    /// A dummy device.
+    Dummy,
+    /// The IPIP device `tunl0`.
+    Ipip,
+}
+
+/// A sysctl's value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum SysctlValue {
+    /// A number.
+    Number(i64),
+    /// A text, as `1024 65535`.
+    Text(String),
+}
+
+/// A route.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// Where to: a prefix, or `default`.
+    pub to: String,
+    /// The next hop.
+    #[serde(default)]
+    pub via: Option<IpAddr>,
+    /// The interface.
+    #[serde(default)]
+    pub dev: Option<IfName>,
+    /// The preferred source.
+    #[serde(default)]
+    pub src: Option<IpAddr>,
+    /// The path's MTU in bytes.
+    #[serde(default)]
+    pub mtu: Option<u32>,
+}
+
+/// A permanent neighbour entry.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Neighbour {
+    /// The neighbour's address.
+    pub address: IpAddr,
+    /// Its MAC, or the name of a node (or `node:interface`) whose MAC it is.
+    pub mac: String,
+    /// The interface; found by the address where not given.
+    #[serde(default)]
+    pub dev: Option<IfName>,
+}
+
+/// What a node serves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Serve {
+    /// Its name in the timeline; `http-80` or `udp-53` after its port where not said.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// `tcp` (HTTP/1.1) where not said, `udp` for an echo.
+    #[serde(default)]
+    pub protocol: Option<Protocol>,
+    /// The port.
+    pub port: u16,
+    /// The address that it binds; every one where not said.
+    #[serde(default)]
+    pub bind: Option<IpAddr>,
+    /// Bytes of body beyond the line that tells the node; 512 where not said.
+    #[serde(default)]
+    pub body_bytes: Option<u32>,
+}
