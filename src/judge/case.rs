@@ -37,6 +37,8 @@ pub struct Elsewhere {
     pub own: Vec<BTreeSet<NodeName>>,
     /// For each vantage the segment that it is on, where frames tell.
     pub segments: Vec<Option<NodeName>>,
+    /// Whether the user named the real servers, so that there are no others.
+    pub servers_given: bool,
 }
 
 impl Elsewhere {
@@ -137,6 +139,19 @@ impl Case {
             None if mac.is_group() => format!("{mac} (a group)"),
             None => format!("{mac} (nobody's)"),
         }
+    }
+
+    /// In captures from elsewhere, whether a vantage shows all that a router or a client on a Director's segment sends
+    /// and gets there: then no connection stays unseen.
+    pub fn front_captured(&self) -> bool {
+        let Some(elsewhere) = &self.elsewhere else { return true };
+        let segments: BTreeSet<&NodeName> =
+            self.with_role(Role::Director).flat_map(|d| &d.ports).map(|p| &p.segment).collect();
+        let fronts = || self.stations.iter().filter(|s| matches!(s.role, Role::Router | Role::Client));
+        elsewhere.segments.iter().enumerate().any(|(vantage, segment)| {
+            segment.as_ref().is_some_and(|s| segments.contains(s))
+                && fronts().any(|front| elsewhere.is_own(vantage, &front.node))
+        })
     }
 
     /// Whether the address is one of the VIPs.

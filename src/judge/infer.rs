@@ -112,6 +112,7 @@ pub fn infer(trace: &Trace, known: &Known, named: &[Naming]) -> Inferred {
         segments: (0..trace.vantages.len())
             .map(|v| segments.of_vantage(v).and_then(|s| segments.name(s, lan)))
             .collect(),
+        servers_given: Cast::is_given(known, Role::RealServer),
     };
     let services = name_of_director.map(|d| services(&signs, known, &d, &stations, &roles)).unwrap_or_default();
     Inferred { case: Case { vips, stations, services, elsewhere: Some(elsewhere), ..Case::default() }, parts, open }
@@ -278,6 +279,14 @@ impl Cast<'_> {
         for ((from, to), frames) in &signs.handed {
             let back = signs.arrivals.contains_key(&(*to, *from));
             if directors.contains(from) && !directors.contains(to) && !back && *to != UNKNOWN {
+                if !signs.heard.contains(to) {
+                    // A stale neighbour entry leads to a MAC that nobody has.
+                    self.open.push(format!(
+                        "the Director hands {frames} requests on to {to}, of whom no frame was seen: --rs {to}, if that is \
+                         a real server"
+                    ));
+                    continue;
+                }
                 let answers = signs.origin.get(to).copied().unwrap_or(0);
                 let and = if answers > 0 { format!(" and sends {answers} replies from it") } else { String::new() };
                 self.set(*to, Role::RealServer, format!("gets {frames} requests for the VIP from the Director{and}"));

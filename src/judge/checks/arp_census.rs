@@ -187,6 +187,13 @@ fn judge(
             }
             Said::Leaked if !word.speaker.is_none_or(|s| traffic.is_real_server(s)) => {}
             Said::Leaked if immune => leaked += 1,
+            Said::Leaked if input.case.elsewhere.is_some() && !asked_by_others(traffic, words) => {
+                tally.doubt(format!(
+                    "{} asks others in the name of {vip}, which harms only where neighbour entries are not permanent; \
+                     nobody asked who has it",
+                    word.who()
+                ));
+            }
             Said::Leaked => {
                 let kind = format!("{} asks others in the name of {vip} on {segment}", word.who());
                 tally.broken(
@@ -229,6 +236,12 @@ fn judge(
             count(leaked, "time", "times")
         ));
     }
+}
+
+/// Whether anybody who is to go through a Director had to ask, so that it has no permanent entry.
+fn asked_by_others(traffic: &Traffic<'_>, words: &[&Word<'_>]) -> bool {
+    let other = |s: &Station| !traffic.is_director(s) && !traffic.is_real_server(s);
+    words.iter().any(|w| w.said == Said::Asked && w.speaker.is_none_or(other))
 }
 
 /// A permanent entry for the VIP with a MAC that is no Director's makes its owner pass the Director by.

@@ -81,8 +81,22 @@ fn run(input: &Input<'_>) -> CheckResult {
         );
     }
     unanswered(&traffic, &replied, &mut tally);
-    if input.case.elsewhere.is_some() {
+    if let Some(elsewhere) = &input.case.elsewhere {
         unrecorded(&traffic, &mut tally);
+        let silent = clients.iter().filter(|((p, client), (vip, _))| !replied.contains(&(*p, *vip, *client))).count();
+        if silent > 0 {
+            let connections = count(silent as u64, "connection has", "connections have");
+            tally.doubt(format!("{connections} no reply in what was captured"));
+        }
+        let view = elsewhere.servers_given
+            || input.case.front_captured()
+            || traffic.directors().any(|d| elsewhere.captured(&d.node));
+        if !view && traffic.directors().next().is_some() {
+            tally.doubt(
+                "replies of real servers that are not known were not seen: a capture at the router or the Director would \
+                 tell whom there is, or --rs for each",
+            );
+        }
     }
     let held = format!(
         "{} went from real servers straight to the router or client, from the VIP; none crossed the Director",
@@ -200,9 +214,12 @@ fn from_rip<'t, 'a>(traffic: &'t Traffic<'a>, clients: &Clients<'a>) -> Vec<(&'t
         .collect()
 }
 
-/// Clients that speak with an address of their own choice besides, from the same port, and not through a Director.
+/// Clients that speak with an address of their own choice besides, from the same port, and not through a Director. A
+/// reset only refuses what came unasked.
 fn asking_directly(traffic: &Traffic<'_>) -> BTreeSet<(Protocol, SocketAddr, SocketAddr)> {
-    let past = |p: &&Packet<'_>| p.exit(|s| traffic.is_director(s)).is_none();
+    let past = |p: &&Packet<'_>| {
+        p.ip.tcp().is_none_or(|t| t.flags & Tcp::RST == 0) && p.exit(|s| traffic.is_director(s)).is_none()
+    };
     traffic.packets.iter().filter(past).map(|p| (p.protocol, p.source, p.destination)).collect()
 }
 

@@ -225,7 +225,9 @@ fn handed_on(
         tally.broken("a request left the Director with a source MAC that is not its own", shown(what));
     }
     let members = traffic.members(service);
-    if !case.owners(to).iter().any(|(s, _)| members.iter().any(|m| m.node == s.node)) {
+    if case.elsewhere.is_some() && case.owner_of(to).is_none() {
+        tally.doubt(format!("requests were sent to {to}, whose part is not known; --rs says that it is a real server"));
+    } else if !case.owners(to).iter().any(|(s, _)| members.iter().any(|m| m.node == s.node)) {
         let what = format!("sent to {}, no real server of {}", case.name_of(to), service.id);
         tally.broken("a request was sent to a MAC that is no real server's", shown(what));
     }

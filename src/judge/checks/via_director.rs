@@ -31,6 +31,16 @@ fn run(input: &Input<'_>) -> CheckResult {
     for station in traffic.directors().filter(|_| !elsewhere).chain(traffic.real_servers()) {
         tally.captured(input, &station.node);
     }
+    if let Some(elsewhere) = &input.case.elsewhere
+        && traffic.directors().next().is_some()
+        && !elsewhere.servers_given
+        && !input.case.front_captured()
+    {
+        tally.doubt(
+            "real servers that are not known may get requests past the Director: a capture at the router would show it, \
+             or --rs for each that there is",
+        );
+    }
     let mut examined = 0;
     let mut requests = 0;
     for (packet, service) in traffic.requests() {

@@ -20,6 +20,8 @@ pub(super) type Edges = BTreeMap<(Mac, Mac), u64>;
 pub(super) struct Signs {
     /// Addresses other than VIPs that ARP or neighbour discovery ties to MACs.
     pub(super) addresses: BTreeMap<Mac, BTreeSet<IpAddr>>,
+    /// Who sent any frame, or is told of by ARP or neighbour discovery.
+    pub(super) heard: BTreeSet<Mac>,
     /// Who says that it has a VIP, and how often.
     pub(super) claims: BTreeMap<Mac, u64>,
     /// Request frames.
@@ -64,7 +66,8 @@ struct Edge {
 impl Signs {
     /// All that a trace shows.
     pub(super) fn of(trace: &Trace, known: &Known, owned: &[BTreeSet<Mac>]) -> Self {
-        let mut signs = Self::default();
+        let heard = trace.frames.iter().map(|f| f.decoded.source).collect();
+        let mut signs = Self { heard, ..Self::default() };
         for frame in trace.neighbour_frames() {
             signs.neighbour(&frame.decoded, known);
         }
@@ -92,6 +95,7 @@ impl Signs {
         if mac == UNKNOWN || address.is_unspecified() {
             return;
         }
+        self.heard.insert(mac);
         if !known.vips.iter().any(|(vip, _)| *vip == address) {
             self.addresses.entry(mac).or_default().insert(address);
         } else if claims {

@@ -7,7 +7,7 @@ use super::{Inferred, Known, Naming, Who, infer};
 use crate::base::Verdict::{Broken, Held, Undecided};
 use crate::base::{Mac, Role, Verdict};
 use crate::facts::run::{CaptureStats, Ran};
-use crate::judge::testlab::{Back, Exchange, Lab, There, VIP};
+use crate::judge::testlab::{Back, Exchange, Lab, There, VIP, arp};
 use crate::judge::{CheckResult, Input, checks};
 use crate::trace::{Gatherer, RawFrame, Vantage};
 use crate::wire::decode;
@@ -44,6 +44,11 @@ fn judged(points: Points, known: &Known) -> (Inferred, BTreeMap<String, CheckRes
     (inferred, results)
 }
 
+fn held(lab: &Lab, wanted: &[&str], known: &Known) -> Vec<String> {
+    let (_, results) = judged(points(lab, wanted), known);
+    results.into_values().filter(|r| r.verdict == Held).map(|r| r.id).collect()
+}
+
 fn verdicts(points: Points) -> BTreeMap<String, Verdict> {
     judged(points, &known()).1.into_iter().map(|(id, r)| (id, r.verdict)).collect()
 }
@@ -67,14 +72,41 @@ fn all_points_together_tell_every_part() {
 
 #[test]
 fn each_point_alone_decides_what_it_shows() {
-    let lab = Lab::ran(6);
-    let held = |point: &str| -> Vec<String> {
-        verdicts(points(&lab, &[point])).into_iter().filter(|(_, v)| *v == Held).map(|(id, _)| id).collect()
-    };
-    assert_eq!(held("director:eth0"), ["mac-rewrite", "port-kept"]);
-    assert_eq!(held("router:eth0"), ["arp-census", "direct-return"]);
-    assert_eq!(held("rs1:eth0"), ["direct-return", "via-director"]);
-    assert_eq!(held("client:eth0"), [""; 0]);
+    let mut lab = Lab::ran(6);
+    for server in ["rs1", "rs2"] {
+        let (mac, rip) = (lab.port(server, "lan").mac, lab.address(server, "lan"));
+        let answer = arp(2, mac, rip, lab.port("director", "lan").mac, lab.address("director", "lan"));
+        lab.unicast(server, "director", "lan", answer);
+    }
+    assert_eq!(held(&lab, &["director:eth0"], &known()), ["mac-rewrite", "port-kept"]);
+    assert_eq!(held(&lab, &["router:eth0"], &known()), ["arp-census", "direct-return"]);
+    assert_eq!(held(&lab, &["rs1:eth0"], &known()), [""; 0], "there may be other real servers");
+    assert_eq!(held(&lab, &["client:eth0"], &known()), [""; 0]);
+    let parts = [5, 6].map(|mac| (Role::RealServer, Who::Mac(Mac([2, 0xd1, 0, 0, 0, mac])))).to_vec();
+    let servers = held(&lab, &["rs1:eth0", "rs2:eth0"], &Known { parts, ..known() });
+    assert_eq!(servers, ["direct-return", "via-director"]);
+}
+
+#[test]
+fn a_mac_of_whom_nothing_was_heard_is_not_taken_for_a_real_server() {
+    let (inferred, results) = judged(points(&Lab::ran(6), &["director:eth0"]), &known());
+    assert_eq!(role(&inferred, 5), None);
+    assert!(inferred.open.iter().any(|o| o.contains("--rs 02:d1:00:00:00:05")), "{:?}", inferred.open);
+    assert_eq!(results["mac-rewrite"].verdict, Undecided);
+}
+
+/// A real server that asks others in the VIP's name poisons only those who have no permanent entry.
+#[test]
+fn asking_in_the_vips_name_is_broken_only_where_somebody_had_to_ask_for_it() {
+    let mut lab = Lab::textbook();
+    for server in ["rs1", "rs2", "rs1"] {
+        lab.exchange(&Exchange::with(server));
+    }
+    let rs1 = lab.port("rs1", "lan").mac;
+    lab.broadcast("rs1", "lan", arp(1, rs1, IpAddr::V4(VIP), Mac([0; 6]), lab.address("router", "lan")));
+    assert_eq!(verdicts(points(&lab, ALL))["arp-census"], Undecided);
+    lab.ask_and_answer("router", "director");
+    assert_eq!(verdicts(points(&lab, ALL))["arp-census"], Broken);
 }
 
 #[test]
