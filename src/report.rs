@@ -30,6 +30,7 @@ use crate::base::{Mac, NodeName, Role, Verdict};
 use crate::facts::NodeFacts;
 use crate::facts::run::Acted;
 pub use crate::judge::infer::Part;
+use crate::judge::rules::Clue;
 pub use crate::judge::{CensusEntry, LadderRung};
 use crate::judge::{CheckResult, Finding};
 pub(crate) use page::wrap;
@@ -186,6 +187,8 @@ pub struct Read {
     pub handed_on: BTreeMap<String, u64>,
     /// What is not known, and what would tell it.
     pub open: Vec<String>,
+    /// What frames hint at without telling one cause from another.
+    pub clues: Vec<Clue>,
 }
 
 /// A file that was read.

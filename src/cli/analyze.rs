@@ -214,6 +214,11 @@ impl<'a> Gathering<'a> {
         }
         let inner = ip.innermost();
         let is_vip = |address: IpAddr| self.known.vips.iter().any(|(vip, _)| *vip == address);
+        if let Transport::Icmp { quotes: Some(quoted), .. } = &ip.transport
+            && (is_vip(quoted.source) || is_vip(quoted.destination) || quoted.protocol == link::IP_IN_IP)
+        {
+            return true;
+        }
         let ends = inner
             .ports()
             .map(|(from, to)| (SocketAddr::new(inner.source, from), SocketAddr::new(inner.destination, to)));

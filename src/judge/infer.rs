@@ -6,7 +6,7 @@
 mod segments;
 mod signs;
 #[cfg(test)]
-mod tests;
+pub(in crate::judge) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

@@ -9,6 +9,7 @@ mod app_bound_rip;
 mod app_not_listening;
 mod app_udp_source;
 mod arp_unanswered;
+mod by_frames;
 mod diagnosis;
 mod dir_arp_suppressed;
 mod dir_fw_input;
@@ -70,6 +71,7 @@ use super::traffic::Traffic;
 use super::{CheckResult, Evidence, Finding, Input, Mend};
 use crate::base::{IfName, NodeName, Verdict};
 use crate::facts::NodeFacts;
+pub use by_frames::{Clue, clues};
 use diagnosis::{Diagnosis, Moment};
 pub use ruled_out::ruled_out;
 
@@ -178,6 +180,11 @@ pub fn findings(input: &Input<'_>, checks: &[CheckResult]) -> Vec<Finding> {
     let before = predicted(input);
     let sockets = |facts: &[NodeFacts]| facts.iter().map(|f| (f.node.clone(), f.sockets.clone())).collect::<Vec<_>>();
     let stopped = !input.after.is_empty() && sockets(input.before) != sockets(input.after);
+    if input.case.elsewhere.is_some() {
+        let mut found = claimed(input, &before, None);
+        found.extend(by_frames::certain(input));
+        return weighed(&found);
+    }
     if !input.case.changes && !stopped {
         return weighed(&claimed(input, &before, None));
     }

@@ -111,6 +111,30 @@ pub(crate) fn parts(page: &mut Page<'_>, read: &Read) {
     }
 }
 
+/// Writes what frames hint at.
+pub(crate) fn clues(page: &mut Page<'_>, read: &Read) {
+    if read.clues.is_empty() {
+        return;
+    }
+    page.heading("What the frames hint at", "");
+    let (shown, more) = fold(&read.clues, ROWS);
+    for clue in shown {
+        page.wrapped(&[(Ink::Undecided, "• ".to_owned())], Ink::Strong, &clue.what);
+        let frames: Vec<String> = clue
+            .evidence
+            .iter()
+            .filter_map(|e| Some(format!("frame {} at {}", e.frame.as_ref()?.frame, e.frame.as_ref()?.vantage)))
+            .collect();
+        page.item(2, "seen", Ink::Plain, &frames.join(", "));
+        if !clue.rules.is_empty() {
+            page.item(2, "may be", Ink::Plain, &clue.rules.join(", "));
+        }
+        page.item(2, "tell by", Ink::Plain, &format!("on {}: {}", clue.node, clue.next));
+    }
+    rest(page, more, "hints");
+    page.command(2, "next", "drlab explain RULE", "the cause, the cure, the trap in the cure");
+}
+
 fn rest(page: &mut Page<'_>, more: usize, what: &str) {
     if more > 0 {
         page.line(&[(Ink::Faint, format!("  … and {more} more {what}, in report.json"))]);

@@ -49,8 +49,7 @@ pub(crate) fn render_with(report: &Report, style: &Style, find: &Lookup) -> Stri
         } else if report.checks.iter().any(|c| c.verdict == Verdict::Broken) {
             page.heading("Root causes", "");
             let text = if report.read.is_some() {
-                "Frames alone name no setting, so no root cause is named. The frames above show what happened; the \
-                 usual cause and the next command stand with each check."
+                "Frames alone name no setting, so no root cause is named; what they hint at stands below."
             } else {
                 "No root cause was found: no rule fits what was seen. The frames named above are all there is to go by."
             };
@@ -58,6 +57,9 @@ pub(crate) fn render_with(report: &Report, style: &Style, find: &Lookup) -> Stri
             for line in &report.ruled_out {
                 page.wrapped(&[(Ink::Plain, "• ".to_owned())], Ink::Plain, line);
             }
+        }
+        if let Some(read) = &report.read {
+            read::clues(&mut page, read);
         }
         unread(&mut page, report);
     }

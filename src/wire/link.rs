@@ -9,6 +9,9 @@ use crate::base::Mac;
 /// What stands for an Ethernet address that a capture does not tell.
 pub const UNKNOWN: Mac = Mac([0; 6]);
 
+/// `IPPROTO_IPIP`.
+pub const IP_IN_IP: u8 = 4;
+
 const ETHERNET: u32 = 1;
 const RAW: &[u32] = &[12, 14, 101, 228, 229];
 const LINUX_SLL: u32 = 113;

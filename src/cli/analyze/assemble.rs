@@ -68,6 +68,7 @@ pub(super) fn report(gathering: Gathering, known: &Known) -> Report {
         parts,
         handed_on: judge::handed_on(&input),
         open,
+        clues: judge::rules::clues(&input, &checks),
         files,
     };
     let findings = judge::rules::findings(&input, &checks);
@@ -87,7 +88,7 @@ pub(super) fn report(gathering: Gathering, known: &Known) -> Report {
         timeline: Vec::new(),
         journey: judge::ladder::ladder(&input),
         census: judge::census::census(&input),
-        ruled_out: judge::rules::ruled_out(&input, &checks, &findings),
+        ruled_out: Vec::new(),
         findings,
         checks,
         read: Some(read),

@@ -7,23 +7,42 @@ use super::{Inferred, Known, Naming, Who, infer};
 use crate::base::Verdict::{Broken, Held, Undecided};
 use crate::base::{Mac, Role, Verdict};
 use crate::facts::run::{CaptureStats, Ran};
+use crate::judge::rules::{self, Clue};
 use crate::judge::testlab::{Back, Exchange, Lab, There, VIP, arp};
-use crate::judge::{CheckResult, Input, checks};
+use crate::judge::{CheckResult, Finding, Input, checks};
 use crate::trace::{Gatherer, RawFrame, Vantage};
 use crate::wire::decode;
 
-type Points = Vec<(Vantage, Vec<RawFrame>)>;
+pub(in crate::judge) type Points = Vec<(Vantage, Vec<RawFrame>)>;
 
 fn known() -> Known {
     Known { vips: vec![(IpAddr::V4(VIP), None)], parts: Vec::new() }
 }
 
 /// Those points of a lab.
-fn points(lab: &Lab, wanted: &[&str]) -> Points {
+pub(in crate::judge) fn points(lab: &Lab, wanted: &[&str]) -> Points {
     lab.captures().into_iter().filter(|(v, _)| wanted.contains(&v.to_string().as_str())).collect()
 }
 
+struct Judged {
+    inferred: Inferred,
+    results: BTreeMap<String, CheckResult>,
+    findings: Vec<Finding>,
+    clues: Vec<Clue>,
+}
+
+/// What frames of those points find and hint at.
+pub(in crate::judge) fn hinted(points: Points) -> (Vec<Finding>, Vec<Clue>) {
+    let Judged { findings, clues, .. } = all_of(points, &known());
+    (findings, clues)
+}
+
 fn judged(points: Points, known: &Known) -> (Inferred, BTreeMap<String, CheckResult>) {
+    let Judged { inferred, results, .. } = all_of(points, known);
+    (inferred, results)
+}
+
+fn all_of(points: Points, known: &Known) -> Judged {
     let mut gatherer = Gatherer::new(usize::MAX);
     for (vantage, frames) in points {
         let at = gatherer.vantage(vantage);
@@ -40,8 +59,10 @@ fn judged(points: Points, known: &Known) -> (Inferred, BTreeMap<String, CheckRes
     let input = Input { case: &inferred.case, trace: &trace, before: &[], after: &[], ran: &ran, capture: &capture };
     let of_frames = ["mac-rewrite", "direct-return", "via-director", "arp-census", "port-kept"];
     let results = checks::ALL.iter().filter(|c| of_frames.contains(&c.id)).map(|c| (c.id.to_owned(), (c.run)(&input)));
-    let results = results.collect();
-    (inferred, results)
+    let results: BTreeMap<String, CheckResult> = results.collect();
+    let checks: Vec<CheckResult> = results.values().cloned().collect();
+    let (findings, clues) = (rules::findings(&input, &checks), rules::clues(&input, &checks));
+    Judged { inferred, results, findings, clues }
 }
 
 fn held(lab: &Lab, wanted: &[&str], known: &Known) -> Vec<String> {
@@ -58,7 +79,8 @@ fn role(inferred: &Inferred, mac: u8) -> Option<Role> {
     inferred.parts.iter().find(|p| p.macs.contains(&mac)).map(|p| p.role)
 }
 
-const ALL: &[&str] = &["client:eth0", "router:eth0", "router:eth1", "director:eth0", "rs1:eth0", "rs2:eth0"];
+pub(in crate::judge) const ALL: &[&str] =
+    &["client:eth0", "router:eth0", "router:eth1", "director:eth0", "rs1:eth0", "rs2:eth0"];
 
 #[test]
 fn all_points_together_tell_every_part() {
@@ -225,10 +247,11 @@ proptest! {
         mask in 0_u8..64,
         mishaps in prop::collection::vec((any::<u8>(), mishap()), 0..40),
     ) {
-        let found = verdicts(suffered(&lab(There::Direct, Back::Straight), mask, &mishaps));
-        for (id, verdict) in found {
-            prop_assert!(verdict != Broken, "{id}");
+        let judged = all_of(suffered(&lab(There::Direct, Back::Straight), mask, &mishaps), &known());
+        for (id, result) in judged.results {
+            prop_assert!(result.verdict != Broken, "{id}: {}", result.summary);
         }
+        prop_assert!(judged.findings.is_empty(), "{:?}", judged.findings);
     }
 
     #[test]
