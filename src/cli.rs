@@ -45,6 +45,7 @@ Examples:
     #[command(after_help = "\
 What a capture can't show is undecided, with the point that is missing. Checks that need a
 machine's settings are not made. Who plays which part is told from the frames, unless given.
+A cause that frames prove is named; others are told with the rules that come into question.
 
 Examples:
   drlab analyze director.pcap --vip 172.16.0.66
@@ -163,7 +164,7 @@ pub struct AnalyzeArguments {
     /// Keep report.json, junit.xml and report.txt in DIR
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// How many frames about the VIPs are held at most, about 650 bytes of memory each; what held on a part is undecided
+    /// How many frames about the VIPs are held at most, about 850 bytes of memory each; what held on a part is undecided
     #[arg(long, value_name = "N", default_value_t = 2_000_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     frames: u32,
 }

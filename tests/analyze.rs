@@ -242,6 +242,109 @@ fn vlan_tags_padding_and_a_clock_that_is_off_change_no_verdict() {
     assert!((off - 3_600_000_000).abs() < 10_000, "{off}");
 }
 
+/// How one section of a pcapng is written.
+struct Section<'a> {
+    big: bool,
+    /// `if_tsresol`: a power of ten, or of two with the highest bit.
+    resolution: u8,
+    /// Interfaces, each with its frames; they take turns.
+    interfaces: Vec<(&'a str, &'a [Record])>,
+}
+
+fn pcapng(sections: &[Section<'_>]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for Section { big, resolution, interfaces } in sections {
+        let u32s = |n: u32| if *big { n.to_be_bytes() } else { n.to_le_bytes() };
+        let u16s = |n: usize| {
+            let n = u16::try_from(n).unwrap();
+            if *big { n.to_be_bytes() } else { n.to_le_bytes() }
+        };
+        let padded = |data: &[u8]| [data, &vec![0; data.len().next_multiple_of(4) - data.len()]].concat();
+        let mut block = |kind: u32, body: &[u8]| {
+            let length = u32s(u32::try_from(body.len() + 12).unwrap());
+            bytes.extend([&u32s(kind)[..], &length, body, &length].concat());
+        };
+        block(0x0a0d_0d0a, &[&u32s(0x1a2b_3c4d)[..], &u16s(1), &u16s(0), &[0xff; 8]].concat());
+        for (name, _) in interfaces {
+            let name = [&u16s(2)[..], &u16s(name.len()), &padded(name.as_bytes())].concat();
+            let resolution = [&u16s(9)[..], &u16s(1), &padded(&[*resolution])].concat();
+            block(1, &[&u16s(1)[..], &u16s(0), &u32s(0), &name, &resolution, &[0; 4]].concat());
+        }
+        let mut all: Vec<(usize, &Record)> =
+            interfaces.iter().enumerate().flat_map(|(at, (_, frames))| frames.iter().map(move |r| (at, r))).collect();
+        all.sort_by_key(|(_, r)| (r.s, r.us));
+        for (at, r) in all {
+            let ns = u128::from(r.s) * 1_000_000_000 + u128::from(r.us) * 1000;
+            let per_second =
+                if resolution & 0x80 == 0 { 10_u128.pow((*resolution).into()) } else { 1 << (resolution & 0x7f) };
+            let ticks = u64::try_from(ns * per_second / 1_000_000_000).unwrap();
+            let (high, low) = (u32::try_from(ticks >> 32).unwrap(), ticks.to_le_bytes());
+            let low = u32::from_le_bytes(*low.first_chunk::<4>().unwrap());
+            let stored = u32::try_from(r.data.len()).unwrap();
+            let head = [u32::try_from(at).unwrap(), high, low, stored, r.length].map(u32s).concat();
+            block(6, &[head, padded(&r.data)].concat());
+        }
+    }
+    bytes
+}
+
+#[test]
+fn a_pcapng_with_several_sections_interfaces_byte_orders_and_resolutions_is_read_as_a_whole() {
+    let parts = ["router.pcap", "director.pcap", "rs1.pcap", "rs2.pcap"].map(records);
+    // Microseconds, nanoseconds, and ticks of 2^-20 s; ten to the minus three would lose the order.
+    for (first, second) in [(6, 9), (9, 0x94)] {
+        let sections = [
+            Section { big: false, resolution: first, interfaces: vec![("router", &parts[0]), ("lvs", &parts[1])] },
+            Section { big: true, resolution: second, interfaces: vec![("a", &parts[2]), ("b", &parts[3])] },
+        ];
+        let path = made(&format!("sections-{second}.pcapng"), &pcapng(&sections));
+        let judged = judge_with(&[path], &[]);
+        assert_eq!(judged.report["read"]["points"].as_array().unwrap().len(), 4);
+        assert_eq!(judged.held().len(), 5, "{second}: {:?}", judged.verdicts());
+    }
+}
+
+#[test]
+fn frames_with_two_vlan_tags_are_judged_as_those_without() {
+    for outer in [[0x81, 0x00], [0x88, 0xa8]] {
+        let mut tagged = records("director.pcap");
+        for r in &mut tagged {
+            r.data.splice(12..12, [outer[0], outer[1], 0x00, 0x64, 0x81, 0x00, 0x00, 0x0a]);
+            r.length += 8;
+        }
+        let path = made(&format!("qinq-{:02x}.pcap", outer[0]), &pcap(PLAIN, &tagged));
+        assert_eq!(judge_with(&[path], &[]).verdicts(), judge(&["director.pcap"]).verdicts());
+    }
+}
+
+#[test]
+fn a_capture_with_any_bytes_changed_is_judged_or_refused_and_never_a_crash() {
+    let whole = std::fs::read(fixture("gateway-director.pcap")).unwrap();
+    for round in 0..24_usize {
+        let mut bytes = whole.clone();
+        for step in 0..=round {
+            let at = (round * 7919 + step * 104_729) % bytes.len();
+            bytes[at] ^= u8::try_from(1 << (step % 8)).unwrap();
+        }
+        let run = drlab(&[made(&format!("changed-{round}.pcap"), &bytes)], &[]);
+        let code = run.status.code();
+        assert!(matches!(code, Some(0..=3)), "round {round}: {code:?}: {}", String::from_utf8_lossy(&run.stderr));
+    }
+}
+
+#[test]
+fn what_frames_prove_is_a_finding_and_what_they_hint_at_names_the_rules() {
+    let gateway = judge(&["gateway-director.pcap"]);
+    let ids: Vec<&str> =
+        gateway.report["findings"].as_array().unwrap().iter().map(|f| f["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["rs-gw-director"]);
+    let tunnel = judge(&["tun-director.pcap"]);
+    assert_eq!(tunnel.report["findings"].as_array().unwrap().len(), 0);
+    assert_eq!(tunnel.report["read"]["clues"][0]["rules"][0], "ipvs-method-tun");
+    let text = String::from_utf8(drlab(&[fixture("tun-director.pcap")], &[]).stdout).unwrap();
+    assert!(text.contains("What the frames hint at") && text.contains("ipvsadm -Ln"), "{text}");
+}
+
 #[test]
 fn a_cooked_capture_is_read_and_what_it_lacks_is_said() {
     for (linktype, second) in [(113, false), (276, true)] {
