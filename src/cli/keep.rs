@@ -96,11 +96,18 @@ fn clear(folder: &Path) -> io::Result<()> {
 
 /// Writes all that is kept of a run but the capture, which whoever judged it wrote.
 ///
+/// `typed` is the scenario as the reader types it.
+///
 /// # Errors
 /// [`KeepError::File`] for the first that can't be written; the others are there.
-pub fn write(out: &Path, report: &Report) -> Result<(), KeepError> {
+pub fn write(out: &Path, report: &Report, typed: &str) -> Result<(), KeepError> {
     let folder = folder_of(out, report);
-    write_all(&folder, report, Some(folder.display().to_string()))
+    let style = report::Style {
+        out: Some(folder.display().to_string()),
+        scenario: Some(typed.to_owned()),
+        ..report::Style::default()
+    };
+    write_all(&folder, report, &style)
 }
 
 /// Writes what is kept of an analysis; its captures are the user's own.
@@ -108,13 +115,12 @@ pub fn write(out: &Path, report: &Report) -> Result<(), KeepError> {
 /// # Errors
 /// As [`write`].
 pub fn write_to(folder: &Path, report: &Report) -> Result<(), KeepError> {
-    write_all(folder, report, None)
+    write_all(folder, report, &report::Style::default())
 }
 
-fn write_all(folder: &Path, report: &Report, capture_in: Option<String>) -> Result<(), KeepError> {
-    let style = report::Style { out: capture_in, ..report::Style::default() };
+fn write_all(folder: &Path, report: &Report, style: &report::Style) -> Result<(), KeepError> {
     let texts = [
-        Ok(report::text::render(report, &style)),
+        Ok(report::text::render(report, style)),
         report::json::render(report).map_err(io::Error::from),
         report::junit::render(std::slice::from_ref(report)).map_err(io::Error::other),
     ];

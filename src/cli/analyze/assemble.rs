@@ -33,7 +33,7 @@ pub(super) fn report(gathering: Gathering, known: &Known) -> Report {
     let vantages: Vec<String> = trace.vantages.iter().map(ToString::to_string).collect();
     let frames = trace.frames.len() as u64;
     let capture = CaptureStats { frames, dropped: BTreeMap::new(), vantages: vantages.clone() };
-    let ran = Ran { loads: Vec::new(), access_logs: BTreeMap::new(), probes: Vec::new() };
+    let ran = Ran { loads: Vec::new(), access_logs: BTreeMap::new(), probes: Vec::new(), stopped: None };
     let input = Input { case: &case, trace: &trace, before: &[], after: &[], ran: &ran, capture: &capture };
     let about: u64 = trace.journeys.iter().map(|j| j.hops.len() as u64).sum();
     if about == 0 {
@@ -86,6 +86,7 @@ pub(super) fn report(gathering: Gathering, known: &Known) -> Report {
         capture: CaptureSummary { frames, dropped: 0, vantages },
         topology: Topology::default(),
         timeline: Vec::new(),
+        stopped: None,
         journey: judge::ladder::ladder(&input),
         census: judge::census::census(&input),
         ruled_out: Vec::new(),

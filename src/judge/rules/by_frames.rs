@@ -454,9 +454,9 @@ pub(super) fn certain(input: &Input<'_>) -> Vec<(&'static Rule, Vec<Affliction>)
         };
         match by_nat.get(&client) {
             Some(by) if past_director => {
-                let node = &by.station.node;
+                let director = &by.station.node;
                 let command = format!("ipvsadm -e {} {asked} -r {} -g", ipvs_flag(packet.protocol), packet.source);
-                let mend = vec![mended(node, Dialect::Ipvsadm, command)];
+                let mend = vec![mended(director, Dialect::Ipvsadm, command)];
                 note(&ipvs_method_masq::RULE, by.station, shown(), mend);
             }
             None if packet.protocol == Protocol::Udp && packet.source.port() == asked.port() => {
