@@ -2,6 +2,7 @@
 //!
 //! stdout is the result, stderr everything else.
 
+pub mod analyze;
 pub mod doctor;
 pub mod exit;
 pub mod explain;
@@ -20,6 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::judge::infer::Who;
 pub use exit::Exit;
 
 /// LVS Direct Routing labs on real kernels, proven frame by frame.
@@ -39,6 +41,18 @@ Examples:
   drlab run my.toml --out results           a file of yours; everything is kept below results/
   drlab run 'arp/*' schedulers --format junit > junit.xml")]
     Run(RunArguments),
+    /// Judge captures that were made elsewhere, by tcpdump or Wireshark
+    #[command(after_help = "\
+What a capture can't show is undecided, with the point that is missing. Checks that need a
+machine's settings are not made. Who plays which part is told from the frames, unless given.
+A cause that frames prove is named; others are told with the rules that come into question.
+
+Examples:
+  drlab analyze director.pcap --vip 172.16.0.66
+  drlab analyze router.pcap rs1.pcap rs2.pcap --vip 172.16.0.66:80 --out results
+  tcpdump -i eth0 -w director.pcap 'host 172.16.0.66 or arp'
+                        makes such a file; `-i any` would leave out the MACs sent to")]
+    Analyze(AnalyzeArguments),
     /// Print what a scenario comes to, with all that its roles imply
     #[command(after_help = "Example:\n  drlab plan lvs-dr")]
     Plan {
@@ -123,6 +137,38 @@ pub struct RunArguments {
     memory: u32,
 }
 
+/// What `drlab analyze` takes.
+#[derive(Debug, clap::Args)]
+pub struct AnalyzeArguments {
+    /// Captures (pcap or pcapng) of one or several points
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// A VIP, with the service's port where others are not to be judged; may be given several times
+    #[arg(long, required = true, value_name = "ADDR[:PORT]", value_parser = analyze::parse_vip)]
+    vip: Vec<(std::net::IpAddr, Option<u16>)>,
+    /// The Director; may be given several times, as those below
+    #[arg(long, value_name = "MAC|IP", value_parser = analyze::parse_who)]
+    director: Vec<Who>,
+    /// A real server
+    #[arg(long, value_name = "MAC|IP", value_parser = analyze::parse_who)]
+    rs: Vec<Who>,
+    /// A router on the Director's segment
+    #[arg(long, value_name = "MAC|IP", value_parser = analyze::parse_who)]
+    router: Vec<Who>,
+    /// A client on the Director's segment
+    #[arg(long, value_name = "MAC|IP", value_parser = analyze::parse_who)]
+    client: Vec<Who>,
+    /// What is printed
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    format: ReportFormat,
+    /// Keep report.json, junit.xml and report.txt in DIR
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// How many frames about the VIPs are held at most, about 850 bytes of memory each; what held on a part is undecided
+    #[arg(long, value_name = "N", default_value_t = 2_000_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
+    frames: u32,
+}
+
 /// What holds the lab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SubstrateChoice {
@@ -187,6 +233,8 @@ fn after_help() -> String {
 const EXAMPLES: &str = "\
 Examples:
   drlab run lvs-dr             the textbook case, built, loaded and proven
+  drlab analyze FILE.pcap --vip 172.16.0.66
+                               captures from elsewhere, judged by the same checks
   drlab explain mac-rewrite    what a check proves, and what would fool it
   drlab doctor                 what this machine can do";
 
@@ -210,6 +258,7 @@ pub fn main() -> Exit {
     };
     let exit = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Analyze(arguments) => analyze::analyze(&arguments),
         Command::Plan { scenario, format } => show::plan(&scenario, format == PlanFormat::Json),
         Command::List => show::list(),
         Command::Explain { id } => show::explain(id.as_deref()),

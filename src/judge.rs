@@ -8,15 +8,18 @@ pub mod case;
 pub mod census;
 pub mod checks;
 mod host;
+pub mod infer;
 pub mod ladder;
 mod model;
 pub mod rules;
 mod schedule;
+mod streams;
 mod tally;
 #[cfg(test)]
 mod testlab;
 mod traffic;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -79,7 +82,7 @@ pub struct Evidence {
 pub struct FrameRef {
     /// `node:interface`.
     pub vantage: String,
-    /// Its number in `capture.pcapng`, from 1, as Wireshark shows it.
+    /// Its number in `capture.pcapng`, or in the file from elsewhere, from 1, as Wireshark shows it.
     pub frame: u32,
 }
 
@@ -135,6 +138,15 @@ impl Confidence {
             Self::Likely => "likely: only facts, or only frames, say so",
         }
     }
+}
+
+/// How many new connections a Director was seen to hand on to each real server.
+pub fn handed_on(input: &Input<'_>) -> BTreeMap<String, u64> {
+    let mut shares = BTreeMap::new();
+    for to in traffic::Traffic::new(input).connections().new.iter().filter_map(|c| c.to) {
+        *shares.entry(to.node.to_string()).or_default() += 1;
+    }
+    shares
 }
 
 /// A command that mends something.
@@ -219,6 +231,6 @@ impl FrameRef {
     /// Where the frame stands in the capture file.
     pub fn to(trace: &Trace, frame: &Frame) -> Self {
         let vantage = trace.vantages.get(frame.vantage).map(ToString::to_string).unwrap_or_default();
-        Self { vantage, frame: frame.number }
+        Self { vantage, frame: frame.origin }
     }
 }

@@ -13,6 +13,7 @@ mod ladder;
 mod page;
 mod picture;
 mod proof;
+mod read;
 #[cfg(test)]
 mod sample;
 pub mod style;
@@ -28,6 +29,8 @@ use serde::{Deserialize, Serialize};
 use crate::base::{Mac, NodeName, Role, Verdict};
 use crate::facts::NodeFacts;
 use crate::facts::run::{Acted, Stopped};
+pub use crate::judge::infer::Part;
+use crate::judge::rules::Clue;
 pub use crate::judge::{CensusEntry, LadderRung};
 use crate::judge::{CheckResult, Finding};
 pub(crate) use page::wrap;
@@ -60,6 +63,9 @@ pub struct Report {
     pub timing_ms: TimingMs,
     /// All loads together.
     pub load: LoadSummary,
+    /// What was read, where captures from elsewhere were judged; then there is no load, no topology, no kernel.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub read: Option<Read>,
     /// The capture.
     pub capture: CaptureSummary,
     /// The topology, for pictures.
@@ -167,6 +173,58 @@ pub struct CaptureSummary {
     pub dropped: u64,
     /// `node:interface` of each vantage.
     pub vantages: Vec<String>,
+}
+
+/// Captures from elsewhere: what was read and what was made of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Read {
+    /// The VIPs, as they were given.
+    pub vips: Vec<String>,
+    /// The files.
+    pub files: Vec<ReadFile>,
+    /// The points where they were captured.
+    pub points: Vec<ReadPoint>,
+    /// Who plays which part, and why that is thought.
+    pub parts: Vec<Part>,
+    /// New connections that the Director was seen to hand on, by real server.
+    pub handed_on: BTreeMap<String, u64>,
+    /// What is not known, and what would tell it.
+    pub open: Vec<String>,
+    /// What frames hint at without telling one cause from another.
+    pub clues: Vec<Clue>,
+}
+
+/// A file that was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadFile {
+    /// As it was given.
+    pub path: String,
+    /// `pcapng`, `pcap (µs)` or `pcap (ns)`.
+    pub format: String,
+    /// The link types in it.
+    pub links: Vec<String>,
+    /// Packets in it.
+    pub packets: u64,
+    /// Those that have to do with a VIP.
+    pub kept: u64,
+    /// Where reading ended before the file did, and why.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ended: Option<String>,
+}
+
+/// A point where frames were captured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadPoint {
+    /// `name:interface`, as evidence has it.
+    pub vantage: String,
+    /// The file, as it was given.
+    pub file: String,
+    /// Frames that have to do with a VIP.
+    pub frames: u64,
+    /// The stations whose own frames it shows.
+    pub shows: Vec<NodeName>,
+    /// What its clock was ahead of the first point's, in microseconds; nothing where no packet tells.
+    pub clock_us: Option<i64>,
 }
 
 /// The lab's shape.

@@ -3,8 +3,10 @@
 //! Owns: merging, numbering, recognising one packet at every hop. Refuses: judging. Errs towards two journeys where one
 //! packet and a repetition of it can't be told apart; a frame is never in more than one.
 
+pub mod clocks;
 pub mod connection;
 pub mod file;
+pub mod gather;
 pub mod journey;
 
 use std::fmt;
@@ -14,6 +16,7 @@ pub use crate::wire::frame::Direction;
 use crate::wire::frame::{Body, Decoded, Ip, Transport};
 pub use connection::{Connection, Connections, Ends};
 pub use file::{Recorded, TraceError};
+pub use gather::Gatherer;
 pub use journey::{Crossing, Journey};
 
 /// An interface that was captured.
@@ -59,10 +62,23 @@ pub struct Frame {
     pub at_ns: u64,
     /// Length on the wire in bytes; `data` may be shorter.
     pub length: u32,
-    /// The bytes captured.
+    /// The bytes captured; of a frame from elsewhere its first ones.
     pub data: Vec<u8>,
+    /// What was captured beyond `data`.
+    pub beyond: Beyond,
+    /// Its number in the file that it came from, from 1; the same as `number` in a run of drlab's own.
+    pub origin: u32,
     /// Its parts.
     pub decoded: Decoded,
+}
+
+/// Bytes of a frame that were captured and not kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Beyond {
+    /// How many.
+    pub bytes: u32,
+    /// A hash over those that belong to the IP packet, 0 where there are none.
+    pub hash: u64,
 }
 
 impl Frame {
@@ -73,7 +89,7 @@ impl Frame {
 
     /// Whether bytes of it are missing.
     pub fn is_cut(&self) -> bool {
-        (self.data.len() as u64) < u64::from(self.length)
+        (self.data.len() as u64) + u64::from(self.beyond.bytes) < u64::from(self.length)
     }
 
     /// Whether it is ARP, or a neighbour solicitation or advertisement.
@@ -128,10 +144,12 @@ impl Trace {
                 length: raw.length,
                 decoded: crate::wire::decode(&raw.data),
                 data: raw.data,
+                beyond: Beyond::default(),
+                origin: number,
             })
             .collect();
         let spoilt = spoil(&vantages, &mut frames);
-        let (journeys, journey_of) = journey::group(&vantages, &frames);
+        let (journeys, journey_of) = journey::group(&vantages, &frames, journey::Likeness::Bytes);
         let connections = Connections::of(&frames);
         Self { vantages, frames, journeys, journey_of, connections, spoilt }
     }

@@ -210,3 +210,33 @@ fn the_capture_opens_without_a_warning_and_names_its_vantages() {
     assert_eq!(run.frames.len() as u64, run.report["capture"]["frames"].as_u64().unwrap());
     assert_eq!(run.report["capture"]["dropped"], 0);
 }
+
+#[test]
+fn tshark_pairs_the_frames_of_a_capture_from_elsewhere_as_drlab_does() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/captures/director.pcap");
+    let filter = format!("ip.dst == {VIP} && tcp.dstport == 80");
+    let fields = ["-e", "eth.src", "-e", "eth.dst", "-e", "ip.id", "-e", "tcp.seq_raw"];
+    let (text, _) = tshark(&[&["-Y", &filter, "-T", "fields", "-E", "separator=|"], &fields[..]].concat(), &file);
+    let frames: Vec<Vec<&str>> = text.lines().map(|l| l.split('|').collect()).collect();
+    let director = "02:d1:00:00:01:00";
+    let packets = |end: usize| {
+        let mut all: Vec<&[&str]> = frames.iter().filter(|f| f[end] == director).map(|f| &f[2..]).collect();
+        all.sort_unstable();
+        all
+    };
+    assert_eq!(packets(1), packets(0), "each packet enters the Director once and leaves it once");
+    let run = Command::new(env!("CARGO_BIN_EXE_drlab"))
+        .arg("analyze")
+        .arg(&file)
+        .args(["--vip", VIP, "--format", "json"])
+        .output()
+        .unwrap();
+    let report: Value = serde_json::from_slice(&run.stdout).unwrap();
+    let ours = check(&report, "mac-rewrite");
+    assert_eq!(ours["verdict"], "held");
+    assert_eq!(ours["examined"].as_u64().unwrap(), packets(1).len() as u64);
+    let servers: BTreeSet<&str> = frames.iter().filter(|f| f[0] == director).map(|f| f[1]).collect();
+    let parts = report["read"]["parts"].as_array().unwrap();
+    let named = parts.iter().filter(|p| p["role"] == "real-server").flat_map(|p| p["macs"].as_array().unwrap());
+    assert_eq!(servers, named.map(|m| m.as_str().unwrap()).collect());
+}

@@ -29,7 +29,7 @@ pub const HELP: &str = "\
 Exit codes:
     0  all as expected
     1  a check broke (or one that must break did not)
-    2  bad usage, a scenario with mistakes, or an output folder that can't be written
+    2  bad usage, a scenario with mistakes, a file that is no capture, or an output folder that can't be written
     3  a check is undecided
     4  this machine lacks something; see `drlab doctor`
     5  the lab could not be built or run, or a result could not be written

@@ -75,6 +75,17 @@ pub fn check(out: &Path, plans: &[Plan]) -> Result<(), KeepError> {
     })
 }
 
+/// The same for a folder that takes the results of one analysis, without a folder of its own for each.
+///
+/// # Errors
+/// [`KeepError::Folder`].
+pub fn check_folder(folder: &Path) -> Result<(), KeepError> {
+    fs::create_dir_all(folder)
+        .and_then(|()| Ok(access(folder, AccessFlags::W_OK | AccessFlags::X_OK)?))
+        .and_then(|()| clear(folder))
+        .map_err(|source| KeepError::Folder { path: folder.to_owned(), source })
+}
+
 /// Removes an earlier run's files, so that none of them passes for this run's.
 fn clear(folder: &Path) -> io::Result<()> {
     FILES.iter().try_for_each(|name| match fs::remove_file(folder.join(name)) {
@@ -96,8 +107,20 @@ pub fn write(out: &Path, report: &Report, typed: &str) -> Result<(), KeepError> 
         scenario: Some(typed.to_owned()),
         ..report::Style::default()
     };
+    write_all(&folder, report, &style)
+}
+
+/// Writes what is kept of an analysis; its captures are the user's own.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_to(folder: &Path, report: &Report) -> Result<(), KeepError> {
+    write_all(folder, report, &report::Style::default())
+}
+
+fn write_all(folder: &Path, report: &Report, style: &report::Style) -> Result<(), KeepError> {
     let texts = [
-        Ok(report::text::render(report, &style)),
+        Ok(report::text::render(report, style)),
         report::json::render(report).map_err(io::Error::from),
         report::junit::render(std::slice::from_ref(report)).map_err(io::Error::other),
     ];

@@ -1,6 +1,6 @@
 //! What is known about the lab that is judged, whoever made it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
@@ -25,6 +25,32 @@ pub struct Case {
     pub reschedules: bool,
     /// Answers per real server that the scenario states: smallest and largest number.
     pub share: BTreeMap<NodeName, (u64, u64)>,
+    /// Set where the frames were captured by others: then what is missing among them is no evidence, and a frame seen
+    /// anywhere tells of both its sender and its receiver.
+    pub elsewhere: Option<Elsewhere>,
+}
+
+/// What is known of captures that were made by others.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Elsewhere {
+    /// For each vantage the stations whose own frames it shows.
+    pub own: Vec<BTreeSet<NodeName>>,
+    /// For each vantage the segment that it is on, where frames tell.
+    pub segments: Vec<Option<NodeName>>,
+    /// Whether the user named the real servers, so that there are no others.
+    pub servers_given: bool,
+}
+
+impl Elsewhere {
+    /// Whether a vantage shows the station's own frames.
+    pub fn is_own(&self, vantage: usize, node: &NodeName) -> bool {
+        self.own.get(vantage).is_some_and(|own| own.contains(node))
+    }
+
+    /// Whether any vantage does.
+    pub fn captured(&self, node: &NodeName) -> bool {
+        self.own.iter().any(|own| own.contains(node))
+    }
 }
 
 /// A node and its part.
@@ -115,6 +141,19 @@ impl Case {
             None if mac.is_group() => format!("{mac} (a group)"),
             None => format!("{mac} (nobody's)"),
         }
+    }
+
+    /// In captures from elsewhere, whether a vantage shows all that a router or a client on a Director's segment sends
+    /// and gets there: then no connection stays unseen.
+    pub fn front_captured(&self) -> bool {
+        let Some(elsewhere) = &self.elsewhere else { return true };
+        let segments: BTreeSet<&NodeName> =
+            self.with_role(Role::Director).flat_map(|d| &d.ports).map(|p| &p.segment).collect();
+        let fronts = || self.stations.iter().filter(|s| matches!(s.role, Role::Router | Role::Client));
+        elsewhere.segments.iter().enumerate().any(|(vantage, segment)| {
+            segment.as_ref().is_some_and(|s| segments.contains(s))
+                && fronts().any(|front| elsewhere.is_own(vantage, &front.node))
+        })
     }
 
     /// Whether the address is one of the VIPs.

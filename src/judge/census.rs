@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::Input;
-use super::case::Station;
+use super::case::{Elsewhere, Station};
 use crate::base::{Mac, NodeName, Role};
 use crate::trace::{Direction, Frame};
 use crate::wire::frame::{Arp, Body, Transport};
@@ -76,6 +76,10 @@ pub(super) fn words<'a>(input: &Input<'a>) -> Vec<Word<'a>> {
     let mut words: Vec<Word<'a>> = Vec::new();
     let mut foreign: BTreeMap<(&NodeName, Mac, IpAddr, Said), Heard<'a>> = BTreeMap::new();
     for frame in trace.frames.iter().filter(|f| f.resolves_neighbours()) {
+        if let Some(elsewhere) = &case.elsewhere {
+            overheard(input, elsewhere, frame, &mut words, &mut foreign);
+            continue;
+        }
         let place = trace.vantages.get(frame.vantage).and_then(|v| {
             let station = case.station(&v.node)?;
             Some((station, station.ports.iter().find(|p| p.interface == v.interface)?))
@@ -105,6 +109,29 @@ pub(super) fn words<'a>(input: &Input<'a>) -> Vec<Word<'a>> {
     words.extend(foreign.into_values().filter_map(most).flatten());
     words.sort_by_key(|w| w.frame.number);
     words
+}
+
+/// The same for a frame that was captured elsewhere: its sender is whose MAC it bears.
+fn overheard<'a>(
+    input: &Input<'a>,
+    elsewhere: &'a Elsewhere,
+    frame: &'a Frame,
+    words: &mut Vec<Word<'a>>,
+    foreign: &mut BTreeMap<(&'a NodeName, Mac, IpAddr, Said), Heard<'a>>,
+) {
+    let source = frame.decoded.source;
+    let sender = input.case.owner_of(source);
+    let on_vantage = || elsewhere.segments.get(frame.vantage)?.as_ref();
+    let Some(segment) = sender.map(|(_, p)| &p.segment).or_else(on_vantage) else { return };
+    let speaker = sender.map(|(s, _)| s);
+    for (said, vip, mac) in said(frame).into_iter().filter(|(_, vip, _)| input.case.is_vip(*vip)) {
+        let word = Word { said, vip, segment, speaker, mac, frame };
+        match speaker {
+            Some(s) if elsewhere.is_own(frame.vantage, &s.node) => words.push(word),
+            Some(s) if elsewhere.captured(&s.node) => {}
+            _ => foreign.entry((segment, source, vip, said)).or_default().entry(frame.vantage).or_default().push(word),
+        }
+    }
 }
 
 /// What a frame says, of whom, with which MAC.

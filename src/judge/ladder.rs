@@ -105,8 +105,13 @@ fn rung(input: &Input<'_>, packet: &Packet<'_>, hop: &Hop<'_>, before: Option<&H
             .collect()
     });
     let name = |mac| input.case.name_of(mac);
+    let mut at = FrameRef::to(input.trace, frame);
+    if input.case.elsewhere.is_some() {
+        // The hop's own place, whoever saw it.
+        at.vantage = format!("{}:{}", hop.station.node, hop.port.interface);
+    }
     LadderRung {
-        frame: FrameRef::to(input.trace, frame),
+        frame: at,
         at_us: frame.at_ns.saturating_sub(start) / 1000,
         direction: if hop.way == Way::Enters { "in" } else { "out" }.to_owned(),
         macs: (name(frame.decoded.source), name(frame.decoded.destination)),

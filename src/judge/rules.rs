@@ -11,6 +11,7 @@ mod app_udp_source;
 mod app_wrong_host;
 mod arp_flux;
 mod arp_unanswered;
+mod by_frames;
 mod cloud_l3_only;
 mod cloud_src_dst_check;
 mod diagnosis;
@@ -110,6 +111,7 @@ use super::traffic::Traffic;
 use super::{CheckResult, Confidence, Evidence, Finding, Input, Mend};
 use crate::base::{IfName, NodeName, Verdict};
 use crate::facts::NodeFacts;
+pub use by_frames::{Clue, clues};
 use diagnosis::{Diagnosis, Moment};
 pub use ruled_out::ruled_out;
 pub use unexplained::is_unexplained;
@@ -265,7 +267,7 @@ pub fn findings(input: &Input<'_>, checks: &[CheckResult]) -> Vec<Finding> {
         return Vec::new();
     }
     let named = named(input);
-    if named.is_empty() && checks.iter().any(|c| c.verdict == Verdict::Broken) {
+    if named.is_empty() && input.case.elsewhere.is_none() && checks.iter().any(|c| c.verdict == Verdict::Broken) {
         return unexplained::findings(input);
     }
     named
@@ -279,6 +281,11 @@ fn named(input: &Input<'_>) -> Vec<Finding> {
     let before = predicted(input);
     let sockets = |facts: &[NodeFacts]| facts.iter().map(|f| (f.node.clone(), f.sockets.clone())).collect::<Vec<_>>();
     let stopped = !input.after.is_empty() && sockets(input.before) != sockets(input.after);
+    if input.case.elsewhere.is_some() {
+        let mut found = claimed(input, &before, None);
+        found.extend(by_frames::certain(input));
+        return weighed(&found);
+    }
     if !input.case.changes && !stopped {
         return weighed(&claimed(input, &before, None));
     }

@@ -43,6 +43,7 @@ impl Tally {
     /// Something is missing at a node: wrong, unless the capture lost frames there.
     pub(super) fn missing(&mut self, input: &Input<'_>, at: &NodeName, kind: impl Into<String>, evidence: Evidence) {
         match input.lost(at) {
+            0 if input.case.elsewhere.is_some() => self.doubt(format!("{}, as far as was captured", kind.into())),
             0 => self.broken(kind, evidence),
             _ => self.lost_at(input, at),
         }
@@ -58,7 +59,11 @@ impl Tally {
 
     /// A station whose interfaces were not captured can't be judged by frames.
     pub(super) fn captured(&mut self, input: &Input<'_>, node: &NodeName) {
-        if !input.trace.vantages.iter().any(|v| v.node == *node) {
+        if let Some(elsewhere) = &input.case.elsewhere {
+            if !elsewhere.captured(node) {
+                self.doubt(format!("{node} itself was not captured"));
+            }
+        } else if !input.trace.vantages.iter().any(|v| v.node == *node) {
             self.doubt(format!("{node} was not captured"));
         }
         self.lost_at(input, node);

@@ -283,6 +283,13 @@ impl Lab {
         result
     }
 
+    /// The frames as captures of others have them, point by point, without directions.
+    pub(super) fn captures(&self) -> Vec<(Vantage, Vec<RawFrame>)> {
+        let of = |at: usize| self.frames.iter().filter(move |f| f.vantage == at).cloned();
+        let plain = |frame: RawFrame| RawFrame { direction: Direction::Unknown, ..frame };
+        self.vantages.iter().cloned().enumerate().map(|(at, v)| (v, of(at).map(plain).collect())).collect()
+    }
+
     /// Makes all checks and then applies all rules.
     pub(super) fn findings(&self) -> Vec<Finding> {
         self.judged(|input| {

@@ -14,6 +14,7 @@ use super::host::Host;
 use crate::base::{Forwarding, NodeName, Protocol, Role, ServiceId};
 use crate::trace::{Direction, Frame, Journey};
 use crate::wire::frame::{Ip, Tcp, Transport};
+use crate::wire::link::UNKNOWN;
 
 /// Which way a frame passed a station's interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +100,9 @@ pub(super) struct Connections<'a> {
 /// Packets that a Director made of others, by transport, client's end and sequence number.
 pub(super) type Translated<'t, 'a> = BTreeMap<(Protocol, SocketAddr, Option<u32>), &'t Packet<'a>>;
 
+/// Clients' ends of connections, with the service's address that each asked.
+pub(super) type Clients<'a> = BTreeMap<(Protocol, SocketAddr), (SocketAddr, &'a WantedService)>;
+
 /// The trace, asked in the words of virtual services.
 #[derive(Debug)]
 pub(super) struct Traffic<'a> {
@@ -149,7 +153,10 @@ impl<'a> Traffic<'a> {
             protocol,
             source: SocketAddr::new(ip.source, from),
             destination: SocketAddr::new(ip.destination, to),
-            hops: frames.into_iter().filter_map(|f| self.hop(f)).collect(),
+            hops: match self.input.case.elsewhere {
+                None => frames.into_iter().filter_map(|f| self.hop(f)).collect(),
+                Some(_) => self.witnessed(&frames),
+            },
         });
     }
 
@@ -167,6 +174,54 @@ impl<'a> Traffic<'a> {
             Direction::In | Direction::Unknown => return None,
         };
         Some(Hop { frame, station, port, way })
+    }
+
+    /// The hops that frames of one packet tell of wherever they were captured: its sender's and its receiver's. Each
+    /// hop counts once, by the frame that tells most of it.
+    fn witnessed(&self, frames: &[&'a Frame]) -> Vec<Hop<'a>> {
+        let case = self.input.case;
+        let mut hops: Vec<Hop<'a>> = Vec::new();
+        for &frame in frames {
+            let (source, to) = (frame.decoded.source, frame.decoded.destination);
+            let mut note = |(station, port): (&'a Station, &'a StationPort), way: Way| {
+                let ttl = |f: &Frame| f.decoded.ip().map(|ip| ip.ttl);
+                let same = |h: &&mut Hop<'a>| {
+                    h.way == way
+                        && h.port.mac == port.mac
+                        && h.station.node == station.node
+                        && ttl(h.frame) == ttl(frame)
+                };
+                match hops.iter_mut().find(same) {
+                    None => hops.push(Hop { frame, station, port, way }),
+                    Some(known) if self.tells(frame, station) > self.tells(known.frame, station) => known.frame = frame,
+                    Some(_) => {}
+                }
+            };
+            if source != UNKNOWN {
+                case.owners(source).into_iter().for_each(|owner| note(owner, Way::Leaves));
+            }
+            if to != UNKNOWN {
+                case.owners(to).into_iter().for_each(|owner| note(owner, Way::Enters));
+            } else if frame.direction == Direction::In
+                && let Some(elsewhere) = &case.elsewhere
+            {
+                let own = case.stations.iter().filter(|s| elsewhere.is_own(frame.vantage, &s.node));
+                own.filter_map(|s| Some((s, s.ports.first()?))).for_each(|owner| note(owner, Way::Enters));
+            }
+        }
+        hops
+    }
+
+    /// How much a frame tells of a station's hop: both addresses, all bytes, captured at the station itself.
+    fn tells(&self, frame: &Frame, station: &Station) -> (bool, bool, bool) {
+        let own = self.input.case.elsewhere.as_ref().is_some_and(|e| e.is_own(frame.vantage, &station.node));
+        (frame.decoded.destination != UNKNOWN, !frame.is_cut(), own)
+    }
+
+    /// Whether the hop was captured at its station; in a lab all are.
+    pub(super) fn is_own(&self, hop: &Hop<'_>) -> bool {
+        let elsewhere = self.input.case.elsewhere.as_ref();
+        elsewhere.is_none_or(|e| e.is_own(hop.frame.vantage, &hop.station.node))
     }
 
     /// The service that balances packets to there.
@@ -196,7 +251,7 @@ impl<'a> Traffic<'a> {
     }
 
     /// The clients' ends of all connections to services, with the services' addresses.
-    pub(super) fn clients(&self) -> BTreeMap<(Protocol, SocketAddr), (SocketAddr, &'a WantedService)> {
+    pub(super) fn clients(&self) -> Clients<'a> {
         self.requests().map(|(p, s)| ((p.protocol, p.source), (p.destination, s))).collect()
     }
 

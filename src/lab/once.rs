@@ -231,6 +231,7 @@ fn blank(plan: &Plan, kind: Substrate) -> Report {
         kernel: String::new(),
         timing_ms: TimingMs::default(),
         load: LoadSummary::default(),
+        read: None,
         capture: CaptureSummary::default(),
         topology: assemble::topology(plan),
         timeline: Vec::new(),

@@ -42,6 +42,7 @@ pub fn case(plan: &Plan) -> Case {
         changes: acts(plan).any(Act::reconfigures),
         reschedules: acts(plan).any(Act::reschedules),
         share: plan.expect.share.clone(),
+        elsewhere: None,
         wanted,
     }
 }

@@ -47,6 +47,7 @@ pub(crate) fn held() -> Report {
             errors: BTreeMap::new(),
             latency: Latency { min_us: 812, p50_us: 1_240, p90_us: 1_730, p99_us: 4_410, max_us: 4_410 },
         },
+        read: None,
         capture: CaptureSummary {
             frames: 874,
             dropped: 0,

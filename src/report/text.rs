@@ -6,7 +6,7 @@
 use super::page::{Page, fold};
 use super::proof::{self, Lookup};
 use super::style::{Ink, Style};
-use super::{Report, RunVerdict, ladder, picture, traffic};
+use super::{Report, RunVerdict, ladder, picture, read, traffic};
 use crate::base::Verdict;
 use crate::judge::{checks, rules};
 
@@ -23,6 +23,10 @@ pub(crate) fn render_with(report: &Report, style: &Style, find: &Lookup) -> Stri
         failure(&mut page, report);
     }
     if report.verdict != RunVerdict::NotRun || !report.checks.is_empty() {
+        if let Some(what) = &report.read {
+            read::files(&mut page, what);
+            read::parts(&mut page, what);
+        }
         if !report.topology.segments.is_empty() {
             picture::draw(&mut page, &report.topology);
         }
@@ -60,6 +64,9 @@ pub(crate) fn render_with(report: &Report, style: &Style, find: &Lookup) -> Stri
                 page.wrapped(&[(Ink::Plain, "• ".to_owned())], Ink::Plain, line);
             }
         }
+        if let Some(read) = &report.read {
+            read::clues(&mut page, read);
+        }
         unread(&mut page, report);
     }
     verdict(&mut page, report);
@@ -74,6 +81,10 @@ fn headline(page: &mut Page<'_>, report: &Report) {
         (ink, word.to_owned()),
     ]);
     if report.verdict == RunVerdict::NotRun && report.kernel.is_empty() {
+        return;
+    }
+    if let Some(what) = &report.read {
+        read::headline(page, report, what);
         return;
     }
     page.item(0, "kernel", Ink::Plain, &format!("{}, substrate {}", report.kernel, report.substrate));
@@ -142,6 +153,11 @@ fn verdict(page: &mut Page<'_>, report: &Report) {
         page.wrapped(&[(Ink::Broken, "  ✗ not as expected: ".to_owned())], Ink::Plain, difference);
     }
     let t = report.timing_ms;
+    if report.read.is_some() {
+        page.item(0, "took", Ink::Faint, &format!("{:.0} ms: read {:.0}, judge {:.0}", t.total, t.load, t.judge));
+        read::next_step(page, report);
+        return;
+    }
     let parts = [("boot", t.boot), ("build", t.build), ("load", t.load), ("judge", t.judge), ("teardown", t.teardown)];
     let parts: Vec<String> = parts.iter().map(|(name, ms)| format!("{name} {ms:.0}")).collect();
     page.item(0, "took", Ink::Faint, &format!("{:.0} ms: {}", t.total, parts.join(", ")));

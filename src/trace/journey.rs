@@ -7,10 +7,12 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::net::IpAddr;
 
 use super::{Direction, Frame, Trace, Vantage};
 use crate::base::{Mac, NodeName};
+use crate::wire::frame::Transport;
 
 /// The frames that carried one packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,16 +99,19 @@ const NO_MAC: Mac = Mac([0; 6]);
 const UNDER_WAY_LIMIT: usize = 64;
 
 /// Makes journeys out of frames in the order of time, and says for each frame which it is in.
-pub(super) fn group(vantages: &[Vantage], frames: &[Frame]) -> (Vec<Journey>, Vec<Option<u32>>) {
+pub(super) fn group(vantages: &[Vantage], frames: &[Frame], likeness: Likeness) -> (Vec<Journey>, Vec<Option<u32>>) {
     let mut journeys: Vec<Journey> = Vec::new();
     let mut of = vec![None; frames.len()];
     let mut known: HashMap<u64, Vec<Known>, BuildHasherDefault<DefaultHasher>> = HashMap::default();
     for (index, frame) in frames.iter().enumerate() {
-        let Some(identity) = Identity::of(frame) else { continue };
+        let Some(identity) = Identity::of(frame, likeness) else { continue };
         let alike = known.entry(identity.hash()).or_default();
         let same = alike
             .iter()
-            .position(|k| frames.get(k.example).and_then(Identity::of).is_some_and(|other| other == identity))
+            .position(|k| {
+                let other = frames.get(k.example).and_then(|f| Identity::of(f, likeness));
+                other.is_some_and(|other| other == identity)
+            })
             .unwrap_or_else(|| {
                 alike.push(Known { example: index, under_way: Vec::new() });
                 alike.len() - 1
@@ -194,33 +199,75 @@ fn same_node(a: &Frame, b: &Frame, vantages: &[Vantage]) -> bool {
     }
 }
 
-/// What stays the same on the way: the bytes of the innermost IP packet without TTL and header checksum.
-#[derive(PartialEq, Eq)]
-struct Identity<'a> {
-    before_ttl: &'a [u8],
-    between: &'a [u8],
-    after_checksum: &'a [u8],
+/// What makes two frames carry the same packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Likeness {
+    /// All bytes of the packet but TTL and header checksum.
+    Bytes,
+    /// The fields that headers know a packet by. For captures from elsewhere, whose points may have kept more or less of
+    /// the same packet, and a sender of which leaves the checksum to its network card.
+    Headers,
+}
+
+/// What stays the same on the way.
+#[derive(PartialEq, Eq, Hash)]
+enum Identity<'a> {
+    /// The bytes of the innermost IP packet without TTL and header checksum.
+    Bytes { before_ttl: &'a [u8], between: &'a [u8], after_checksum: &'a [u8] },
+    /// Its addresses, its IPv4 id, and what its transport has.
+    Headers { addresses: (IpAddr, IpAddr), id: Option<u16>, length: u32, transport: Header<'a> },
+}
+
+/// What a transport's header knows a packet by.
+#[derive(PartialEq, Eq, Hash)]
+enum Header<'a> {
+    Tcp { ports: (u16, u16), numbers: (u32, u32), flags: u8 },
+    Udp { ports: (u16, u16), payload: &'a [u8] },
+    Other(&'a [u8]),
 }
 
 impl<'a> Identity<'a> {
-    fn of(frame: &'a Frame) -> Option<Self> {
+    fn of(frame: &'a Frame, likeness: Likeness) -> Option<Self> {
         let ip = frame.ip()?.innermost();
         let packet = frame.data.get(ip.offset..)?;
         let stated = usize::try_from(ip.length).unwrap_or(usize::MAX);
         let packet = packet.get(..stated).unwrap_or(packet);
         let (ttl, between, rest) = if ip.source.is_ipv4() { (8, 9..10, 12) } else { (7, 8..8, 8) };
-        Some(Self {
-            before_ttl: packet.get(..ttl)?,
-            between: packet.get(between)?,
-            after_checksum: packet.get(rest..)?,
-        })
+        let after_checksum = packet.get(rest..)?;
+        if likeness == Likeness::Bytes {
+            return Some(Self::Bytes { before_ttl: packet.get(..ttl)?, between: packet.get(between)?, after_checksum });
+        }
+        let transport = match &ip.transport {
+            Transport::Tcp(t) => Header::Tcp {
+                ports: (t.source, t.destination),
+                numbers: (t.sequence, t.acknowledgement),
+                flags: t.flags,
+            },
+            // Without the checksum, which stands before the payload.
+            Transport::Udp(u) => Header::Udp { ports: (u.source, u.destination), payload: datagram_start(packet) },
+            _ => Header::Other(after_checksum.get(..ALIKE).unwrap_or(after_checksum)),
+        };
+        Some(Self::Headers { addresses: (ip.source, ip.destination), id: ip.id, length: ip.length, transport })
     }
 
     fn hash(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        hasher.write(self.before_ttl);
-        hasher.write(self.between);
-        hasher.write(self.after_checksum);
+        Hash::hash(self, &mut hasher);
         hasher.finish()
     }
+}
+
+/// A number for what headers know the frame's packet by, where it carries one.
+pub(super) fn likeness(frame: &Frame) -> Option<u64> {
+    Identity::of(frame, Likeness::Headers).map(|identity| identity.hash())
+}
+
+/// How many bytes of a packet without TCP count for its likeness.
+const ALIKE: usize = 48;
+
+/// The first bytes that a datagram carries, as far as they were captured; IPv6 extension headers count among them.
+fn datagram_start(packet: &[u8]) -> &[u8] {
+    let header = packet.first().map_or(0, |first| if first >> 4 == 4 { usize::from(first & 15) * 4 } else { 40 });
+    let all = packet.get(header + 8..).unwrap_or_default();
+    all.get(..ALIKE).unwrap_or(all)
 }

@@ -214,6 +214,11 @@ impl Decoded {
     }
 }
 
+/// Whether hosts begin with this TTL; a packet with another one came through a router.
+pub fn is_initial(ttl: u8) -> bool {
+    matches!(ttl, 32 | 64 | 128 | 255)
+}
+
 impl Ip {
     /// The packet that is not a wrapping of another: itself, unless it carries IP in IP.
     pub fn innermost(&self) -> &Self {

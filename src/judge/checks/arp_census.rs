@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::Check;
 use crate::base::{Mac, NodeName};
 use crate::judge::askers::{all_bound, askers, bound};
-use crate::judge::case::Station;
+use crate::judge::case::{Elsewhere, Station};
 use crate::judge::census::{Said, Word, words};
 use crate::judge::host::Host;
 use crate::judge::tally::{Tally, count};
@@ -42,14 +42,27 @@ fn run(input: &Input<'_>) -> CheckResult {
             let here: Vec<&Word<'_>> = words.iter().filter(|w| w.vip == vip && w.segment == segment).collect();
             judge(&traffic, vip, segment, &here, &mut notes, &mut tally);
         }
+        if input.case.elsewhere.is_some() && segments.is_empty() {
+            without_director(input, vip, &words, &mut tally);
+            continue;
+        }
         for word in words.iter().filter(|w| w.vip == vip && !segments.contains(w.segment)) {
-            if matches!(word.said, Said::Answered | Said::Announced) {
+            if !matches!(word.said, Said::Answered | Said::Announced) {
+                continue;
+            }
+            // Elsewhere a Director may have an interface that nothing told of, and a router may speak for it.
+            if input.case.elsewhere.is_some() && !word.speaker.is_some_and(|s| traffic.is_real_server(s)) {
+                tally.doubt(format!("{} claims {vip} on {}, where no Director is known", word.who(), word.segment));
+            } else {
                 let shown = Evidence::frame(input.trace, word.frame, format!("{} says it has {vip}", word.who()));
                 tally.broken(format!("{vip} is claimed on {}, where no Director is", word.segment), shown);
             }
         }
     }
     probes(&traffic, &mut tally);
+    if let Some(elsewhere) = &input.case.elsewhere {
+        heard_whole(&words, elsewhere, &mut tally);
+    }
     for &vip in &input.case.vips {
         for station in segments.iter().flat_map(|segment| askers(&traffic, vip, segment)) {
             misled(&traffic, station, vip, &mut tally);
@@ -71,6 +84,46 @@ fn run(input: &Input<'_>) -> CheckResult {
         held += &note;
     }
     tally.result(CHECK.id, examined, "questions", "", held)
+}
+
+/// Answers to one question come within this time.
+const AT_ONCE_NS: u64 = 1_000_000_000;
+
+/// Where it is not known who the Director is, two that answer at once are one too many, whoever they are.
+fn without_director(input: &Input<'_>, vip: IpAddr, words: &[Word<'_>], tally: &mut Tally) {
+    let answers = words.iter().filter(|w| w.vip == vip && w.said == Said::Answered);
+    let mut latest: BTreeMap<Mac, &Word<'_>> = BTreeMap::new();
+    let mut told: BTreeSet<Mac> = BTreeSet::new();
+    for word in answers {
+        let at_once =
+            |other: &Word<'_>| other.mac != word.mac && other.frame.at_ns.abs_diff(word.frame.at_ns) < AT_ONCE_NS;
+        let others: Vec<&Word<'_>> = latest.values().copied().filter(|w| at_once(w)).collect();
+        if !others.is_empty() {
+            for one in others.into_iter().chain([word]).filter(|w| told.insert(w.mac)) {
+                let what = format!("{} answers that {vip} is at {}", one.who(), one.mac);
+                tally.broken(
+                    format!("several stations answer who-has {vip} at once"),
+                    Evidence::frame(input.trace, one.frame, what),
+                );
+            }
+        }
+        latest.insert(word.mac, word);
+    }
+    tally.doubt("it is not known who the Director is");
+}
+
+/// In captures from elsewhere, answers are seen only where somebody who asked was captured itself.
+fn heard_whole(words: &[Word<'_>], elsewhere: &Elsewhere, tally: &mut Tally) {
+    let asked = |w: &&Word<'_>| w.said == Said::Asked;
+    let heard = |w: &Word<'_>| w.speaker.is_some_and(|s| elsewhere.captured(&s.node));
+    let answered = words.iter().any(|w| w.said == Said::Answered);
+    let askers: BTreeSet<String> = words.iter().filter(asked).map(Word::who).collect();
+    let askers = askers.into_iter().collect::<Vec<_>>().join(", ");
+    if words.iter().any(|w| asked(&w)) && !words.iter().filter(asked).any(heard) {
+        tally.doubt(format!("{askers} asked and was not captured itself, so that not all answers are seen"));
+    } else if !answered && !askers.is_empty() {
+        tally.doubt(format!("{askers} asked, and no answer was captured"));
+    }
 }
 
 fn speaks_for(traffic: &Traffic<'_>, word: &Word<'_>) -> bool {
@@ -100,6 +153,16 @@ fn judge(
     for word in words {
         match word.said {
             Said::Asked => {}
+            _ if input.case.elsewhere.is_some() && word.speaker.is_none() => {
+                tally.doubt(format!("{}, whose part is not known, speaks for {vip}", word.who()));
+            }
+            Said::Answered | Said::Announced
+                if input.case.elsewhere.is_some()
+                    && input.case.owner_of(word.mac).is_none()
+                    && speaks_for(traffic, word) =>
+            {
+                tally.doubt(format!("{} says that {vip} is at {}, whose part is not known", word.who(), word.mac));
+            }
             Said::Answered | Said::Announced if speaks_for(traffic, word) && leads_astray(traffic, word.mac) => {
                 let kind = format!("{} says that {vip} is at a MAC that is no Director's", word.who());
                 tally.broken(kind, shown(word, &format!("says that {vip} is at {}", word.mac)));
@@ -123,6 +186,13 @@ fn judge(
             }
             Said::Leaked if !word.speaker.is_none_or(|s| traffic.is_real_server(s)) => {}
             Said::Leaked if immune => leaked += 1,
+            Said::Leaked if input.case.elsewhere.is_some() && !asked_by_others(traffic, words) => {
+                tally.doubt(format!(
+                    "{} asks others in the name of {vip}, which harms only where neighbour entries are not permanent; \
+                     nobody asked who has it",
+                    word.who()
+                ));
+            }
             Said::Leaked => {
                 let kind = format!("{} asks others in the name of {vip} on {segment}", word.who());
                 tally.broken(
@@ -134,15 +204,21 @@ fn judge(
     }
     if answering.len() > 1 && !input.case.changes {
         let names: Vec<String> = answering.keys().map(ToString::to_string).collect();
-        for word in answering.into_values() {
-            let kind = format!("several Directors answer for {vip}: {}", names.join(", "));
-            tally.broken(kind, shown(word, &format!("answers that {vip} is at {}", word.mac)));
+        let names = names.join(" and ");
+        if input.case.elsewhere.is_some() {
+            tally.doubt(format!("{names} answer for {vip}, at once or one after the other"));
+        } else {
+            for word in answering.into_values() {
+                let kind = format!("several Directors answer for {vip}: {names}");
+                tally.broken(kind, shown(word, &format!("answers that {vip} is at {}", word.mac)));
+            }
         }
     }
     let open = words.iter().find(|w| w.said == Said::Asked && !speaks_for(traffic, w));
     if let Some(question) = open.filter(|_| !words.iter().any(|w| w.said == Said::Answered)) {
         let evidence = shown(question, &format!("asks who has {vip}"));
         match input.case.stations.iter().find(|s| s.is_on(segment) && input.lost(&s.node) > 0) {
+            None if input.case.elsewhere.is_some() => {}
             Some(station) => tally.lost_at(input, &station.node),
             None => tally.broken(format!("nobody answers who-has {vip} on {segment}"), evidence),
         }
@@ -159,6 +235,12 @@ fn judge(
             count(leaked, "time", "times")
         ));
     }
+}
+
+/// Whether anybody who is to go through a Director had to ask, so that it has no permanent entry.
+fn asked_by_others(traffic: &Traffic<'_>, words: &[&Word<'_>]) -> bool {
+    let other = |s: &Station| !traffic.is_director(s) && !traffic.is_real_server(s);
+    words.iter().any(|w| w.said == Said::Asked && w.speaker.is_none_or(other))
 }
 
 /// A permanent entry for the VIP with a MAC that is no Director's makes its owner pass the Director by.

@@ -7,10 +7,12 @@ use super::Check;
 use crate::base::{Protocol, Role};
 use crate::facts::run::Outcome;
 use crate::judge::case::Station;
+use crate::judge::streams::Streams;
 use crate::judge::tally::{Tally, count};
-use crate::judge::traffic::{Hop, Packet, Traffic, Way};
+use crate::judge::traffic::{Clients, Hop, Packet, Traffic, Way};
 use crate::judge::{CheckResult, Evidence, Input};
-use crate::wire::frame::Tcp;
+use crate::wire::frame::{Tcp, is_initial};
+use crate::wire::link::UNKNOWN;
 
 /// The check.
 pub(super) const CHECK: Check = Check {
@@ -31,28 +33,36 @@ pub(super) const CHECK: Check = Check {
 fn run(input: &Input<'_>) -> CheckResult {
     let traffic = Traffic::new(input);
     let mut tally = Tally::default();
-    for station in traffic.directors().chain(traffic.real_servers()) {
-        tally.captured(input, &station.node);
+    if input.case.elsewhere.is_some() {
+        if traffic.directors().next().is_none() {
+            tally.doubt("it is not known who the Director is");
+        }
+    } else {
+        for station in traffic.directors().chain(traffic.real_servers()) {
+            tally.captured(input, &station.node);
+        }
     }
     let local = traffic.served_by_director();
     let mut replied: BTreeSet<(Protocol, SocketAddr, SocketAddr)> = BTreeSet::new();
     let mut examined = 0;
-    let from_rip = from_rip(&traffic);
+    let clients = traffic.clients();
+    let from_rip = from_rip(&traffic, &clients);
+    let by_rip: BTreeSet<SocketAddr> = from_rip.iter().map(|(p, _)| p.destination).collect();
     for (packet, _) in traffic.replies() {
-        let by_rip = |end| from_rip.iter().any(|(p, _)| p.destination == end);
-        if refused_by_director(&traffic, packet) && !by_rip(packet.destination) {
+        if refused_by_director(&traffic, packet) && !by_rip.contains(&packet.destination) {
+            continue;
+        }
+        if let Some(out) = packet.hops.first().filter(|h| h.way == Way::Leaves && is_stranger(&traffic, h.station)) {
+            strange(input, packet, out, &mut tally);
+        }
+        let at_issue = |h: &Hop<'_>| traffic.is_real_server(h.station) || traffic.is_director(h.station);
+        if input.case.elsewhere.is_some() && !packet.hops.iter().any(at_issue) {
             continue;
         }
         examined += 1;
         replied.insert((packet.protocol, packet.source, packet.destination));
         let own = local.contains(&(packet.protocol, packet.destination));
         at_directors(&traffic, packet, own, &mut tally);
-        if let Some(out) = packet.hops.first().filter(|h| h.way == Way::Leaves && is_stranger(&traffic, h.station)) {
-            let what = format!("{} answers {} from {}", out.station.node, packet.destination, packet.source);
-            let kind = format!("{}, which is no real server, answers from the VIP", out.station.node);
-            // What it only passes on came in there, too, unless that was lost.
-            tally.missing(input, &out.station.node, kind, Evidence::frame(input.trace, out.frame, what));
-        }
         let sent = packet.exit(|s| traffic.is_real_server(s));
         if let Some(out) = sent {
             leaves(input, packet, &out, &mut tally);
@@ -60,7 +70,7 @@ fn run(input: &Input<'_>) -> CheckResult {
     }
     for (packet, out) in from_rip {
         examined += 1;
-        let vip = traffic.clients().get(&(packet.protocol, packet.destination)).map(|(vip, _)| *vip);
+        let vip = clients.get(&(packet.protocol, packet.destination)).map(|(vip, _)| *vip);
         if let Some(vip) = vip {
             replied.insert((packet.protocol, vip, packet.destination));
         }
@@ -71,6 +81,23 @@ fn run(input: &Input<'_>) -> CheckResult {
         );
     }
     unanswered(&traffic, &replied, &mut tally);
+    if let Some(elsewhere) = &input.case.elsewhere {
+        unrecorded(&traffic, &mut tally);
+        let silent = clients.iter().filter(|((p, client), (vip, _))| !replied.contains(&(*p, *vip, *client))).count();
+        if silent > 0 {
+            let connections = count(silent as u64, "connection has", "connections have");
+            tally.doubt(format!("{connections} no reply in what was captured"));
+        }
+        let view = elsewhere.servers_given
+            || input.case.front_captured()
+            || traffic.directors().any(|d| elsewhere.captured(&d.node));
+        if !view && traffic.directors().next().is_some() {
+            tally.doubt(
+                "replies of real servers that are not known were not seen: a capture at the router or the Director would \
+                 tell whom there is, or --rs for each",
+            );
+        }
+    }
     let held = format!(
         "{} went from real servers straight to the router or client, from the VIP; none crossed the Director",
         count(examined, "reply packet", "reply packets")
@@ -81,6 +108,24 @@ fn run(input: &Input<'_>) -> CheckResult {
 /// Whether the station has no business to answer for a VIP.
 fn is_stranger(traffic: &Traffic<'_>, station: &Station) -> bool {
     !traffic.is_real_server(station) && !traffic.is_director(station)
+}
+
+/// A reply that begins its way at a stranger. Elsewhere it may have begun before that, where nobody captured it.
+fn strange(input: &Input<'_>, packet: &Packet<'_>, out: &Hop<'_>, tally: &mut Tally) {
+    let node = &out.station.node;
+    if input.case.elsewhere.is_none() {
+        let what = format!("{node} answers {} from {}", packet.destination, packet.source);
+        let kind = format!("{node}, which is no real server, answers from the VIP");
+        // What it only passes on came in there, too, unless that was lost.
+        tally.missing(input, node, kind, Evidence::frame(input.trace, out.frame, what));
+    } else if fresh(out) {
+        tally.doubt(format!("{node}, which is not known for a real server, seems to answer from the VIP itself"));
+    }
+}
+
+/// Whether its TTL says that no router has passed the packet on yet.
+fn fresh(out: &Hop<'_>) -> bool {
+    out.frame.decoded.ip().is_some_and(|ip| is_initial(ip.ttl))
 }
 
 /// Whether it is the Director's own refusal of a connection that it has no service or no real server for.
@@ -101,6 +146,9 @@ fn at_directors(traffic: &Traffic<'_>, packet: &Packet<'_>, own: bool, tally: &m
                 tally.broken("replies enter the Director", Evidence::frame(trace, hop.frame, what));
             }
             Way::Leaves if own => {}
+            Way::Leaves if traffic.input.case.elsewhere.is_some() => {
+                tally.doubt(format!("replies come out of {node} that were not seen to enter it; it may serve itself"));
+            }
             Way::Leaves => {
                 let what = format!("{} to {} comes out of {node}", packet.source, packet.destination);
                 tally.broken("replies come out of the Director", Evidence::frame(trace, hop.frame, what));
@@ -116,7 +164,11 @@ fn leaves(input: &Input<'_>, packet: &Packet<'_>, out: &Hop<'_>, tally: &mut Tal
         matches!(station.role, Role::Router | Role::Client) && port.segment == out.port.segment
     };
     let name = input.case.name_of(to);
-    if !input.case.owners(to).iter().any(fits) {
+    if to == UNKNOWN {
+        tally.doubt(
+            "a cooked or raw capture does not tell which MAC replies go to: capture at the interface, not at `any`",
+        );
+    } else if !input.case.owners(to).iter().any(fits) {
         let what = format!("{} sends {} to {} by {name}", out.station.node, packet.source, packet.destination);
         let shown = Evidence::frame(input.trace, out.frame, what);
         tally.broken("replies are handed to one that is neither router nor client", shown);
@@ -126,15 +178,50 @@ fn leaves(input: &Input<'_>, packet: &Packet<'_>, out: &Hop<'_>, tally: &mut Tal
     }
 }
 
+/// In captures from elsewhere, replies that clients acknowledge or that were seen further on, without the frame in which
+/// they left their real server.
+fn unrecorded(traffic: &Traffic<'_>, tally: &mut Tally) {
+    let streams = Streams::of_replies(traffic, |hop| hop.way == Way::Leaves && traffic.is_real_server(hop.station));
+    let gaps = streams.gaps();
+    if gaps == 0 {
+        return;
+    }
+    let missing: Vec<&str> = traffic
+        .real_servers()
+        .filter(|s| traffic.input.case.elsewhere.as_ref().is_some_and(|e| !e.captured(&s.node)))
+        .map(|s| s.node.as_str())
+        .collect();
+    let why = if missing.is_empty() && traffic.real_servers().next().is_some() {
+        "the capture lost frames".to_owned()
+    } else if missing.is_empty() {
+        "no real server is known".to_owned()
+    } else {
+        format!("captures at {} or at the router's side of their segment would show them", missing.join(", "))
+    };
+    let connections = count(gaps, "connection", "connections");
+    tally.doubt(format!("replies of {connections} were not seen to leave a real server: {why}"));
+}
+
 /// Packets from a real server's own address to a client's end of a connection to a VIP.
-fn from_rip<'t, 'a>(traffic: &'t Traffic<'a>) -> Vec<(&'t Packet<'a>, Hop<'a>)> {
-    let clients = traffic.clients();
+fn from_rip<'t, 'a>(traffic: &'t Traffic<'a>, clients: &Clients<'a>) -> Vec<(&'t Packet<'a>, Hop<'a>)> {
+    let elsewhere = traffic.input.case.elsewhere.is_some();
+    let direct = if elsewhere { asking_directly(traffic) } else { BTreeSet::new() };
     traffic
         .packets
         .iter()
         .filter(|p| !traffic.input.case.is_vip(p.source.ip()) && clients.contains_key(&(p.protocol, p.destination)))
         .filter_map(|p| Some((p, p.exit(|s| traffic.is_real_server(s) && s.has(p.source.ip()))?)))
+        .filter(|(p, _)| !direct.contains(&(p.protocol, p.destination, p.source)))
         .collect()
+}
+
+/// Clients that speak with an address of their own choice besides, from the same port, and not through a Director. A
+/// reset only refuses what came unasked.
+fn asking_directly(traffic: &Traffic<'_>) -> BTreeSet<(Protocol, SocketAddr, SocketAddr)> {
+    let past = |p: &&Packet<'_>| {
+        p.ip.tcp().is_none_or(|t| t.flags & Tcp::RST == 0) && p.exit(|s| traffic.is_director(s)).is_none()
+    };
+    traffic.packets.iter().filter(past).map(|p| (p.protocol, p.source, p.destination)).collect()
 }
 
 /// Every request that was answered must have a reply on record.

@@ -2,10 +2,13 @@
 
 use super::Check;
 use crate::judge::case::{Station, WantedService};
+use crate::judge::streams::Streams;
 use crate::judge::tally::{Tally, count};
 use crate::judge::traffic::{Hop, Packet, Traffic, Translated, Way};
 use crate::judge::{CheckResult, Evidence, Input};
-use crate::wire::compare::{Rewrite, difference};
+use crate::trace::Frame;
+use crate::wire::compare::{Difference, Rewrite, difference};
+use crate::wire::link::UNKNOWN;
 
 /// The check.
 pub(super) const CHECK: Check = Check {
@@ -33,15 +36,65 @@ struct Seen {
     v4: bool,
 }
 
+/// Half of what should have been seen, in captures that were made elsewhere.
+#[derive(Default)]
+struct Unseen {
+    /// Requests that entered the Director and were not seen to leave it.
+    staying: u64,
+    /// Requests that left it and were not seen to enter it.
+    appearing: u64,
+}
+
+impl Unseen {
+    fn doubt(&self, traffic: &Traffic<'_>, tally: &mut Tally) {
+        let input = traffic.input;
+        let directors: Vec<&Station> = traffic.directors().collect();
+        let Some(director) = directors.first() else {
+            tally.doubt("it is not known who the Director is");
+            return;
+        };
+        let name = &director.node;
+        if self.staying > 0 {
+            let why = if directors.iter().any(|d| captured(input, d)) {
+                "the Director kept them, or the capture lost them"
+            } else {
+                "a capture at the Director, or at every real server, would show it"
+            };
+            let frames = count(self.staying, "request frame that entered", "request frames that entered");
+            tally.doubt(format!("{frames} {name} did not leave it in what was captured: {why}"));
+        }
+        if self.appearing > 0 {
+            let frames = count(self.appearing, "request frame", "request frames");
+            tally.doubt(format!(
+                "{frames} left {name} and did not enter it in what was captured (a frame lost, captured twice, or merged by \
+                 a network card; a capture at the router or the Director would show it)"
+            ));
+        }
+        let gaps = Streams::of(traffic, |hop| hop.way == Way::Enters && traffic.is_director(hop.station)).gaps();
+        if gaps > 0 {
+            let connections = count(gaps, "connection has", "connections have");
+            tally.doubt(format!("the requests of {connections} gaps: the capture lost frames"));
+        }
+    }
+}
+
+/// Whether a capture shows all of the station's own frames.
+fn captured(input: &Input<'_>, station: &Station) -> bool {
+    input.case.elsewhere.as_ref().is_none_or(|e| e.captured(&station.node))
+}
+
 fn run(input: &Input<'_>) -> CheckResult {
     let traffic = Traffic::new(input);
     let mut tally = Tally::default();
-    for director in traffic.directors() {
-        tally.captured(input, &director.node);
+    if input.case.elsewhere.is_none() {
+        for director in traffic.directors() {
+            tally.captured(input, &director.node);
+        }
     }
     let translated = traffic.translated();
     let local = traffic.served_by_director();
     let mut seen = Seen::default();
+    let mut unseen = Unseen::default();
     for (packet, service) in traffic.requests() {
         for director in traffic.directors() {
             let of = |way: Way| packet.hops.iter().filter(move |h| h.way == way && h.station.node == director.node);
@@ -52,6 +105,13 @@ fn run(input: &Input<'_>) -> CheckResult {
                     Some(out) => handed_on(&traffic, service, into, out, &mut seen, &mut tally),
                     None if local.contains(&(packet.protocol, packet.source)) => seen.local += 1,
                     None => match made_of(&translated, packet, director) {
+                        // Where frames may be missing, equal ports and numbers don't make it the same packet.
+                        Some((other, _))
+                            if input.case.elsewhere.is_some() && other.destination == packet.destination =>
+                        {
+                            unseen.staying += 1;
+                        }
+                        None if input.case.elsewhere.is_some() => unseen.staying += 1,
                         Some((other, out)) if other.destination == packet.destination => {
                             handed_on(&traffic, service, into, &out, &mut seen, &mut tally);
                         }
@@ -59,7 +119,10 @@ fn run(input: &Input<'_>) -> CheckResult {
                     },
                 }
             }
-            if let Some(extra) = outs.next().filter(|_| of(Way::Enters).next().is_some()) {
+            if input.case.elsewhere.is_some() {
+                let of_own = traffic.directors().all(|d| !captured(input, d));
+                unseen.appearing += outs.filter(|h| traffic.is_own(h) || of_own).count() as u64;
+            } else if let Some(extra) = outs.next().filter(|_| of(Way::Enters).next().is_some()) {
                 let what = format!("left {} once more than it had entered it", director.node);
                 tally.broken(
                     "a request left the Director more than once",
@@ -67,6 +130,9 @@ fn run(input: &Input<'_>) -> CheckResult {
                 );
             }
         }
+    }
+    if input.case.elsewhere.is_some() {
+        unseen.doubt(&traffic, &mut tally);
     }
     if traffic.fragments > 0 {
         tally.doubt(format!(
@@ -128,7 +194,8 @@ fn handed_on(
         }
     }
     seen.v4 |= into.frame.decoded.ip().is_some_and(|ip| ip.destination.is_ipv4());
-    let changes = difference(&into.frame.data, &out.frame.data);
+    let changes =
+        if case.elsewhere.is_some() { packets_differ(into.frame, out.frame) } else { frames_differ(into, out) };
     let shown = |what: String| Evidence::frame(input.trace, out.frame, what);
     match changes.rewrite() {
         Rewrite::MacsAndTtl => seen.lowered += 1,
@@ -145,13 +212,25 @@ fn handed_on(
     if out.frame.decoded.ip().is_some_and(|ip| ip.header_checksum_ok == Some(false)) {
         tally.broken("a request left the Director with a wrong header checksum", shown(changes.to_string()));
     }
+    if into.frame.beyond.hash != out.frame.beyond.hash && !into.frame.is_cut() && !out.frame.is_cut() {
+        let what = format!("the {} bytes after the first {} differ", into.frame.beyond.bytes, into.frame.data.len());
+        tally.broken("the Director changed payload", shown(what));
+    }
     let (source, to) = (out.frame.decoded.source, out.frame.decoded.destination);
+    if to == UNKNOWN {
+        tally.doubt(
+            "a cooked or raw capture does not tell which MAC the Director sends to: capture at its interface, not at `any`",
+        );
+        return;
+    }
     if source != out.port.mac {
         let what = format!("from {}, though it left by {}", case.name_of(source), out.port.mac);
         tally.broken("a request left the Director with a source MAC that is not its own", shown(what));
     }
     let members = traffic.members(service);
-    if !case.owners(to).iter().any(|(s, _)| members.iter().any(|m| m.node == s.node)) {
+    if case.elsewhere.is_some() && case.owner_of(to).is_none() {
+        tally.doubt(format!("requests were sent to {to}, whose part is not known; --rs says that it is a real server"));
+    } else if !case.owners(to).iter().any(|(s, _)| members.iter().any(|m| m.node == s.node)) {
         let what = format!("sent to {}, no real server of {}", case.name_of(to), service.id);
         tally.broken("a request was sent to a MAC that is no real server's", shown(what));
     }
@@ -159,6 +238,32 @@ fn handed_on(
         tally.shows(Evidence::frame(input.trace, into.frame, "a request enters the Director"));
         tally.shows(shown(format!("the same request leaves it for {}: {changes}", case.name_of(to))));
     }
+}
+
+/// What differs between two frames of the lab.
+fn frames_differ(into: &Hop<'_>, out: &Hop<'_>) -> Difference {
+    difference(&into.frame.data, &out.frame.data)
+}
+
+/// What differs between two frames that were captured elsewhere, where VLAN tags, padding and a check sequence are the
+/// link's own and each point may have kept another part.
+fn packets_differ(into: &Frame, out: &Frame) -> Difference {
+    let (mut a, mut b) = (plain(into), plain(out));
+    if into.is_cut() || out.is_cut() {
+        let shared = a.len().min(b.len());
+        a.truncate(shared);
+        b.truncate(shared);
+    }
+    difference(&a, &b)
+}
+
+/// The frame without VLAN tags and without what follows the IP packet.
+fn plain(frame: &Frame) -> Vec<u8> {
+    let Some(ip) = frame.decoded.ip() else { return frame.data.clone() };
+    let end = ip.offset.saturating_add(usize::try_from(ip.length).unwrap_or(usize::MAX)).min(frame.data.len());
+    let mut bytes = frame.data.get(..12).unwrap_or_default().to_vec();
+    bytes.extend_from_slice(frame.data.get(ip.offset.saturating_sub(2)..end).unwrap_or_default());
+    bytes
 }
 
 /// What the Director sent in place of a request that did not leave it as itself.

@@ -1,10 +1,14 @@
 //! `port-kept`: direct routing keeps the destination port, and nobody planned otherwise.
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
 use super::Check;
-use crate::base::{Forwarding, ServiceId};
+use crate::base::{Forwarding, Protocol, ServiceId};
 use crate::judge::tally::{Tally, count};
-use crate::judge::traffic::{Traffic, Way};
+use crate::judge::traffic::{Clients, Traffic, Way};
 use crate::judge::{CheckResult, Evidence, Input};
+use crate::wire::frame::Tcp;
 
 /// The check.
 pub(super) const CHECK: Check = Check {
@@ -23,8 +27,17 @@ pub(super) const CHECK: Check = Check {
 fn run(input: &Input<'_>) -> CheckResult {
     let traffic = Traffic::new(input);
     let mut tally = Tally::default();
-    for station in traffic.real_servers() {
-        tally.captured(input, &station.node);
+    if input.case.elsewhere.is_some() && traffic.directors().next().is_none() {
+        tally.doubt("it is not known who the Director is");
+    }
+    if input.case.elsewhere.is_none() {
+        for station in traffic.real_servers() {
+            tally.captured(input, &station.node);
+        }
+    } else if traffic.directors().next().is_some()
+        && !traffic.requests().any(|(p, _)| p.entry(|s| traffic.is_director(s)).is_some())
+    {
+        tally.doubt("what clients asked was not seen: neither the Director nor the router before it was captured");
     }
     for service in &input.case.services {
         let ServiceId::Address { at, .. } = service.id else { continue };
@@ -37,6 +50,9 @@ fn run(input: &Input<'_>) -> CheckResult {
         }
     }
     let clients = traffic.clients();
+    if input.case.elsewhere.is_some() {
+        unanswered(&traffic, &clients, &mut tally);
+    }
     let mut examined = 0;
     for packet in &traffic.packets {
         let Some((vip, _)) = clients.get(&(packet.protocol, packet.source)) else { continue };
@@ -66,6 +82,27 @@ fn run(input: &Input<'_>) -> CheckResult {
         "no request reached a real server: an empty trace proves nothing",
         held,
     )
+}
+
+/// In captures from elsewhere no plan tells at which port servers listen; only an answer does.
+fn unanswered(traffic: &Traffic<'_>, clients: &Clients<'_>, tally: &mut Tally) {
+    let mut answered: BTreeSet<(Protocol, SocketAddr)> = BTreeSet::new();
+    for (packet, _) in traffic.replies() {
+        if packet.ip.tcp().is_none_or(|t| t.flags & Tcp::RST == 0) {
+            answered.insert((packet.protocol, packet.destination));
+        }
+    }
+    for (packet, _) in traffic.requests() {
+        // Who acknowledges has got something.
+        if packet.ip.tcp().is_some_and(|t| t.flags & (Tcp::RST | Tcp::ACK) == Tcp::ACK) {
+            answered.insert((packet.protocol, packet.source));
+        }
+    }
+    let open = clients.keys().filter(|client| !answered.contains(client)).count();
+    if open > 0 {
+        let connections = count(open as u64, "connection was", "connections were");
+        tally.doubt(format!("{connections} not seen to be answered: it is not known at which port servers listen"));
+    }
 }
 
 #[cfg(test)]

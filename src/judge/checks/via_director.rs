@@ -23,8 +23,23 @@ pub(super) const CHECK: Check = Check {
 fn run(input: &Input<'_>) -> CheckResult {
     let traffic = Traffic::new(input);
     let mut tally = Tally::default();
-    for station in traffic.directors().chain(traffic.real_servers()) {
+    if input.case.elsewhere.is_some() && traffic.directors().next().is_none() {
+        tally.doubt("it is not known who the Director is");
+    }
+    // Where frames tell of both their ends, what real servers get suffices.
+    let elsewhere = input.case.elsewhere.is_some();
+    for station in traffic.directors().filter(|_| !elsewhere).chain(traffic.real_servers()) {
         tally.captured(input, &station.node);
+    }
+    if let Some(elsewhere) = &input.case.elsewhere
+        && traffic.directors().next().is_some()
+        && !elsewhere.servers_given
+        && !input.case.front_captured()
+    {
+        tally.doubt(
+            "real servers that are not known may get requests past the Director: a capture at the router would show it, \
+             or --rs for each that there is",
+        );
     }
     let mut examined = 0;
     let mut requests = 0;
@@ -34,10 +49,18 @@ fn run(input: &Input<'_>) -> CheckResult {
             if hop.way != Way::Enters || !traffic.is_real_server(hop.station) {
                 continue;
             }
+            if !traffic.is_own(hop)
+                && input.case.owners(hop.frame.decoded.source).iter().any(|(s, _)| traffic.is_director(s))
+            {
+                // What the Director sends says nothing of what others send.
+                continue;
+            }
             examined += 1;
             let source = hop.frame.decoded.source;
             let (node, from) = (&hop.station.node, input.case.name_of(source));
-            if !input.case.owners(source).iter().any(|(s, _)| traffic.is_director(s)) {
+            if input.case.elsewhere.is_some() && input.case.owner_of(source).is_none() {
+                tally.doubt(format!("requests enter {node} from {from}, whose part is not known"));
+            } else if !input.case.owners(source).iter().any(|(s, _)| traffic.is_director(s)) {
                 let what = format!("{} to {} enters {node} from {from}", packet.source, service.id);
                 let shown = Evidence::frame(input.trace, hop.frame, what);
                 tally.broken("requests reach a real server past the Director", shown);
@@ -53,6 +76,7 @@ fn run(input: &Input<'_>) -> CheckResult {
                 let shown = Evidence::frame(input.trace, hop.frame, what);
                 let kind = "requests reach a real server in the Director's name, but not from it";
                 match traffic.directors().find(|d| input.lost(&d.node) > 0) {
+                    None if input.case.elsewhere.is_some() => tally.doubt(kind),
                     Some(director) => tally.lost_at(input, &director.node),
                     None => tally.broken(kind, shown),
                 }

@@ -114,6 +114,7 @@ pub struct Reader<R: Read> {
     interfaces: Vec<Interface>,
     /// Where the interfaces of the section in hand begin.
     section: usize,
+    any_link: bool,
     failed: bool,
 }
 
@@ -139,10 +140,16 @@ impl<R: Read> Reader<R> {
             return Err(ReadError::NotPcapng);
         }
         match PcapNgReader::with_capacity(Cursor::new(start).chain(stream), BLOCK_LIMIT_BYTES) {
-            Ok(inner) => Ok(Self { inner, interfaces: Vec::new(), section: 0, failed: false }),
+            Ok(inner) => Ok(Self { inner, interfaces: Vec::new(), section: 0, any_link: false, failed: false }),
             Err(PcapNgReadError::Io(cause)) => Err(stream_error(0, cause)),
             Err(cause) => Err(ReadError::Malformed { at_byte: 0, cause: Box::new(cause) }),
         }
+    }
+
+    /// Reads packets of every link type, as they are; [`Interface::linktype`] tells which each is.
+    #[must_use]
+    pub fn of_any_link(self) -> Self {
+        Self { any_link: true, ..self }
     }
 
     /// The interfaces met so far; all of them once the iterator has ended.
@@ -179,7 +186,12 @@ impl<R: Read> Reader<R> {
             }
             Block::EnhancedPacket(block) => {
                 let index = self.section + block.interface_id as usize;
-                packet(block, index, &self.interfaces, at_byte).map(Step::Packet)
+                let wrong = |i: &&Interface| !self.any_link && i.linktype != u32::from(LINKTYPE_ETHERNET);
+                if let Some(of) = self.interfaces.get(index).filter(wrong) {
+                    let name = of.name.clone().unwrap_or_else(|| index.to_string());
+                    return Some(Err(ReadError::LinkType { name, linktype: of.linktype }));
+                }
+                packet(block, index, at_byte).map(Step::Packet)
             }
             Block::Packet(_) | Block::SimplePacket(_) => Err(ReadError::Untimed { at_byte }),
             _ => Ok(Step::Nothing),
@@ -225,16 +237,7 @@ fn interface(block: &InterfaceDescriptionBlock<'_>) -> Interface {
     interface
 }
 
-fn packet(
-    block: EnhancedPacketBlock<'_>,
-    index: usize,
-    interfaces: &[Interface],
-    at_byte: u64,
-) -> Result<Packet, ReadError> {
-    if let Some(of) = interfaces.get(index).filter(|i| i.linktype != u32::from(LINKTYPE_ETHERNET)) {
-        let name = of.name.clone().unwrap_or_else(|| index.to_string());
-        return Err(ReadError::LinkType { name, linktype: of.linktype });
-    }
+fn packet(block: EnhancedPacketBlock<'_>, index: usize, at_byte: u64) -> Result<Packet, ReadError> {
     let mut direction = Direction::Unknown;
     let mut comments = Vec::new();
     for option in &block.options {
