@@ -10,14 +10,14 @@
 pub mod json;
 pub mod junit;
 mod ladder;
-mod page;
+pub(crate) mod page;
 mod picture;
 mod proof;
 #[cfg(test)]
 mod sample;
 pub mod style;
 pub mod summary;
-mod table;
+pub(crate) mod table;
 pub mod text;
 mod traffic;
 

@@ -252,12 +252,12 @@ fn weighed(found: &[(&'static Rule, Vec<Affliction>)]) -> Vec<Finding> {
 impl Rule {
     fn finding(&self, whom: &[&Affliction]) -> Option<Finding> {
         let first = whom.first()?;
-        let mut nodes: Vec<&str> = Vec::new();
+        let mut nodes: Vec<&NodeName> = Vec::new();
         let mut mend: Vec<Mend> = Vec::new();
         let mut evidence: Vec<Evidence> = Vec::new();
         for affliction in whom {
-            if !nodes.contains(&affliction.node.as_str()) {
-                nodes.push(affliction.node.as_str());
+            if !nodes.contains(&&affliction.node) {
+                nodes.push(&affliction.node);
             }
             for one in &affliction.evidence {
                 if !evidence.contains(one) {
@@ -273,8 +273,9 @@ impl Rule {
         Some(Finding {
             id: self.id.to_owned(),
             node: first.node.clone(),
+            also: nodes.iter().skip(1).map(|node| (*node).clone()).collect(),
             interface: first.interface.clone(),
-            what: (self.what)(&listed(&nodes)),
+            what: (self.what)(&listed(&nodes.iter().map(|node| node.as_str()).collect::<Vec<_>>())),
             causes: self.causes.to_owned(),
             effects: Vec::new(),
             evidence,

@@ -1,0 +1,260 @@
+//! Mutations: a correct plan, broken in one thing at a time, and what an administrator would say of each.
+//!
+//! Owns: what there is to break in a plan, the causes that may be named for it on that topology or the reason why it
+//! does nothing there, and the score of a run against that. Refuses: running labs, and asking the judge what to expect:
+//! what may be named comes from the plan and from what the kernel's documents say, so that a wrong finding shows.
+
+mod change;
+mod families;
+mod ground;
+pub mod report;
+pub mod score;
+mod voice;
+
+use serde::Serialize;
+
+use crate::base::NodeName;
+use crate::plan::{Act, Plan};
+use change::Change;
+use ground::Ground;
+pub use score::{Outcome, Score};
+
+/// One thing of a plan, broken.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Mutation {
+    /// What is done, in words, as `rs1: address 172.16.0.66/32 on lo gone`; unique among a plan's mutations.
+    pub what: String,
+    /// The node that it is done to.
+    pub node: NodeName,
+    /// What kind of thing is broken.
+    pub thing: Thing,
+    /// What it touches; two mutations that touch the same can't be had at once.
+    #[serde(skip)]
+    touches: Vec<String>,
+    /// The edits.
+    changes: Vec<Change>,
+    /// What is to come of it.
+    pub expected: Expected,
+}
+
+/// What kind of thing a mutation breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Thing {
+    /// A sysctl.
+    Sysctl,
+    /// An address, its prefix length, its interface.
+    Address,
+    /// A route or its gateway.
+    Route,
+    /// An interface or its MAC.
+    Link,
+    /// A permanent neighbour entry.
+    Neighbour,
+    /// A rule of `arptables` or `iptables`.
+    Filter,
+    /// A virtual service.
+    Service,
+    /// A real server of a service.
+    Destination,
+    /// What is served.
+    Server,
+    /// The order of steps.
+    Order,
+}
+
+/// What is to come of a mutation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Expected {
+    /// A check breaks, and one of these is named, nothing else.
+    Killed(Vec<Cause>),
+    /// Nothing breaks, for that reason.
+    Without(String),
+}
+
+/// A root cause that may be named.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Cause {
+    /// The finding's id.
+    pub id: &'static str,
+    /// The nodes that it may be told of.
+    pub nodes: Vec<NodeName>,
+}
+
+impl Cause {
+    fn at(id: &'static str, node: &NodeName) -> Self {
+        Self { id, nodes: vec![node.clone()] }
+    }
+}
+
+impl Expected {
+    fn without(why: impl Into<String>) -> Self {
+        Self::Without(why.into())
+    }
+
+    fn one(id: &'static str, node: &NodeName) -> Self {
+        Self::Killed(vec![Cause::at(id, node)])
+    }
+
+    /// The causes that may be named.
+    pub fn causes(&self) -> &[Cause] {
+        match self {
+            Self::Killed(causes) => causes,
+            Self::Without(_) => &[],
+        }
+    }
+}
+
+/// One run to make: no mutation at all, one, or two.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Trial {
+    /// What is broken in it.
+    pub what: String,
+    /// What may be named.
+    pub may: Vec<Cause>,
+    /// For each mutation what is to come of it where the other is there too.
+    pub parts: Vec<Part>,
+    /// The edits.
+    #[serde(skip)]
+    changes: Vec<Change>,
+}
+
+/// One mutation of a trial.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Part {
+    /// What is broken.
+    pub what: String,
+    /// What is to come of it.
+    pub expected: Expected,
+}
+
+/// Requests of a load in a mutated plan, all at once; what breaks breaks with few, and each that fails takes its time.
+const REQUESTS: u32 = 8;
+
+/// How long each may take, in milliseconds.
+const TIMEOUT_MS: u64 = 1200;
+
+/// Every mutation of a plan, in the order of its nodes.
+pub fn derive(plan: &Plan) -> Vec<Mutation> {
+    let ground = Ground::of(plan);
+    let mut maker = Maker { ground: &ground, all: Vec::new() };
+    families::derive(&mut maker);
+    maker.all
+}
+
+/// The plan with the changes made, or nothing where one of them finds nothing to change.
+fn mutated(plan: &Plan, changes: &[Change]) -> Option<Plan> {
+    let mut plan = plan.clone();
+    if !changes.iter().all(|change| change.apply(&mut plan)) {
+        return None;
+    }
+    change::settle(&mut plan);
+    Some(plan)
+}
+
+/// The plan as it is run: with short loads, and named for what is broken in it.
+pub fn to_run(plan: &Plan, trial: &Trial) -> Option<Plan> {
+    let mut plan = mutated(plan, &trial.changes)?;
+    for timed in &mut plan.timeline {
+        if let Act::Load(load) = &mut timed.act {
+            load.timeout_ms = load.timeout_ms.min(TIMEOUT_MS);
+            if load.during.is_empty() {
+                load.requests = load.requests.min(REQUESTS);
+                load.concurrency = load.requests;
+            }
+        }
+    }
+    Some(plan)
+}
+
+/// Each mutation alone, after the plan as it is.
+pub fn singles(all: &[Mutation]) -> Vec<Trial> {
+    let control = Trial { what: String::new(), may: Vec::new(), parts: Vec::new(), changes: Vec::new() };
+    let alone = all.iter().map(|m| Trial {
+        what: m.what.clone(),
+        may: m.expected.causes().to_vec(),
+        parts: vec![Part { what: m.what.clone(), expected: m.expected.clone() }],
+        changes: m.changes.clone(),
+    });
+    std::iter::once(control).chain(alone).collect()
+}
+
+/// Two mutations at once: those that each break something, each with what comes of it where the other is there too.
+///
+/// With `sample` that many of them, evenly from all.
+pub fn pairs(plan: &Plan, all: &[Mutation], sample: Option<usize>) -> Vec<Trial> {
+    let killing: Vec<&Mutation> = all.iter().filter(|m| !m.expected.causes().is_empty()).collect();
+    let mut couples = Vec::new();
+    for (at, one) in killing.iter().enumerate() {
+        let others = killing.iter().skip(at + 1).filter(|other| !one.touches.iter().any(|t| other.touches.contains(t)));
+        couples.extend(others.map(|other| (*one, *other)));
+    }
+    let wanted = sample.unwrap_or(couples.len()).min(couples.len());
+    // A step that shares no factor with the number of pairs visits each once, far from the last one.
+    let step = (couples.len() * 618 / 1000..).find(|s| gcd(*s, couples.len().max(1)) == 1).unwrap_or(1);
+    let mut chosen: Vec<Trial> = Vec::new();
+    for nth in 0..couples.len() {
+        if chosen.len() == wanted {
+            break;
+        }
+        chosen.extend(couples.get(nth * step % couples.len()).and_then(|(one, other)| couple(plan, one, other)));
+    }
+    chosen
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+fn couple(plan: &Plan, one: &Mutation, other: &Mutation) -> Option<Trial> {
+    let changes: Vec<Change> = one.changes.iter().chain(&other.changes).cloned().collect();
+    mutated(plan, &changes)?;
+    let beside = |this: &Mutation, that: &Mutation| {
+        let there = mutated(plan, &that.changes)?;
+        derive(&there).into_iter().find(|m| m.changes == this.changes).map(|m| m.expected)
+    };
+    let parts: Vec<Part> = [(one, other), (other, one)]
+        .into_iter()
+        .map(|(this, that)| {
+            let gone = || Expected::without(format!("there is nothing to break where `{}`", that.what));
+            Part { what: this.what.clone(), expected: beside(this, that).unwrap_or_else(gone) }
+        })
+        .collect();
+    let mut may: Vec<Cause> = Vec::new();
+    for cause in [one, other].map(|m| m.expected.causes()).into_iter().flatten() {
+        may.push(cause.clone());
+    }
+    may.extend(parts.iter().flat_map(|p| p.expected.causes()).cloned());
+    Some(Trial { what: format!("{} + {}", one.what, other.what), may, parts, changes })
+}
+
+/// Collects mutations of a plan.
+struct Maker<'p> {
+    ground: &'p Ground<'p>,
+    all: Vec<Mutation>,
+}
+
+impl Maker<'_> {
+    /// Adds one, unless the plan already is so.
+    fn add(
+        &mut self,
+        thing: Thing,
+        node: &NodeName,
+        (key, what): (&str, String),
+        changes: Vec<Change>,
+        expected: Expected,
+    ) {
+        let what = format!("{node}: {what}");
+        if self.all.iter().any(|m| m.what == what) {
+            return;
+        }
+        let touches = vec![format!("{node} {key}")];
+        self.all.push(Mutation { what, node: node.clone(), thing, touches, changes, expected });
+    }
+
+    /// The plan after the changes.
+    fn after(&self, changes: &[Change]) -> Option<Plan> {
+        mutated(self.ground.plan, changes)
+    }
+}

@@ -1,0 +1,173 @@
+//! What came of a trial: what broke, what was named, and whether that is what there is to say.
+//!
+//! Errs towards wrong: a finding that may not be named makes the whole trial wrong, the right one beside it or not.
+
+use serde::Serialize;
+
+use super::{Cause, Expected, Trial};
+use crate::base::{NodeName, Verdict};
+use crate::report::{Report, RunVerdict};
+
+/// What came of a trial.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Score {
+    /// The trial.
+    #[serde(flatten)]
+    pub trial: Trial,
+    /// Whether that is right, and what is not.
+    pub outcome: Outcome,
+    /// The checks that broke.
+    pub broke: Vec<String>,
+    /// The checks that are undecided.
+    pub undecided: Vec<String>,
+    /// The root causes that were named.
+    pub named: Vec<Named>,
+    /// Why it was not run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failure: Vec<String>,
+    /// How long it took, in milliseconds.
+    pub took_ms: f64,
+}
+
+/// A root cause that was named.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Named {
+    /// The finding's id.
+    pub id: String,
+    /// Of which nodes it is told.
+    pub nodes: Vec<NodeName>,
+}
+
+/// Whether what came of a trial is right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// A check broke, and what is broken was named, nothing else.
+    Killed,
+    /// Nothing broke, as nothing should.
+    Without,
+    /// Something else was named.
+    Blamed,
+    /// Only one of two was named, and the other is not hidden by it.
+    Half,
+    /// A check broke and nothing was named.
+    Unnamed,
+    /// Nothing broke, and something should have.
+    Survived,
+    /// Something broke, and nothing should have.
+    Broke,
+    /// The lab did not run.
+    NotRun,
+}
+
+impl Outcome {
+    /// Whether that is as it should be.
+    pub const fn is_right(self) -> bool {
+        matches!(self, Self::Killed | Self::Without)
+    }
+
+    /// As a word for tables; what is wrong is in capitals.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Killed => "killed",
+            Self::Without => "no effect",
+            Self::Blamed => "BLAMED",
+            Self::Half => "HALF",
+            Self::Unnamed => "UNNAMED",
+            Self::Survived => "SURVIVED",
+            Self::Broke => "BROKE",
+            Self::NotRun => "NOT RUN",
+        }
+    }
+}
+
+impl Named {
+    /// Whether it is one of the causes, told of no node but theirs.
+    fn is(&self, causes: &[Cause]) -> bool {
+        let of: Vec<&NodeName> = causes.iter().filter(|c| c.id == self.id).flat_map(|c| &c.nodes).collect();
+        !of.is_empty() && self.nodes.iter().all(|n| of.contains(&n))
+    }
+
+    /// Whether it tells of the cause.
+    fn tells(&self, cause: &Cause) -> bool {
+        self.id == cause.id && self.nodes.iter().any(|n| cause.nodes.contains(n))
+    }
+}
+
+impl Score {
+    /// What the report of a trial's run comes to.
+    pub fn of(trial: Trial, report: &Report) -> Self {
+        let with = |verdict| {
+            let checks = report.checks.iter().filter(|c| c.verdict == verdict);
+            checks.map(|c| c.id.clone()).collect::<Vec<_>>()
+        };
+        let named = report
+            .findings
+            .iter()
+            .map(|f| Named { id: f.id.clone(), nodes: std::iter::once(&f.node).chain(&f.also).cloned().collect() });
+        let (broke, undecided, named) = (with(Verdict::Broken), with(Verdict::Undecided), named.collect::<Vec<_>>());
+        let outcome = if report.verdict == RunVerdict::NotRun {
+            Outcome::NotRun
+        } else {
+            judged(&trial, !broke.is_empty(), !undecided.is_empty(), &named)
+        };
+        let (failure, took_ms) = (report.failure.clone(), report.timing_ms.total);
+        Self { trial, outcome, broke, undecided, named, failure, took_ms }
+    }
+}
+
+fn judged(trial: &Trial, broke: bool, undecided: bool, named: &[Named]) -> Outcome {
+    let due: Vec<&[Cause]> =
+        trial.parts.iter().map(|p| p.expected.causes()).filter(|causes| !causes.is_empty()).collect();
+    if named.iter().any(|n| !n.is(&trial.may)) {
+        return Outcome::Blamed;
+    }
+    match (due.is_empty(), broke) {
+        (true, true) if trial.parts.len() == 2 && !named.is_empty() => Outcome::Killed,
+        (true, true) => Outcome::Broke,
+        (true, false) if undecided => Outcome::Broke,
+        (true, false) => Outcome::Without,
+        (false, false) => Outcome::Survived,
+        (false, true) if named.is_empty() => Outcome::Unnamed,
+        (false, true) => {
+            let told = |causes: &&[Cause]| causes.iter().any(|c| named.iter().any(|n| n.tells(c)));
+            if due.iter().all(|causes| told(&causes)) { Outcome::Killed } else { Outcome::Half }
+        }
+    }
+}
+
+/// How many came to what.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// All.
+    pub all: usize,
+    /// Killed with the right cause.
+    pub killed: usize,
+    /// Without effect, as documented.
+    pub without: usize,
+    /// All others.
+    pub wrong: usize,
+}
+
+impl Totals {
+    /// Counts.
+    pub fn of(scores: &[Score]) -> Self {
+        let count = |outcome| scores.iter().filter(|s| s.outcome == outcome).count();
+        let (killed, without) = (count(Outcome::Killed), count(Outcome::Without));
+        Self { all: scores.len(), killed, without, wrong: scores.len() - killed - without }
+    }
+
+    /// The share of those that are right, in tenths of a per cent, rounded down.
+    pub fn per_mille_right(&self) -> usize {
+        (self.killed + self.without) * 1000 / self.all.max(1)
+    }
+}
+
+/// The reasons why parts of a trial do nothing.
+pub fn reasons(trial: &Trial) -> Vec<&str> {
+    let parts = trial.parts.iter().filter_map(|p| match &p.expected {
+        Expected::Without(why) => Some(why.as_str()),
+        Expected::Killed(_) => None,
+    });
+    parts.collect()
+}
