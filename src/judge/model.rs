@@ -12,6 +12,7 @@ pub(super) mod deviation;
 pub(super) mod director;
 pub(super) mod filter;
 pub(super) mod local;
+pub(super) mod lost;
 pub(super) mod resolve;
 pub(super) mod route;
 pub(super) mod source;

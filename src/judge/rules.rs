@@ -4,6 +4,8 @@
 //! same mistake share one finding, and a rule that outranks another takes its nodes away and keeps them as effects.
 //! Refuses: looking for mistakes (see `model/`) and guessing from frames alone.
 
+mod address_prefix_narrow;
+mod address_prefix_wide;
 mod all_nodes_own_vip;
 mod app_bound_rip;
 mod app_not_listening;
@@ -20,9 +22,11 @@ mod ipvs_method_masq;
 mod ipvs_method_tun;
 mod ipvs_no_dest;
 mod ipvs_port_mapping;
+mod ipvs_rip_nobody;
 mod ipvs_service_missing;
 mod link_down;
 mod mask;
+mod no_address;
 mod no_route;
 mod not_forwarding;
 mod observed;
@@ -137,6 +141,9 @@ pub const ALL: &[Rule] = &[
     rs_arp_cache_survives_fix::RULE,
     rs_garp_on_boot::RULE,
     rs_same_mac::RULE,
+    no_address::RULE,
+    address_prefix_narrow::RULE,
+    address_prefix_wide::RULE,
     rs_gw_director::RULE,
     rs_gw_missing::RULE,
     rs_gw_wrong::RULE,
@@ -154,6 +161,7 @@ pub const ALL: &[Rule] = &[
     ipvs_service_missing::RULE,
     ipvs_fwmark_unmarked::RULE,
     ipvs_no_dest::RULE,
+    ipvs_rip_nobody::RULE,
     ipvs_port_mapping::RULE,
     ipvs_method_masq::RULE,
     ipvs_method_tun::RULE,

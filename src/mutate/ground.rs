@@ -179,7 +179,19 @@ impl<'p> Ground<'p> {
 
     /// Whether the node is asked by ARP for an address of its own.
     pub(super) fn is_asked(&self, node: &NodeName) -> bool {
-        self.hops().any(|h| h.to.name == *node && bound(h.from, h.next_hop).is_none())
+        let mut known: Vec<(&NodeName, IpAddr)> = Vec::new();
+        for hop in self.hops() {
+            if hop.to.name == *node
+                && bound(hop.from, hop.next_hop).is_none()
+                && !known.contains(&(&hop.from.name, hop.next_hop))
+            {
+                return true;
+            }
+            // Who is asked learns the asker's address by the question.
+            let asker = hop.out.addresses.iter().map(|a| a.address.addr()).find(|a| !self.is_vip(*a));
+            known.extend(asker.filter(|_| bound(hop.from, hop.next_hop).is_none()).map(|a| (&hop.to.name, a)));
+        }
+        false
     }
 }
 

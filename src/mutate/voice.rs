@@ -21,8 +21,22 @@ pub(super) fn speech(ground: &Ground<'_>, node: &Node) -> Expected {
         }
         return Expected::Killed(causes);
     }
+    if ports().any(|i| level(node, i.name.as_str(), "arp_ignore") >= 8) {
+        return Expected::without(format!("nobody asks for {} who does not know it by then", node.name));
+    }
     if node.ipvs.is_some() {
-        return Expected::without(format!("{} has to speak for the VIP, and does", node.name));
+        let hidden = |vip: &IpAddr| {
+            let mut ears = ground.asking(*vip).filter(|h| h.to.name == node.name && bound(h.from, *vip).is_none());
+            ears.any(|h| {
+                level(node, h.into.name.as_str(), "arp_ignore") > 0
+                    && where_has(node, *vip).is_some_and(|i| i.name != h.into.name)
+            })
+        };
+        return if ground.vip_on(node).filter(IpAddr::is_ipv4).any(|vip| hidden(&vip)) {
+            Expected::one("dir-arp-suppressed", &node.name)
+        } else {
+            Expected::without(format!("{} has to speak for the VIP, and does", node.name))
+        };
     }
     let vips: Vec<IpAddr> = ground.vip_on(node).filter(IpAddr::is_ipv4).collect();
     if vips.is_empty() {

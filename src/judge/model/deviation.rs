@@ -39,6 +39,13 @@ pub(in crate::judge) enum Kind<'a> {
     SameMac { mac: Mac, other: &'a NodeName },
     /// It has no way to the address, or only one that refuses.
     NoWay { to: IpAddr, route: Option<&'a RouteFact> },
+    /// An interface that has to be used has no address of its own; `wanted` is the one that others look for.
+    Unaddressed { wanted: Option<IpAddr> },
+    /// An address whose prefix leaves out a next hop that another's on the segment, `wide`, holds; `gateway` where the
+    /// next hop is a router.
+    Narrow { fact: &'a AddressFact, wide: &'a AddressFact, gateway: Option<IpAddr> },
+    /// The Director's table names an address that nobody has; `server` is who is meant.
+    RipNobody { at: SocketAddr, service: ServiceId, weight: u32, server: Option<&'a NodeName> },
     /// Its way leads to a next hop that nobody is, or to one who does not lead there.
     Astray { to: IpAddr, route: &'a RouteFact },
     /// Its way to the client leads through the Director.
@@ -103,7 +110,7 @@ impl<'a> Predicted<'a> {
 impl Deviation<'_> {
     /// Whether it is the same mistake: met on another client's packet, by another asker.
     fn repeats(&self, other: &Self) -> bool {
-        use Kind::{AsksAs, AsksInVain, Deafened, Refuses, Silent, Stays, ThroughDirector};
+        use Kind::{AsksAs, AsksInVain, Deafened, Narrow, Refuses, Silent, Stays, ThroughDirector, Unaddressed};
         if self.node != other.node || self.interface != other.interface {
             return false;
         }
@@ -114,7 +121,8 @@ impl Deviation<'_> {
             (Deafened { rule: a, .. }, Deafened { rule: b, .. }) => a == b,
             (Refuses { why: a, .. }, Refuses { why: b, .. }) => a == b,
             (ThroughDirector { route: a, .. }, ThroughDirector { route: b, .. }) => a == b,
-            (Stays { .. }, Stays { .. }) => true,
+            (Narrow { fact: a, .. }, Narrow { fact: b, .. }) => a == b,
+            (Stays { .. }, Stays { .. }) | (Unaddressed { .. }, Unaddressed { .. }) => true,
             (a, b) => a == b,
         }
     }

@@ -9,12 +9,13 @@ use super::answer::forwards;
 use super::director::{Decision, decide};
 use super::filter::{Fate, Shown, chain};
 use super::local::{Local, local};
+use super::lost::Next;
 use super::resolve::{Sought, resolve};
 use super::route::{Way, lookup};
 use super::source::refusal;
 use super::{Kind, Place, Predicted, World};
 use crate::base::{Forwarding, NodeName, Protocol, Role};
-use crate::facts::{DestinationFact, ServiceFact, SocketFact};
+use crate::facts::{DestinationFact, RouteFact, ServiceFact, SocketFact};
 use crate::judge::case::{Station, StationPort};
 
 /// More hops than any lab has.
@@ -82,34 +83,57 @@ impl<'a> World<'a> {
                     predicted.note(node, None, Kind::Stays { to });
                 }
             }
-            let route = match lookup(at.place.facts, to) {
-                Way::By(route) => route,
+            let next = match lookup(at.place.facts, to) {
+                Way::By(route) => self.by(&at.place, to, route, arrived, predicted)?,
                 Way::Here(own) => {
                     predicted.note(node, None, Kind::Keeps { to, own });
                     return None;
                 }
-                Way::Nowhere(route) => {
-                    no_way(&at.place, to, route, predicted);
-                    return None;
-                }
+                Way::Nowhere(route) => self.no_way(&at.place, to, route, predicted)?,
             };
-            let out = route.interface.as_ref().and_then(|i| at.place.port(i.as_str()))?;
-            let next_hop = route.gateway.unwrap_or(to);
-            let meant = if self.case.is_vip(next_hop) {
-                self.director_of(next_hop, &out.segment)
-            } else {
-                self.owner(&out.segment, next_hop)
-            };
-            let Some(meant) = meant.filter(|(p, _)| p.node() != node) else {
-                predicted.note(node, Some(&out.interface), Kind::Astray { to, route });
-                return None;
-            };
-            let immune = self.case.vips.iter().all(|v| self.immune(*v, &out.segment));
-            let sought = Sought { from: at.place, out, next_hop, meant, source, immune };
-            resolve(self, &sought, predicted);
-            at = At { place: meant.0, into: Some(meant.1) };
+            let immune = self.case.vips.iter().all(|v| self.immune(*v, &next.out.segment));
+            let sought =
+                Sought { from: at.place, out: next.out, next_hop: next.address, meant: next.meant, source, immune };
+            // Without an address on either side nobody can ask or be asked.
+            if !self.unaddressed(&at.place, next.out, next.address) && !self.lacks(&next) {
+                resolve(self, &sought, predicted);
+            }
+            at = At { place: next.meant.0, into: Some(next.meant.1) };
         }
         None
+    }
+
+    /// The next hop of a route: whoever has that address and leads there, else whoever would.
+    fn by(
+        &self,
+        place: &Place<'a>,
+        to: IpAddr,
+        route: &'a RouteFact,
+        arrived: &dyn Fn(&Place<'a>) -> bool,
+        predicted: &mut Predicted<'a>,
+    ) -> Option<Next<'a>> {
+        let out = route.interface.as_ref().and_then(|i| place.port(i.as_str()))?;
+        let address = route.gateway.unwrap_or(to);
+        let vip = self.case.is_vip(address);
+        let meant = if vip { self.director_of(address, &out.segment) } else { self.owner(&out.segment, address) };
+        let meant = meant.filter(|(p, _)| p.node() != place.node());
+        // A host that is taken for a router is the mistake of whoever sends to it.
+        let host = |(p, port): &(Place<'a>, &StationPort)| {
+            route.gateway.is_some()
+                && !vip
+                && p.station.role != Role::Router
+                && !arrived(p)
+                && !forwards(p, port.interface.as_str())
+        };
+        match meant.filter(|m| !host(m)) {
+            Some(meant) => Some(Next { out, address, meant }),
+            None => self.astray(place, out, (to, route), predicted),
+        }
+    }
+
+    /// Whether the next hop has no address, which is noted elsewhere.
+    fn lacks(&self, next: &Next<'a>) -> bool {
+        !self.case.is_vip(next.address) && self.unaddressed(&next.meant.0, next.meant.1, next.address)
     }
 
     /// Whether everybody on the segment who has to ask for the VIP has a permanent entry for it.
@@ -187,8 +211,34 @@ impl<'a> World<'a> {
         if local(director.facts, rip).is_some() {
             return;
         }
-        let server = self.places().find(|p| p.station.ports.iter().any(|port| port.has(rip)));
-        if method == Forwarding::DirectRouting {
+        let server = self.server(destination);
+        let start = At { place: *director, into: None };
+        let known = self.places().any(|p| p.facts.addresses.iter().any(|a| a.address.addr() == rip));
+        let beside = server.and_then(|s| {
+            let shared = |port: &&StationPort| director.station.is_on(&port.segment);
+            let into = s.station.ports.iter().find(shared)?;
+            let out = director.station.ports.iter().find(|port| port.segment == into.segment)?;
+            Some(Next { out, address: rip, meant: (s, into) })
+        });
+        let routed = matches!(lookup(director.facts, rip), Way::By(route) if route.gateway.is_some());
+        let short = match beside {
+            Some(next) if !known => {
+                self.nobody(director, &next, (service, destination), predicted);
+                true
+            }
+            Some(next) => routed && method == Forwarding::DirectRouting && self.short_of(director, &next, predicted),
+            None => false,
+        };
+        if server.is_none() && !known {
+            let kind = Kind::RipNobody {
+                at: destination.at,
+                service: service.service,
+                weight: destination.weight,
+                server: None,
+            };
+            return predicted.note(director.node(), None, kind);
+        }
+        if method == Forwarding::DirectRouting && !short {
             let beside = |s: &Station| s.ports.iter().any(|p| p.has(rip) && director.station.is_on(&p.segment));
             let route = match lookup(director.facts, rip) {
                 Way::By(route) => Some(route),
@@ -202,9 +252,13 @@ impl<'a> World<'a> {
         }
         let nat = method == Forwarding::Nat;
         let outer = if method == Forwarding::Tun { own_address(director, rip) } else { Some(packet.source) };
-        let start = At { place: *director, into: None };
         let is_server = |p: &Place<'a>| server.is_some_and(|s| s.node() == p.node());
-        let Some(at) = self.travel(start, (outer.unwrap_or(packet.source), rip), &is_server, predicted) else { return };
+        let source = outer.unwrap_or(packet.source);
+        let at = match beside.filter(|_| short) {
+            Some(next) => Some(At { place: next.meant.0, into: Some(next.meant.1) }),
+            None => self.travel(start, (source, rip), &is_server, predicted),
+        };
+        let Some(at) = at else { return };
         let server = at.place;
         if method == Forwarding::Tun && !unwraps(&server, packet) {
             let kind = Kind::Unwrapped {
@@ -225,6 +279,38 @@ impl<'a> World<'a> {
         filtered(&server, at.into, arriving, "INPUT", predicted);
         listens(&server, arriving, method, predicted);
         self.reply(director, &server, service, destination, (arriving, client), predicted);
+    }
+
+    /// The node that a real server of the table is: by its address, else by what was planned.
+    fn server(&self, destination: &DestinationFact) -> Option<Place<'a>> {
+        let rip = destination.at.ip();
+        let carries = |p: &Place<'a>| p.facts.addresses.iter().any(|a| a.address.addr() == rip);
+        let planned = |p: &Place<'a>| p.station.ports.iter().any(|port| port.has(rip));
+        let mut wanted = self.case.services.iter().flat_map(|s| &s.destinations).filter(|d| d.at.ip() == rip);
+        let wanted = || self.place(wanted.find_map(|d| d.node.as_ref())?);
+        self.places().find(carries).or_else(|| self.places().find(planned)).or_else(wanted)
+    }
+
+    /// Notes that nobody has the RIP: the real server's interface has no address, or another than the table says.
+    fn nobody(
+        &self,
+        director: &Place<'a>,
+        next: &Next<'a>,
+        (service, destination): (&'a ServiceFact, &'a DestinationFact),
+        predicted: &mut Predicted<'a>,
+    ) {
+        let (server, into) = next.meant;
+        if self.unaddressed(&server, into, next.address) {
+            let kind = Kind::Unaddressed { wanted: Some(next.address) };
+            return predicted.note(server.node(), Some(&into.interface), kind);
+        }
+        let kind = Kind::RipNobody {
+            at: destination.at,
+            service: service.service,
+            weight: destination.weight,
+            server: Some(server.node()),
+        };
+        predicted.note(director.node(), None, kind);
     }
 
     /// The way back.
@@ -289,20 +375,6 @@ fn listens<'a>(server: &Place<'a>, packet: Packet, method: Forwarding, predicted
     if !sockets.iter().any(|s| takes(&s)) {
         let listening = sockets.iter().filter(|s| s.protocol == protocol).collect();
         predicted.note(server.node(), None, Kind::Deaf { protocol, at, listening, method });
-    }
-}
-
-/// No route: because an interface is down, or for want of one.
-fn no_way<'a>(
-    place: &Place<'a>,
-    to: IpAddr,
-    route: Option<&'a crate::facts::RouteFact>,
-    predicted: &mut Predicted<'a>,
-) {
-    let down = place.station.ports.iter().find(|p| place.link(p.interface.as_str()).is_some_and(|l| !l.up));
-    match down {
-        Some(port) => predicted.note(place.node(), Some(&port.interface), Kind::Down),
-        None => predicted.note(place.node(), None, Kind::NoWay { to, route }),
     }
 }
 
