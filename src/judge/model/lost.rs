@@ -79,18 +79,22 @@ impl<'a> World<'a> {
         })
     }
 
-    /// The addresses of that family on the interface, VIPs and link-local ones left out.
+    /// The addresses of that family on the interface. A VIP counts where it has a subnet; link-local ones do not.
     fn own(&self, place: &Place<'a>, port: &'a StationPort, like: IpAddr) -> impl Iterator<Item = &'a AddressFact> {
         let case = self.case;
         place.facts.addresses.iter().filter(move |a| {
             let ip = a.address.addr();
-            a.interface == port.interface && ip.is_ipv4() == like.is_ipv4() && !case.is_vip(ip) && a.scope != "link"
+            a.interface == port.interface
+                && ip.is_ipv4() == like.is_ipv4()
+                && a.scope != "link"
+                && (!case.is_vip(ip) || a.address.prefix_len() < a.address.max_prefix_len())
         })
     }
 
     /// Whether the interface has no address of that family of its own.
     pub(in crate::judge) fn unaddressed(&self, place: &Place<'a>, port: &'a StationPort, like: IpAddr) -> bool {
-        !place.facts.addresses.is_empty() && self.own(place, port, like).next().is_none()
+        let read = !place.facts.unread.iter().any(|u| u.what.contains("addresses"));
+        read && place.link(port.interface.as_str()).is_some() && self.own(place, port, like).next().is_none()
     }
 
     /// The interface's address whose prefix leaves the next hop out, and another's on the segment whose prefix holds both.

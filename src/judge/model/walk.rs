@@ -143,15 +143,17 @@ impl<'a> World<'a> {
             if !matches!(place.station.role, Role::Router | Role::Client) {
                 continue;
             }
+            // Whoever has an entry for good is told nothing, whether its way there stands or not.
+            if crate::judge::host::Host(place.facts).bound(vip).is_some() {
+                asked = true;
+                continue;
+            }
             let direct = match lookup(place.facts, vip) {
                 Way::By(route) => route.gateway.is_none() && route.interface.as_ref() == Some(&port.interface),
                 Way::Here(_) | Way::Nowhere(_) => false,
             };
             if direct {
-                asked = true;
-                if crate::judge::host::Host(place.facts).bound(vip).is_none() {
-                    return false;
-                }
+                return false;
             }
         }
         asked

@@ -1,5 +1,7 @@
 //! `address-prefix-wide`: an address has a shorter prefix than its segment's subnet, and takes in who is elsewhere.
 
+use ipnet::IpNet;
+
 use super::diagnosis::{Diagnosis, mended};
 use super::{Affliction, Rule};
 use crate::judge::host::{address_line, route_line};
@@ -38,6 +40,15 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
         ),
         Evidence::fact("by its own address", address_line(fact)),
     ];
-    let words = format!("give {} on {interface} the prefix length of the segment's subnet", fact.address.addr());
+    let ip = fact.address.addr();
+    let beside = diagnosis.world.on(segment).filter(|(p, _)| p.node() != node).flat_map(|(p, _)| &p.facts.addresses);
+    let fitting = beside.map(|a| a.address).filter(|net| net.contains(&ip) && !net.contains(&to));
+    let right = fitting.min_by_key(IpNet::prefix_len).and_then(|net| IpNet::new(ip, net.prefix_len()).ok());
+    if let Some(right) = right {
+        let command =
+            format!("ip address add {right} dev {interface} && ip address del {} dev {interface}", fact.address);
+        return Some(Diagnosis::afflict(deviation, evidence, vec![mended(node, Dialect::Ip, command)]));
+    }
+    let words = format!("give {ip} on {interface} the prefix length of the segment's subnet");
     Some(Diagnosis::afflict(deviation, evidence, vec![mended(node, Dialect::ByHand, words)]))
 }

@@ -42,7 +42,16 @@ fn clash(maker: &mut Maker<'_>, node: &Node) {
         for (other, from) in [first, server].into_iter().flatten() {
             let Some(mac) = from.mac else { continue };
             let expected = if met(other) && met(node) {
-                Expected::Killed(vec![Cause { id: "rs-same-mac", nodes: vec![name.clone(), other.name.clone()] }])
+                let mut causes = vec![Cause { id: "rs-same-mac", nodes: vec![name.clone(), other.name.clone()] }];
+                // Whoever has the old MAC for good has a wrong one now.
+                for binding in &maker.ground.plan.nodes {
+                    let old = binding.neighbours.iter().filter(|e| Some(e.mac) == interface.mac);
+                    causes.extend(old.map(|entry| {
+                        let vip = maker.ground.is_vip(entry.address);
+                        Cause::at(if vip { "router-static-arp" } else { "rip-neigh-stale" }, &binding.name)
+                    }));
+                }
+                Expected::Killed(causes)
             } else {
                 Expected::without("no frame on that segment is for either")
             };
