@@ -125,15 +125,24 @@ pub struct Trial {
 pub struct Part {
     /// What is broken.
     pub what: String,
-    /// What is to come of it.
+    /// What is to come of it, beside the other where there is one.
     pub expected: Expected,
+    /// What would come of it alone.
+    pub alone: Expected,
+}
+
+impl Part {
+    /// The causes of which one tells of it.
+    fn causes(&self) -> Vec<&Cause> {
+        self.expected.causes().iter().chain(self.alone.causes()).collect()
+    }
 }
 
 /// Requests of a load in a mutated plan, all at once; what breaks breaks with few, and each that fails takes its time.
 const REQUESTS: u32 = 8;
 
 /// How long each may take, in milliseconds.
-const TIMEOUT_MS: u64 = 1200;
+const TIMEOUT_MS: u64 = 1500;
 
 /// Every mutation of a plan, in the order of its nodes.
 pub fn derive(plan: &Plan) -> Vec<Mutation> {
@@ -174,7 +183,7 @@ pub fn singles(all: &[Mutation]) -> Vec<Trial> {
     let alone = all.iter().map(|m| Trial {
         what: m.what.clone(),
         may: m.expected.causes().to_vec(),
-        parts: vec![Part { what: m.what.clone(), expected: m.expected.clone() }],
+        parts: vec![Part { what: m.what.clone(), expected: m.expected.clone(), alone: m.expected.clone() }],
         changes: m.changes.clone(),
     });
     std::iter::once(control).chain(alone).collect()
@@ -218,14 +227,11 @@ fn couple(plan: &Plan, one: &Mutation, other: &Mutation) -> Option<Trial> {
         .into_iter()
         .map(|(this, that)| {
             let gone = || Expected::without(format!("there is nothing to break where `{}`", that.what));
-            Part { what: this.what.clone(), expected: beside(this, that).unwrap_or_else(gone) }
+            let expected = beside(this, that).unwrap_or_else(gone);
+            Part { what: this.what.clone(), expected, alone: this.expected.clone() }
         })
         .collect();
-    let mut may: Vec<Cause> = Vec::new();
-    for cause in [one, other].map(|m| m.expected.causes()).into_iter().flatten() {
-        may.push(cause.clone());
-    }
-    may.extend(parts.iter().flat_map(|p| p.expected.causes()).cloned());
+    let may = parts.iter().flat_map(Part::causes).cloned().collect();
     Some(Trial { what: format!("{} + {}", one.what, other.what), may, parts, changes })
 }
 

@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use super::{Cause, Expected, Trial};
+use super::{Cause, Expected, Part, Trial};
 use crate::base::{NodeName, Verdict};
 use crate::report::{Report, RunVerdict};
 
@@ -117,8 +117,8 @@ impl Score {
 }
 
 fn judged(trial: &Trial, broke: bool, undecided: bool, named: &[Named]) -> Outcome {
-    let due: Vec<&[Cause]> =
-        trial.parts.iter().map(|p| p.expected.causes()).filter(|causes| !causes.is_empty()).collect();
+    let due: Vec<Vec<&Cause>> =
+        trial.parts.iter().filter(|p| !p.expected.causes().is_empty()).map(Part::causes).collect();
     if named.iter().any(|n| !n.is(&trial.may)) {
         return Outcome::Blamed;
     }
@@ -130,8 +130,8 @@ fn judged(trial: &Trial, broke: bool, undecided: bool, named: &[Named]) -> Outco
         (false, false) => Outcome::Survived,
         (false, true) if named.is_empty() => Outcome::Unnamed,
         (false, true) => {
-            let told = |causes: &&[Cause]| causes.iter().any(|c| named.iter().any(|n| n.tells(c)));
-            if due.iter().all(|causes| told(&causes)) { Outcome::Killed } else { Outcome::Half }
+            let told = |causes: &[&Cause]| causes.iter().any(|c| named.iter().any(|n| n.tells(c)));
+            if due.iter().all(|causes| told(causes)) { Outcome::Killed } else { Outcome::Half }
         }
     }
 }

@@ -144,7 +144,8 @@ impl<'a> World<'a> {
                 continue;
             }
             // Whoever has an entry for good is told nothing, whether its way there stands or not.
-            if crate::judge::host::Host(place.facts).bound(vip).is_some() {
+            let mut entries = place.facts.neighbours.iter().filter(|n| n.interface == port.interface);
+            if entries.any(|n| n.address == vip && n.state == "permanent") {
                 asked = true;
                 continue;
             }
@@ -176,9 +177,7 @@ impl<'a> World<'a> {
                 predicted.note(director.node(), into, Kind::NotOwn { address: vip, forwards: false });
             }
         }
-        if filtered(&director, at.into, packet, "INPUT", predicted) {
-            return;
-        }
+        filtered(&director, at.into, packet, "INPUT", predicted);
         match decide(&director, packet.protocol, packet.target) {
             Decision::Unread => {}
             Decision::Unknown => {
@@ -270,7 +269,7 @@ impl<'a> World<'a> {
                 vip,
                 from: director.node(),
             };
-            return predicted.note(server.node(), None, kind);
+            predicted.note(server.node(), None, kind);
         }
         let target = if nat { destination.at } else { packet.target };
         if !nat && local(server.facts, vip).is_none() {
@@ -393,7 +392,7 @@ fn filtered<'a>(
     packet: Packet,
     name: &str,
     predicted: &mut Predicted<'a>,
-) -> bool {
+) {
     let word = packet.protocol.to_string().to_lowercase();
     let shown = Shown {
         source: Some(packet.source),
@@ -404,9 +403,8 @@ fn filtered<'a>(
         ..Shown::default()
     };
     let Fate::Dropped(rule) = chain(place.facts.iptables.as_deref().unwrap_or_default(), "filter", name, shown) else {
-        return false;
+        return;
     };
     let kind = Kind::Filtered { rule, destination: packet.target.ip(), source: packet.source };
     predicted.note(place.node(), None, kind);
-    true
 }

@@ -145,7 +145,7 @@ fn destination(maker: &mut Maker<'_>, node: &Node, service: &Service, to: &Desti
     if to.forwarding == Forwarding::DirectRouting {
         let by_nat = Some(Destination { forwarding: Forwarding::Nat, ..to.clone() });
         let back = maker.ground.legs.iter().find(|l| l.part == Part::Reply && l.start.name == *server);
-        let past = back.is_some_and(|l| l.hops.iter().all(|h| h.to.name != *name));
+        let past = back.is_some_and(|l| l.whole && l.hops.iter().all(|h| h.to.name != *name));
         let expected = or_idle(if past {
             Expected::one("ipvs-method-masq", name)
         } else {
