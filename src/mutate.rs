@@ -11,6 +11,8 @@ pub mod report;
 pub mod score;
 mod voice;
 
+use std::cell::OnceCell;
+
 use serde::Serialize;
 
 use crate::base::NodeName;
@@ -196,9 +198,16 @@ pub fn pairs(plan: &Plan, all: &[Mutation], sample: Option<usize>) -> Vec<Trial>
     let killing: Vec<&Mutation> = all.iter().filter(|m| !m.expected.causes().is_empty()).collect();
     let mut couples = Vec::new();
     for (at, one) in killing.iter().enumerate() {
-        let others = killing.iter().skip(at + 1).filter(|other| !one.touches.iter().any(|t| other.touches.contains(t)));
-        couples.extend(others.map(|other| (*one, *other)));
+        let others = killing.iter().enumerate().skip(at + 1);
+        let others = others.filter(|(_, other)| !one.touches.iter().any(|t| other.touches.contains(t)));
+        couples.extend(others.map(|(beside, _)| (at, beside)));
     }
+    // What is left of each mutation's effect where another is there hangs on that other alone.
+    let beside: Vec<OnceCell<Vec<Mutation>>> = killing.iter().map(|_| OnceCell::new()).collect();
+    let around = |at: usize| -> &[Mutation] {
+        let derived = || mutated(plan, &killing[at].changes).map(|plan| derive(&plan)).unwrap_or_default();
+        beside[at].get_or_init(derived)
+    };
     let wanted = sample.unwrap_or(couples.len()).min(couples.len());
     // A step that shares no factor with the number of pairs visits each once, far from the last one.
     let step = (couples.len() * 618 / 1000..).find(|s| gcd(*s, couples.len().max(1)) == 1).unwrap_or(1);
@@ -207,7 +216,9 @@ pub fn pairs(plan: &Plan, all: &[Mutation], sample: Option<usize>) -> Vec<Trial>
         if chosen.len() == wanted {
             break;
         }
-        chosen.extend(couples.get(nth * step % couples.len()).and_then(|(one, other)| couple(plan, one, other)));
+        let Some(&(at, beside)) = couples.get(nth * step % couples.len()) else { continue };
+        let (one, other) = (killing[at], killing[beside]);
+        chosen.extend(couple(plan, (one, around(beside)), (other, around(at))));
     }
     chosen
 }
@@ -216,23 +227,18 @@ fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-fn couple(plan: &Plan, one: &Mutation, other: &Mutation) -> Option<Trial> {
-    let changes: Vec<Change> = one.changes.iter().chain(&other.changes).cloned().collect();
+/// Two mutations, each with what there is to break where the other is there.
+fn couple(plan: &Plan, one: (&Mutation, &[Mutation]), other: (&Mutation, &[Mutation])) -> Option<Trial> {
+    let changes: Vec<Change> = one.0.changes.iter().chain(&other.0.changes).cloned().collect();
     mutated(plan, &changes)?;
-    let beside = |this: &Mutation, that: &Mutation| {
-        let there = mutated(plan, &that.changes)?;
-        derive(&there).into_iter().find(|m| m.changes == this.changes).map(|m| m.expected)
+    let part = |(this, around): (&Mutation, &[Mutation]), that: &Mutation| {
+        let gone = || Expected::without(format!("there is nothing to break where `{}`", that.what));
+        let beside = around.iter().find(|m| m.changes == this.changes).map(|m| m.expected.clone());
+        Part { what: this.what.clone(), expected: beside.unwrap_or_else(gone), alone: this.expected.clone() }
     };
-    let parts: Vec<Part> = [(one, other), (other, one)]
-        .into_iter()
-        .map(|(this, that)| {
-            let gone = || Expected::without(format!("there is nothing to break where `{}`", that.what));
-            let expected = beside(this, that).unwrap_or_else(gone);
-            Part { what: this.what.clone(), expected, alone: this.expected.clone() }
-        })
-        .collect();
+    let parts = vec![part(one, other.0), part(other, one.0)];
     let may = parts.iter().flat_map(Part::causes).cloned().collect();
-    Some(Trial { what: format!("{} + {}", one.what, other.what), may, parts, changes })
+    Some(Trial { what: format!("{} + {}", one.0.what, other.0.what), may, parts, changes })
 }
 
 /// Collects mutations of a plan.

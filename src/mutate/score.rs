@@ -171,3 +171,66 @@ pub fn reasons(trial: &Trial) -> Vec<&str> {
     });
     parts.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Cause, Expected, Named, Outcome, Part, Trial, judged};
+
+    fn killed(id: &'static str, nodes: &[&str]) -> Expected {
+        let nodes = nodes.iter().map(|n| n.parse().unwrap()).collect();
+        Expected::Killed(vec![Cause { id, nodes }])
+    }
+
+    fn trial(parts: &[Expected]) -> Trial {
+        let parts: Vec<Part> =
+            parts.iter().map(|e| Part { what: "it".to_owned(), expected: e.clone(), alone: e.clone() }).collect();
+        let may = parts.iter().flat_map(|p| p.expected.causes()).cloned().collect();
+        Trial { what: "it".to_owned(), may, parts, changes: Vec::new() }
+    }
+
+    fn named(id: &str, nodes: &[&str]) -> Named {
+        Named { id: id.to_owned(), nodes: nodes.iter().map(|n| n.parse().unwrap()).collect() }
+    }
+
+    #[test]
+    fn the_right_cause_on_the_right_node_kills() {
+        let one = trial(&[killed("rs-fw", &["rs1"])]);
+        assert_eq!(judged(&one, true, false, &[named("rs-fw", &["rs1"])]), Outcome::Killed);
+        assert_eq!(judged(&one, true, false, &[named("rs-fw", &["rs2"])]), Outcome::Blamed);
+        assert_eq!(judged(&one, true, false, &[named("rs-fw", &["rs1", "rs2"])]), Outcome::Blamed);
+        assert_eq!(judged(&one, true, false, &[named("no-route", &["rs1"])]), Outcome::Blamed);
+        let beside = [named("rs-fw", &["rs1"]), named("no-route", &["rs1"])];
+        assert_eq!(judged(&one, true, false, &beside), Outcome::Blamed);
+        assert_eq!(judged(&one, true, false, &[]), Outcome::Unnamed);
+    }
+
+    #[test]
+    fn a_check_that_is_only_undecided_kills_nothing() {
+        let one = trial(&[killed("rs-fw", &["rs1"])]);
+        assert_eq!(judged(&one, false, true, &[named("rs-fw", &["rs1"])]), Outcome::Survived);
+        assert_eq!(judged(&one, false, false, &[]), Outcome::Survived);
+    }
+
+    #[test]
+    fn what_has_no_effect_must_have_none() {
+        let none = trial(&[Expected::Without("it is not read".to_owned())]);
+        assert_eq!(judged(&none, false, false, &[]), Outcome::Without);
+        assert_eq!(judged(&none, true, false, &[]), Outcome::Broke);
+        assert_eq!(judged(&none, false, true, &[]), Outcome::Broke);
+        assert_eq!(judged(&none, true, false, &[named("rs-fw", &["rs1"])]), Outcome::Blamed);
+    }
+
+    #[test]
+    fn of_two_causes_both_are_due_unless_one_hides_the_other() {
+        let both = trial(&[killed("rs-fw", &["rs1"]), killed("no-route", &["client"])]);
+        let found = [named("rs-fw", &["rs1"]), named("no-route", &["client"])];
+        assert_eq!(judged(&both, true, false, &found), Outcome::Killed);
+        assert_eq!(judged(&both, true, false, &found[..1]), Outcome::Half);
+        let mut hidden = both;
+        hidden.parts[0].expected = Expected::Without("nothing gets there".to_owned());
+        assert_eq!(judged(&hidden, true, false, &found[1..]), Outcome::Killed);
+        assert_eq!(judged(&hidden, true, false, &found[..1]), Outcome::Half);
+        // What is hidden may be named all the same.
+        assert_eq!(judged(&hidden, true, false, &found), Outcome::Killed);
+    }
+}

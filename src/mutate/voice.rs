@@ -88,7 +88,10 @@ fn answer(ground: &Ground<'_>, node: &Node, vip: IpAddr) -> Result<&'static str,
         return Err(format!("the ARP filter lets no answer for {vip} out"));
     }
     let Some(on) = where_has(node, vip) else { return Err(format!("{} has no {vip}", node.name)) };
-    let hears = |i: &&Interface| listening.iter().any(|h| h.out.kind == i.kind);
+    let hears = |i: &&Interface| i.up && listening.iter().any(|h| h.out.kind == i.kind);
+    if !node.interfaces.iter().any(|i| hears(&i)) {
+        return Err(format!("{} hears no question", node.name));
+    }
     let mut silent = format!("arp_ignore on {} forbids an answer for {vip}", node.name);
     for ear in node.interfaces.iter().filter(hears) {
         let device = ear.name.as_str();

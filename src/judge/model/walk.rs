@@ -91,16 +91,21 @@ impl<'a> World<'a> {
                 }
                 Way::Nowhere(route) => self.no_way(&at.place, to, route, predicted)?,
             };
-            let immune = self.case.vips.iter().all(|v| self.immune(*v, &next.out.segment));
-            let sought =
-                Sought { from: at.place, out: next.out, next_hop: next.address, meant: next.meant, source, immune };
-            // Without an address on either side nobody can ask or be asked.
-            if !self.unaddressed(&at.place, next.out, next.address) && !self.lacks(&next) {
-                resolve(self, &sought, predicted);
-            }
+            self.hop(&at.place, &next, source, predicted);
             at = At { place: next.meant.0, into: Some(next.meant.1) };
         }
         None
+    }
+
+    /// Finds the next hop's MAC for a packet with that source.
+    fn hop(&self, from: &Place<'a>, next: &Next<'a>, source: IpAddr, predicted: &mut Predicted<'a>) {
+        // Without an address on either side nobody can ask or be asked.
+        if self.unaddressed(from, next.out, next.address) || self.lacks(next) {
+            return;
+        }
+        let immune = self.case.vips.iter().all(|v| self.immune(*v, &next.out.segment));
+        let Next { out, address: next_hop, meant } = *next;
+        resolve(self, &Sought { from: *from, out, next_hop, meant, source, immune }, predicted);
     }
 
     /// The next hop of a route: whoever has that address and leads there, else whoever would.
@@ -336,7 +341,12 @@ impl<'a> World<'a> {
                 Some(_) if nat => return,
                 Some(gateway) => {
                     let kind = Kind::ThroughDirector { to, route, gateway };
-                    return predicted.note(server.node(), route.interface.as_ref(), kind);
+                    predicted.note(server.node(), route.interface.as_ref(), kind);
+                    let out = route.interface.as_ref().and_then(|i| server.port(i.as_str()));
+                    if let Some(next) = out.and_then(|out| self.router_on(server, out, to)) {
+                        self.hop(server, &next, from, predicted);
+                    }
+                    return;
                 }
                 None if nat => {
                     let kind = Kind::Bypassed {
