@@ -173,7 +173,7 @@ fn run_all(
                 break;
             }
             let mut watcher = Line::new(progress, format!("[{}/{count}] {}: ", at + 1, trial.what));
-            let (report, exit) = run::run_one(settings, plan, ground, &mut watcher);
+            let (report, exit) = run::run_one(settings, plan, &plan.scenario, ground, &mut watcher);
             lock(&done).push((at, Score::of(trial, &report), exit));
         }
     };
