@@ -136,10 +136,11 @@ fn destination(maker: &mut Maker<'_>, node: &Node, service: &Service, to: &Desti
     }
     let or_idle = |expected: Expected| if used { expected } else { Expected::without(UNASKED) };
     if to.forwarding == Forwarding::DirectRouting && matches!(id, ServiceId::Address { .. }) {
-        let port = Some(Destination { at: SocketAddr::new(at.ip(), 8080), ..to.clone() });
+        let other = at.port().wrapping_add(8000).max(1);
+        let port = Some(Destination { at: SocketAddr::new(at.ip(), other), ..to.clone() });
         // The table says so whether packets come or not.
         let expected = or_idle(Expected::one("ipvs-port-mapping", name));
-        maker.add(Thing::Destination, name, (&key, format!("{who} at port 8080 in {id}")), change(port), expected);
+        maker.add(Thing::Destination, name, (&key, format!("{who} at port {other} in {id}")), change(port), expected);
     }
     let server = to.node.as_ref().unwrap_or(name);
     if to.forwarding == Forwarding::DirectRouting {
