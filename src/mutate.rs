@@ -258,7 +258,8 @@ impl Maker<'_> {
         expected: Expected,
     ) {
         let what = format!("{node}: {what}");
-        if self.all.iter().any(|m| m.what == what) {
+        let same = |plan: Plan| plan == *self.ground.plan;
+        if self.all.iter().any(|m| m.what == what) || self.after(&changes).is_none_or(same) {
             return;
         }
         let touches = vec![format!("{node} {key}")];
