@@ -10,6 +10,7 @@ pub mod inside;
 pub mod interrupt;
 pub mod keep;
 pub mod kernel;
+pub mod mutate;
 pub mod progress;
 pub mod run;
 pub mod select;
@@ -53,6 +54,14 @@ Examples:
   tcpdump -i eth0 -w director.pcap 'host 172.16.0.66 or arp'
                         makes such a file; `-i any` would leave out the MACs sent to")]
     Analyze(AnalyzeArguments),
+    /// Break each thing of a correct scenario and see whether it is named
+    #[command(after_help = "\
+Examples:
+  drlab mutate lvs-dr                       every single thing, broken alone
+  drlab mutate lvs-dr --list                what would be broken, and what should come of it
+  drlab mutate lvs-dr --pairs --sample 100  two at once, a hundred of them, the same each time
+  drlab mutate lvs-dr --only 'rs1: address*'")]
+    Mutate(MutateArguments),
     /// Print what a scenario comes to, with all that its roles imply
     #[command(after_help = "Example:\n  drlab plan lvs-dr")]
     Plan {
@@ -169,6 +178,44 @@ pub struct AnalyzeArguments {
     frames: u32,
 }
 
+/// What `drlab mutate` takes.
+#[derive(Debug, clap::Args)]
+pub struct MutateArguments {
+    /// A shipped scenario's name, or a file; one whose checks all hold
+    #[arg(value_name = "SCENARIO")]
+    scenario: String,
+    /// Break two things at once, of those that break something alone
+    #[arg(long)]
+    pairs: bool,
+    /// At most N, with --pairs spread over all, the same each time
+    #[arg(long, value_name = "N")]
+    sample: Option<usize>,
+    /// Only mutations that have this word in them, or fit this pattern
+    #[arg(long, value_name = "PATTERN")]
+    only: Option<String>,
+    /// Print what would be broken and what should come of it, and run nothing
+    #[arg(long)]
+    list: bool,
+    /// What holds the labs
+    #[arg(long, value_enum, default_value_t = SubstrateChoice::Auto, env = "DRLAB_SUBSTRATE")]
+    substrate: SubstrateChoice,
+    /// Keep mutations.txt, mutations.json and mutations.xml in DIR
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// What is printed
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    format: ReportFormat,
+    /// How many labs run at once; one for each processor where not said
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: Option<u16>,
+    /// Show no progress
+    #[arg(long, short)]
+    quiet: bool,
+    /// Memory of a User-Mode Linux guest, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(64..=65536))]
+    memory: u32,
+}
+
 /// What holds the lab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SubstrateChoice {
@@ -259,6 +306,7 @@ pub fn main() -> Exit {
     let exit = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Analyze(arguments) => analyze::analyze(&arguments),
+        Command::Mutate(arguments) => mutate::mutate(&arguments),
         Command::Plan { scenario, format } => show::plan(&scenario, format == PlanFormat::Json),
         Command::List => show::list(),
         Command::Explain { id } => show::explain(id.as_deref()),

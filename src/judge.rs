@@ -93,6 +93,9 @@ pub struct Finding {
     pub id: String,
     /// Where it is.
     pub node: NodeName,
+    /// Further nodes that have it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<NodeName>,
     /// On which interface, where it concerns one.
     pub interface: Option<IfName>,
     /// What is wrong.

@@ -9,6 +9,7 @@ pub mod facts;
 pub mod inside;
 pub mod judge;
 pub mod lab;
+pub mod mutate;
 pub mod plan;
 pub mod report;
 pub mod scenario;

@@ -10,7 +10,7 @@
 pub mod json;
 pub mod junit;
 mod ladder;
-mod page;
+pub(crate) mod page;
 mod picture;
 mod proof;
 mod read;
@@ -18,7 +18,7 @@ mod read;
 mod sample;
 pub mod style;
 pub mod summary;
-mod table;
+pub(crate) mod table;
 pub mod text;
 mod traffic;
 

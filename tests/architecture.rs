@@ -15,6 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("scenario", &["base"]),
     ("plan", &["base", "facts", "scenario", "judge"]),
     ("report", &["base", "facts", "judge"]),
+    ("mutate", &["base", "plan", "report"]),
     ("channel", &["base", "facts"]),
     ("inside", &["base", "facts", "plan", "wire", "channel"]),
     ("substrate", &["base", "channel"]),
@@ -30,6 +31,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "scenario",
             "plan",
             "report",
+            "mutate",
             "channel",
             "inside",
             "substrate",
@@ -39,7 +41,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// Layers that only compute.
-const PURE: &[&str] = &["base", "facts", "wire", "trace", "judge", "scenario", "plan", "report"];
+const PURE: &[&str] = &["base", "facts", "wire", "trace", "judge", "scenario", "plan", "report", "mutate"];
 
 /// What code that only computes may not name.
 const EFFECTS: &[&str] = &[

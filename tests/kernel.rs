@@ -23,6 +23,14 @@ use libtest_mimic::{Arguments, Failed, Trial};
 /// What Debian's kernel lacks, and the words in which drlab has to say so: such a scenario is not run, never passed.
 const LACKED: &[(&str, &str)] = &[("schedulers/twos", "the kernel does not know the scheduler")];
 
+/// Correct scenarios of which each single thing is broken.
+const MUTATED: [&str; 4] = ["basic/lvs-dr", "arp/static-binding", "arp/arptables", "arp/sysctl"];
+
+/// Of a hundred mutations alone, how many have to be named rightly or have no effect.
+const ALL_RIGHT: u64 = 100;
+
+/// Of a hundred pairs, how many have to be named with both causes or the one that hides the other.
+const PAIRS_RIGHT: u64 = 95;
 /// Root causes that no frame can show: the client has no way to send one.
 const UNSEEN: &[&str] = &["no-route"];
 
@@ -35,7 +43,13 @@ fn main() {
         .map(|scenario| Trial::test(format!("uml::{}", scenario.name), move || run(&scenario.name)));
     let on_host = ["basic/lvs-dr", "basic/ipv6", "broken/arp/rs-arp-default"]
         .map(|scenario| Trial::test(format!("host::{scenario}"), move || run_on_host_in_guest(scenario)));
-    let trials = under_uml.chain(on_host).collect();
+    let broken = MUTATED
+        .map(|scenario| Trial::test(format!("mutate::{scenario}"), move || mutate(scenario, &[], ALL_RIGHT)))
+        .into_iter()
+        .chain([Trial::test("mutate::basic/lvs-dr two at once", || {
+            mutate("basic/lvs-dr", &["--pairs", "--sample", "40"], PAIRS_RIGHT)
+        })]);
+    let trials = under_uml.chain(on_host).chain(broken).collect();
     libtest_mimic::run(&arguments, trials).exit();
 }
 
@@ -57,6 +71,28 @@ fn run_on_host_in_guest(scenario: &str) -> Result<(), Failed> {
         return Ok(());
     }
     Err(format!("`drlab run {scenario} --substrate host` in a guest ended with {}\n{said}", run.status).into())
+}
+
+/// Labs that wait for what never comes need no processor, so that more of them run at once than there are.
+fn mutate(scenario: &str, how: &[&str], right: u64) -> Result<(), Failed> {
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mutate").join(scenario.replace('/', "-"));
+    let run = Command::new(env!("CARGO_BIN_EXE_drlab"))
+        .args(["mutate", scenario, "--substrate", "uml", "--jobs", "2", "--quiet", "--format", "json"])
+        .args(how)
+        .arg("--out")
+        .arg(out.join(how.join("")))
+        .output()?;
+    let told = || format!("\n{}\n{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+    let said: serde_json::Value = serde_json::from_slice(&run.stdout).map_err(|error| format!("{error}{}", told()))?;
+    let count = |of: &str| said["totals"][of].as_u64().unwrap_or(0);
+    let (all, well) = (count("all"), count("killed") + count("without"));
+    if all > 0 && well * 100 >= all * right && matches!(run.status.code(), Some(0 | 1)) {
+        return Ok(());
+    }
+    let wrong = said["mutations"].as_array().into_iter().flatten();
+    let wrong = wrong.filter(|m| !matches!(m["outcome"].as_str(), Some("killed" | "without")));
+    let wrong: Vec<String> = wrong.map(|m| format!("{}: {}: {}", m["what"], m["outcome"], m["named"])).collect();
+    Err(format!("`drlab mutate {scenario}`: {well} of {all} are right\n{}", wrong.join("\n")).into())
 }
 
 fn run(scenario: &str) -> Result<(), Failed> {

@@ -33,11 +33,7 @@ pub fn run(arguments: &RunArguments) -> Exit {
         return Exit::Usage;
     }
     interrupt::watch();
-    let kind = match arguments.substrate {
-        SubstrateChoice::Auto => Abilities::look().choice(),
-        SubstrateChoice::Host => Substrate::Host,
-        SubstrateChoice::Uml => Substrate::Uml,
-    };
+    let kind = kind(arguments);
     let progress = Mutex::new(Progress::new(arguments.quiet));
     let results = match prepare(kind, &plans, &progress) {
         Ok(ground) => run_all(arguments, &plans, &typed, &ground, &progress),
@@ -54,6 +50,15 @@ pub fn run(arguments: &RunArguments) -> Exit {
     };
     lock(&progress).clear();
     finish(arguments, &results)
+}
+
+/// What holds the labs.
+pub(super) fn kind(arguments: &RunArguments) -> Substrate {
+    match arguments.substrate {
+        SubstrateChoice::Auto => Abilities::look().choice(),
+        SubstrateChoice::Host => Substrate::Host,
+        SubstrateChoice::Uml => Substrate::Uml,
+    }
 }
 
 /// Reads and compiles every scenario; all mistakes of all of them are told before anything is touched.
@@ -91,14 +96,18 @@ fn compile(selected: &Selected) -> Result<Plan, String> {
 }
 
 /// What all runs stand on.
-struct Ground {
+pub(super) struct Ground {
     kind: Substrate,
     cache: Cache,
     kernel: Option<Kernel>,
     tool_roots: Vec<PathBuf>,
 }
 
-fn prepare(kind: Substrate, plans: &[Plan], progress: &Mutex<Progress>) -> Result<Ground, Box<dyn std::error::Error>> {
+pub(super) fn prepare(
+    kind: Substrate,
+    plans: &[Plan],
+    progress: &Mutex<Progress>,
+) -> Result<Ground, Box<dyn std::error::Error>> {
     let mut tell = |text: &str| lock(progress).note(text);
     let cache = Cache::locate()?;
     let kernel = match kind {
@@ -123,7 +132,7 @@ fn needed(plans: &[Plan]) -> Vec<&'static str> {
 }
 
 /// A report and how its run ended.
-type Done = (Report, Exit);
+pub(super) type Done = (Report, Exit);
 
 fn run_all(
     arguments: &RunArguments,
@@ -169,7 +178,14 @@ fn run_all(
     done.into_iter().map(|(_, result)| result).collect()
 }
 
-fn run_one(arguments: &RunArguments, plan: &Plan, typed: &str, ground: &Ground, watcher: &mut dyn Watcher) -> Done {
+/// One pass over a plan; `typed` is how a user types its scenario.
+pub(super) fn run_one(
+    arguments: &RunArguments,
+    plan: &Plan,
+    typed: &str,
+    ground: &Ground,
+    watcher: &mut dyn Watcher,
+) -> Done {
     let folder = match RunFolder::make(&ground.cache) {
         Ok(folder) => folder,
         Err(error) => {
@@ -259,7 +275,8 @@ fn finish(arguments: &RunArguments, results: &[Done]) -> Exit {
     exit
 }
 
-fn rendered<E: std::error::Error>(text: Result<String, E>) {
+/// Prints what could be rendered.
+pub(super) fn rendered<E: std::error::Error>(text: Result<String, E>) {
     match text {
         Ok(text) => print(&text),
         Err(error) => complain_of(&error),
@@ -267,9 +284,15 @@ fn rendered<E: std::error::Error>(text: Result<String, E>) {
 }
 
 /// Shows a run's progress on the one line that all runs share.
-struct Line<'a> {
+pub(super) struct Line<'a> {
     progress: &'a Mutex<Progress>,
     prefix: String,
+}
+
+impl<'a> Line<'a> {
+    pub(super) fn new(progress: &'a Mutex<Progress>, prefix: String) -> Self {
+        Self { progress, prefix }
+    }
 }
 
 impl Watcher for Line<'_> {
@@ -279,6 +302,6 @@ impl Watcher for Line<'_> {
 }
 
 /// A poisoned lock means that a thread panicked; what it guarded here is only text.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

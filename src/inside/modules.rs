@@ -67,7 +67,7 @@ pub fn needed(plan: &Plan) -> Vec<&'static str> {
         wanted.extend(named.flat_map(|(_, modules)| *modules));
     }
     let services: Vec<&Service> = services(plan).collect();
-    if !services.is_empty() {
+    if !services.is_empty() || plan.nodes.iter().any(|node| node.ipvs.is_some()) {
         wanted.push("ip_vs");
         for (scheduler, module) in SCHEDULERS.iter().zip(SCHEDULER_MODULES) {
             if services.iter().any(|service| service.scheduler == *scheduler) {

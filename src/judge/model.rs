@@ -13,6 +13,7 @@ pub(super) mod deviation;
 pub(super) mod director;
 pub(super) mod filter;
 pub(super) mod local;
+pub(super) mod lost;
 pub(super) mod own;
 pub(super) mod passage;
 pub(super) mod resolve;

@@ -4,6 +4,8 @@
 //! same mistake share one finding, and a rule that outranks another takes its nodes away and keeps them as effects.
 //! Refuses: looking for mistakes (see `model/`) and guessing from frames alone.
 
+mod address_prefix_narrow;
+mod address_prefix_wide;
 mod all_nodes_own_vip;
 mod app_bound_rip;
 mod app_not_listening;
@@ -40,6 +42,7 @@ mod ipvs_nodest_drop;
 mod ipvs_persistence_pins;
 mod ipvs_persistence_quiesced;
 mod ipvs_port_mapping;
+mod ipvs_rip_nobody;
 mod ipvs_service_missing;
 mod ipvs_udp_sticky;
 mod ipvs_weights_ignored;
@@ -49,6 +52,7 @@ mod mask;
 mod moved;
 mod mtu_dir_to_rs;
 mod mtu_jumbo_one_side;
+mod no_address;
 mod no_route;
 mod not_forwarding;
 mod observed;
@@ -208,6 +212,9 @@ pub const ALL: &[Rule] = &[
     rs_arp_notify::RULE,
     rs_garp_on_boot::RULE,
     rs_same_mac::RULE,
+    no_address::RULE,
+    address_prefix_narrow::RULE,
+    address_prefix_wide::RULE,
     rs_gw_director::RULE,
     rs_gw_missing::RULE,
     rs_gw_wrong::RULE,
@@ -233,6 +240,7 @@ pub const ALL: &[Rule] = &[
     ipvs_service_missing::RULE,
     ipvs_fwmark_unmarked::RULE,
     ipvs_no_dest::RULE,
+    ipvs_rip_nobody::RULE,
     ipvs_port_mapping::RULE,
     ipvs_method_masq::RULE,
     ipvs_method_tun::RULE,
@@ -367,12 +375,12 @@ impl Rule {
 
     fn finding(&self, whom: &[&Affliction]) -> Option<Finding> {
         let first = whom.first()?;
-        let mut nodes: Vec<&str> = Vec::new();
+        let mut nodes: Vec<&NodeName> = Vec::new();
         let mut mend: Vec<Mend> = Vec::new();
         let mut evidence: Vec<Evidence> = Vec::new();
         for affliction in whom {
-            if !nodes.contains(&affliction.node.as_str()) {
-                nodes.push(affliction.node.as_str());
+            if !nodes.contains(&&affliction.node) {
+                nodes.push(&affliction.node);
             }
             for one in &affliction.evidence {
                 if !evidence.contains(one) {
@@ -388,8 +396,9 @@ impl Rule {
         Some(Finding {
             id: self.id.to_owned(),
             node: first.node.clone(),
+            also: nodes.iter().skip(1).map(|node| (*node).clone()).collect(),
             interface: first.interface.clone(),
-            what: (self.what)(&listed(&nodes)),
+            what: (self.what)(&listed(&nodes.iter().map(|node| node.as_str()).collect::<Vec<_>>())),
             causes: self.causes.to_owned(),
             effects: Vec::new(),
             evidence,

@@ -355,6 +355,7 @@ fn finding(node: &str) -> Finding {
     Finding {
         id: "rs-arp-default".to_owned(),
         node: node.parse().unwrap(),
+        also: Vec::new(),
         interface: Some("eth0".parse().unwrap()),
         what: "the VIP is on lo:0 and arp_ignore is 0 for eth0, so the kernel answers who-has VIP there".to_owned(),
         causes: "whoever asks may learn this server's MAC for the VIP and send it everything, past the Director"

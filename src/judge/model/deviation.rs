@@ -41,6 +41,13 @@ pub(in crate::judge) enum Kind<'a> {
     SameMac { mac: Mac, other: &'a NodeName },
     /// It has no way to the address, or only one that refuses.
     NoWay { to: IpAddr, route: Option<&'a RouteFact> },
+    /// An interface that has to be used has no address of its own; `wanted` is the one that others look for.
+    Unaddressed { wanted: Option<IpAddr> },
+    /// An address whose prefix leaves out a next hop that another's on the segment, `wide`, holds; `gateway` where the
+    /// next hop is a router.
+    NarrowPrefix { fact: &'a AddressFact, wide: &'a AddressFact, gateway: Option<IpAddr> },
+    /// The Director's table names an address that nobody has; `server` is who is meant.
+    RipNobody { at: SocketAddr, service: ServiceId, weight: u32, server: Option<&'a NodeName> },
     /// Its way leads to a next hop that nobody is, or to one who does not lead there.
     Astray { to: IpAddr, route: &'a RouteFact },
     /// Its way to the client leads through the Director.
@@ -146,8 +153,8 @@ impl Deviation<'_> {
     /// Whether it is the same mistake: met on another client's packet, by another asker.
     fn repeats(&self, other: &Self) -> bool {
         use Kind::{
-            AsksAs, AsksInVain, Blocked, Deafened, Forgotten, HalfSeen, Muted, Narrow, NoSite, Orphaned, Pinned,
-            Refuses, Reused, Rival, Silent, Stays, Sticky, ThroughDirector, Tight,
+            AsksAs, AsksInVain, Blocked, Deafened, Forgotten, HalfSeen, Muted, Narrow, NarrowPrefix, NoSite, Orphaned,
+            Pinned, Refuses, Reused, Rival, Silent, Stays, Sticky, ThroughDirector, Tight, Unaddressed,
         };
         if self.node != other.node || self.interface != other.interface {
             return false;
@@ -172,7 +179,9 @@ impl Deviation<'_> {
             (Stays { .. }, Stays { .. })
             | (Tight { .. }, Tight { .. })
             | (Forgotten { .. }, Forgotten { .. })
+            | (Unaddressed { .. }, Unaddressed { .. })
             | (Reused { .. }, Reused { .. }) => true,
+            (NarrowPrefix { fact: a, .. }, NarrowPrefix { fact: b, .. }) => a == b,
             (Rival { vip: a, .. }, Rival { vip: b, .. }) => a == b,
             // The first frame that a port stops is enough to tell why.
             (Blocked { why: a, .. }, Blocked { why: b, .. }) => a.is_like(b),

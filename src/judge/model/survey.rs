@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use super::walk::Packet;
-use super::{Kind, Predicted, World, own};
+use super::{Kind, Place, Predicted, World, own};
 use crate::base::{Forwarding, Protocol, Role, ServiceId};
 use crate::judge::Input;
 
@@ -20,8 +20,9 @@ pub(in crate::judge) fn predict<'a>(input: &'a Input<'a>) -> Predicted<'a> {
         for (protocol, target) in targets(input) {
             let own = client.station.ports.iter().flat_map(|p| &p.addresses).map(ipnet::IpNet::addr);
             let source = own.into_iter().find(|a| a.is_ipv4() == target.is_ipv4() && !input.case.is_vip(*a));
-            if let Some(source) = source {
-                world.walk(client, Packet { protocol, source, target }, &mut predicted);
+            match source {
+                Some(source) => world.walk(client, Packet { protocol, source, target }, &mut predicted),
+                None => bare(&world, &client, target.ip(), &mut predicted),
             }
         }
     }
@@ -52,6 +53,13 @@ fn unweighted<'a>(world: &World<'a>, predicted: &mut Predicted<'a>) {
     }
 }
 
+/// A client that is to ask and has no address to ask from.
+fn bare<'a>(world: &World<'a>, client: &Place<'a>, target: IpAddr, predicted: &mut Predicted<'a>) {
+    if let Some(port) = client.station.ports.first().filter(|port| world.unaddressed(client, port, target)) {
+        predicted.note(client.node(), Some(&port.interface), Kind::Unaddressed { wanted: None });
+    }
+}
+
 /// What clients ask for: what the services offer, and what was asked.
 fn targets(input: &Input<'_>) -> BTreeSet<(Protocol, SocketAddr)> {
     let offered = input.case.services.iter().filter_map(|s| match s.id {
@@ -60,7 +68,10 @@ fn targets(input: &Input<'_>) -> BTreeSet<(Protocol, SocketAddr)> {
     });
     let requests = input.ran.loads.iter().flat_map(|l| &l.requests);
     let asked = requests.map(|r| (r.protocol, r.target)).filter(|(_, at)| input.case.is_vip(at.ip()));
-    offered.chain(asked).collect()
+    let asked: BTreeSet<_> = asked.collect();
+    // A service that nobody asked for at a VIP that was asked can't be what broke; probes ask for the other VIPs.
+    let untried = |(_, at): &(Protocol, SocketAddr)| !asked.iter().any(|(_, tried)| tried.ip() == at.ip());
+    offered.filter(untried).chain(asked.iter().copied()).collect()
 }
 
 fn masks<'a>(world: &World<'a>, predicted: &mut Predicted<'a>) {

@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::answer::forwards;
 use super::director::{Decision, decide};
 use super::local::{Local, local};
+use super::lost::Next;
 use super::passage::{again, away, filtered, half_seen, leaves};
 use super::resolve::{Sought, resolve};
 use super::route::{Way, lookup};
@@ -77,9 +78,8 @@ impl<'a> World<'a> {
             .or_else(|| there().next())
     }
 
-    /// Sends a packet on from node to node until it is where it is meant to go, and gives that place
-    /// and the links on the way. It is sent towards
-    /// `to`, and says `destination`: not the same where the Director hands it to a real server.
+    /// Sends a packet on from node to node until it is where it is meant to go, and gives that place and the links on the
+    /// way, none where a part of it is only what it would be. It is sent towards `to`, and says `destination`: not the same where the Director hands it to a real server.
     pub(super) fn travel(
         &self,
         start: At<'a>,
@@ -90,6 +90,7 @@ impl<'a> World<'a> {
     ) -> Option<(At<'a>, Vec<Leg<'a>>)> {
         let mut at = start;
         let mut legs = Vec::new();
+        let mut whole = true;
         for _ in 0..HOPS {
             let node = at.place.node();
             if let Some(into) = at.into {
@@ -97,53 +98,97 @@ impl<'a> World<'a> {
                     predicted.note(node, Some(&into.interface), Kind::Refuses { source, why });
                 }
                 if arrived(&at.place) {
-                    return Some((at, legs));
+                    return Some((at, if whole { legs } else { Vec::new() }));
                 }
                 if !forwards(&at.place, into.interface.as_str()) {
                     predicted.note(node, None, Kind::Stays { to });
                 }
             }
-            let route = match lookup(at.place.facts, to) {
-                Way::By(route) => route,
+            let mut leading = None;
+            let next = match lookup(at.place.facts, to) {
+                Way::By(route) => {
+                    leading = Some(route);
+                    self.by(&at.place, to, route, arrived, predicted)?
+                }
                 Way::Here(own) => {
                     predicted.note(node, None, Kind::Keeps { to, own });
                     return None;
                 }
-                Way::Nowhere(route) => {
-                    no_way(&at.place, to, route, predicted);
-                    return None;
+                Way::Nowhere(route) => self.no_way(&at.place, to, route, predicted)?,
+            };
+            self.hop(&at.place, &next, (source, destination), predicted);
+            match leading {
+                Some(route) => {
+                    legs.push(Leg { from: at.place, out: next.out, route, to: next.meant.0, into: next.meant.1 });
                 }
-            };
-            let out = route.interface.as_ref().and_then(|i| at.place.port(i.as_str()))?;
-            let next_hop = route.gateway.unwrap_or(to);
-            let meant = if self.case.is_vip(next_hop) {
-                self.director_of(next_hop, &out.segment)
-            } else {
-                self.owner(&out.segment, next_hop)
-            };
-            let Some(meant) = meant.filter(|(p, _)| p.node() != node) else {
-                if self.all_read(&out.segment) {
-                    predicted.note(node, Some(&out.interface), Kind::Astray { to, route });
-                }
-                return None;
-            };
-            let immune = self.case.vips.iter().all(|v| self.immune(*v, &out.segment));
-            let sought = Sought { from: at.place, out, next_hop, meant, source, immune };
-            resolve(self, &sought, predicted);
-            legs.push(Leg { from: at.place, out, route, to: meant.0, into: meant.1 });
-            let sent = Sent { from: out.mac, source, destination, arp: false };
-            if let Some((port, why)) = self.blocked((node, out), (meant.0.node(), meant.1), sent) {
-                let kind = Kind::Blocked { port, why, from: node, to: meant.0.node(), sent };
-                predicted.note(self.switch_name(node), Some(&port.name), kind);
+                None => whole = false,
             }
-            at = At { place: meant.0, into: Some(meant.1) };
+            at = At { place: next.meant.0, into: Some(next.meant.1) };
         }
         None
     }
 
     /// Whether everybody on the segment was read; who was not may be anybody.
-    fn all_read(&self, segment: &NodeName) -> bool {
+    pub(in crate::judge) fn all_read(&self, segment: &NodeName) -> bool {
         self.case.stations.iter().filter(|s| s.is_on(segment)).all(|s| self.place(&s.node).is_some())
+    }
+
+    /// Finds the next hop's MAC for a packet with that source.
+    fn hop(
+        &self,
+        from: &Place<'a>,
+        next: &Next<'a>,
+        (source, destination): (IpAddr, IpAddr),
+        predicted: &mut Predicted<'a>,
+    ) {
+        // Without an address on either side nobody can ask or be asked, but for IPv6, where link-local ones do.
+        let bare = || self.unaddressed(from, next.out, next.address) || self.lacks(next);
+        if next.address.is_ipv4() && bare() {
+            return;
+        }
+        let immune = self.case.vips.iter().all(|v| self.immune(*v, &next.out.segment));
+        let Next { out, address: next_hop, meant } = *next;
+        resolve(self, &Sought { from: *from, out, next_hop, meant, source, immune }, predicted);
+        let sent = Sent { from: out.mac, source, destination, arp: false };
+        if let Some((port, why)) = self.blocked((from.node(), out), (meant.0.node(), meant.1), sent) {
+            let kind = Kind::Blocked { port, why, from: from.node(), to: meant.0.node(), sent };
+            predicted.note(self.switch_name(from.node()), Some(&port.name), kind);
+        }
+    }
+
+    /// The next hop of a route: whoever has that address and leads there, else whoever would.
+    fn by(
+        &self,
+        place: &Place<'a>,
+        to: IpAddr,
+        route: &'a RouteFact,
+        arrived: &dyn Fn(&Place<'a>) -> bool,
+        predicted: &mut Predicted<'a>,
+    ) -> Option<Next<'a>> {
+        let out = route.interface.as_ref().and_then(|i| place.port(i.as_str()))?;
+        let address = route.gateway.unwrap_or(to);
+        let vip = self.case.is_vip(address);
+        let meant = if vip { self.director_of(address, &out.segment) } else { self.owner(&out.segment, address) };
+        let meant = meant.filter(|(p, _)| p.node() != place.node());
+        // A host that is taken for a router is the mistake of whoever sends to it.
+        let host = |(p, port): &(Place<'a>, &StationPort)| {
+            route.gateway.is_some()
+                && !vip
+                && p.station.role != Role::Router
+                && !arrived(p)
+                && !forwards(p, port.interface.as_str())
+        };
+        match meant.filter(|m| !host(m)) {
+            Some(meant) => Some(Next { out, address, meant }),
+            None => self.astray(place, out, (to, route), predicted),
+        }
+    }
+
+    /// Whether the next hop has no address, which is noted elsewhere; one on another of its interfaces will do.
+    fn lacks(&self, next: &Next<'a>) -> bool {
+        let (place, port) = next.meant;
+        let elsewhere = place.facts.addresses.iter().any(|a| a.address.addr() == next.address);
+        !self.case.is_vip(next.address) && !elsewhere && self.unaddressed(&place, port, next.address)
     }
 
     /// Whether everybody on the segment who has to ask for the VIP has a permanent entry for it.
@@ -153,15 +198,18 @@ impl<'a> World<'a> {
             if !matches!(place.station.role, Role::Router | Role::Client) {
                 continue;
             }
+            // Whoever has an entry for good is told nothing, whether its way there stands or not.
+            let mut entries = place.facts.neighbours.iter().filter(|n| n.interface == port.interface);
+            if entries.any(|n| n.address == vip && n.state == "permanent") {
+                asked = true;
+                continue;
+            }
             let direct = match lookup(place.facts, vip) {
                 Way::By(route) => route.gateway.is_none() && route.interface.as_ref() == Some(&port.interface),
                 Way::Here(_) | Way::Nowhere(_) => false,
             };
             if direct {
-                asked = true;
-                if crate::judge::host::Host(place.facts).bound(vip).is_none() {
-                    return false;
-                }
+                return false;
             }
         }
         asked
@@ -186,10 +234,9 @@ impl<'a> World<'a> {
             }
         }
         away(&director, at.into, packet, predicted);
-        if filtered(&director, at.into, packet, "INPUT", predicted) {
-            return;
+        if !filtered(&director, at.into, packet, "INPUT", predicted) {
+            half_seen(&director, at.into, packet, predicted);
         }
-        half_seen(&director, at.into, packet, predicted);
         match decide(&director, packet.protocol, packet.target) {
             Decision::Unread => {}
             Decision::Unknown => {
@@ -226,8 +273,36 @@ impl<'a> World<'a> {
         if local(director.facts, rip).is_some() {
             return;
         }
-        let server = self.places().find(|p| p.station.ports.iter().any(|port| port.has(rip)));
-        if method == Forwarding::DirectRouting {
+        let server = self.server(destination);
+        let start = At { place: *director, into: None };
+        // Who was not read may be the one.
+        let read = self.case.stations.iter().all(|s| self.place(&s.node).is_some());
+        let known = !read || self.places().any(|p| p.facts.addresses.iter().any(|a| a.address.addr() == rip));
+        let beside = server.and_then(|s| {
+            let shared = |port: &&StationPort| director.station.is_on(&port.segment);
+            let into = s.station.ports.iter().find(shared)?;
+            let out = director.station.ports.iter().find(|port| port.segment == into.segment)?;
+            Some(Next { out, address: rip, meant: (s, into) })
+        });
+        let routed = matches!(lookup(director.facts, rip), Way::By(route) if route.gateway.is_some());
+        let short = match beside {
+            Some(next) if !known => {
+                self.nobody(director, &next, (service, destination), predicted);
+                true
+            }
+            Some(next) => routed && method == Forwarding::DirectRouting && self.short_of(director, &next, predicted),
+            None => false,
+        };
+        if server.is_none() && !known {
+            let kind = Kind::RipNobody {
+                at: destination.at,
+                service: service.service,
+                weight: destination.weight,
+                server: None,
+            };
+            return predicted.note(director.node(), None, kind);
+        }
+        if method == Forwarding::DirectRouting && !short {
             let beside = |s: &Station| s.ports.iter().any(|p| p.has(rip) && director.station.is_on(&p.segment));
             let route = match lookup(director.facts, rip) {
                 Way::By(route) => Some(route),
@@ -241,11 +316,14 @@ impl<'a> World<'a> {
         }
         let nat = method == Forwarding::Nat;
         let outer = if method == Forwarding::Tun { own_address(director, rip) } else { Some(packet.source) };
-        let start = At { place: *director, into: None };
         let shown = if method == Forwarding::DirectRouting { vip } else { rip };
         let is_server = |p: &Place<'a>| server.is_some_and(|s| s.node() == p.node());
         let ends = (outer.unwrap_or(packet.source), rip);
-        let Some((at, legs)) = self.travel(start, ends, shown, &is_server, predicted) else { return };
+        let reached = match beside.filter(|_| short) {
+            Some(next) => Some((At { place: next.meant.0, into: Some(next.meant.1) }, Vec::new())),
+            None => self.travel(start, ends, shown, &is_server, predicted),
+        };
+        let Some((at, legs)) = reached else { return };
         let server = at.place;
         if method == Forwarding::DirectRouting {
             leaves(director, legs.first(), packet, predicted);
@@ -260,7 +338,7 @@ impl<'a> World<'a> {
                 vip,
                 from: director.node(),
             };
-            return predicted.note(server.node(), None, kind);
+            predicted.note(server.node(), None, kind);
         }
         let target = if nat { destination.at } else { packet.target };
         if let Some(into) = at.into.filter(|_| method == Forwarding::DirectRouting) {
@@ -277,6 +355,38 @@ impl<'a> World<'a> {
         filtered(&server, at.into, arriving, "INPUT", predicted);
         listens(&server, arriving, method, predicted);
         self.reply(director, &server, service, destination, (arriving, client), predicted);
+    }
+
+    /// The node that a real server of the table is: by its address, else by what was planned.
+    fn server(&self, destination: &DestinationFact) -> Option<Place<'a>> {
+        let rip = destination.at.ip();
+        let carries = |p: &Place<'a>| p.facts.addresses.iter().any(|a| a.address.addr() == rip);
+        let planned = |p: &Place<'a>| p.station.ports.iter().any(|port| port.has(rip));
+        let mut wanted = self.case.services.iter().flat_map(|s| &s.destinations).filter(|d| d.at.ip() == rip);
+        let wanted = || self.place(wanted.find_map(|d| d.node.as_ref())?);
+        self.places().find(carries).or_else(|| self.places().find(planned)).or_else(wanted)
+    }
+
+    /// Notes that nobody has the RIP: the real server's interface has no address, or another than the table says.
+    fn nobody(
+        &self,
+        director: &Place<'a>,
+        next: &Next<'a>,
+        (service, destination): (&'a ServiceFact, &'a DestinationFact),
+        predicted: &mut Predicted<'a>,
+    ) {
+        let (server, into) = next.meant;
+        if self.unaddressed(&server, into, next.address) {
+            let kind = Kind::Unaddressed { wanted: Some(next.address) };
+            return predicted.note(server.node(), Some(&into.interface), kind);
+        }
+        let kind = Kind::RipNobody {
+            at: destination.at,
+            service: service.service,
+            weight: destination.weight,
+            server: Some(server.node()),
+        };
+        predicted.note(director.node(), None, kind);
     }
 
     /// The way back.
@@ -301,7 +411,12 @@ impl<'a> World<'a> {
                 Some(_) if nat => return,
                 Some(gateway) => {
                     let kind = Kind::ThroughDirector { to, route, gateway };
-                    return predicted.note(server.node(), route.interface.as_ref(), kind);
+                    predicted.note(server.node(), route.interface.as_ref(), kind);
+                    let out = route.interface.as_ref().and_then(|i| server.port(i.as_str()));
+                    if let Some(next) = out.and_then(|out| self.router_on(server, out, to)) {
+                        self.hop(server, &next, (from, to), predicted);
+                    }
+                    return;
                 }
                 None if nat => {
                     let kind = Kind::Bypassed {
@@ -344,15 +459,6 @@ fn listens<'a>(server: &Place<'a>, packet: Packet, method: Forwarding, predicted
     if !sockets.iter().any(|s| takes(&s)) {
         let listening = sockets.iter().filter(|s| s.protocol == protocol).collect();
         predicted.note(server.node(), None, Kind::Deaf { protocol, at, listening, method });
-    }
-}
-
-/// No route: because an interface is down, or for want of one.
-fn no_way<'a>(place: &Place<'a>, to: IpAddr, route: Option<&'a RouteFact>, predicted: &mut Predicted<'a>) {
-    let down = place.station.ports.iter().find(|p| place.link(p.interface.as_str()).is_some_and(|l| !l.up));
-    match down {
-        Some(port) => predicted.note(place.node(), Some(&port.interface), Kind::Down),
-        None => predicted.note(place.node(), None, Kind::NoWay { to, route }),
     }
 }
 

@@ -264,6 +264,68 @@ fn masks_on_lo_are_told_by_what_they_do() {
     assert_eq!(wide(&OFF), ["rs-vip-prefix-on-lo-arp"]);
 }
 
+/// The node's own address on `eth0` with another prefix length, or none.
+fn prefix(facts: &mut NodeFacts, len: Option<u8>) {
+    let own = facts.addresses.iter().position(|a| a.interface == "eth0").unwrap();
+    let ip = facts.addresses.remove(own).address.addr();
+    if let Some(len) = len {
+        facts.addresses.insert(own, carried("eth0", &format!("{ip}/{len}"), None));
+    }
+    let near = |net: ipnet::IpNet| len.is_some_and(|len| net.prefix_len() > 0 && net.prefix_len() == len);
+    facts.routes.retain(|r| near(r.destination));
+}
+
+#[test]
+fn an_interface_without_an_address_is_one_cause_with_all_that_follows() {
+    for node in ["rs1", "director", "router", "client"] {
+        assert_eq!(with(node, |f| prefix(f, None)), ["no-address"], "{node}");
+    }
+    // An address is not missed where another one does as well.
+    let two = |f: &mut NodeFacts| f.addresses.insert(0, carried("eth0", "172.16.252.200/16", None));
+    assert_eq!(with("rs1", two), [""; 0]);
+}
+
+#[test]
+fn a_mask_that_leaves_the_next_hop_out_is_told_from_a_missing_route() {
+    for node in ["rs1", "director", "client"] {
+        assert_eq!(with(node, |f| prefix(f, Some(32))), ["address-prefix-narrow"], "{node}");
+    }
+    assert_eq!(with("rs1", without_default), ["rs-gw-missing"]);
+}
+
+#[test]
+fn a_mask_that_takes_others_in_is_told_from_a_wrong_gateway() {
+    let wide = |f: &mut NodeFacts| {
+        f.addresses.push(carried("eth0", "203.0.113.77/24", None));
+        f.routes.push(route("203.0.113.0/24", None, "eth0"));
+    };
+    assert_eq!(with("rs1", wide), ["address-prefix-wide"]);
+    let elsewhere = |f: &mut NodeFacts| f.routes.push(route("203.0.113.0/24", Some("172.16.9.9"), "eth0"));
+    assert_eq!(with("rs1", elsewhere), ["rs-gw-wrong"]);
+}
+
+#[test]
+fn a_rip_that_nobody_has_is_the_tables_mistake() {
+    let renumbered = |f: &mut NodeFacts| {
+        let own = f.addresses.iter_mut().find(|a| a.interface == "eth0").unwrap();
+        own.address = "172.16.9.9/16".parse().unwrap();
+    };
+    assert_eq!(with("rs1", renumbered), ["ipvs-rip-nobody"]);
+    let typed = |f: &mut NodeFacts| {
+        f.ipvs.as_mut().unwrap().services[0].destinations[0].at = "172.16.9.9:80".parse().unwrap();
+    };
+    assert_eq!(with("director", typed), ["ipvs-rip-nobody"]);
+}
+
+#[test]
+fn a_gateway_that_does_not_forward_is_the_mistake_of_who_sends_there() {
+    let host = |f: &mut NodeFacts| {
+        without_default(f);
+        f.routes.push(route("0.0.0.0/0", Some("172.16.253.202"), "eth0"));
+    };
+    assert_eq!(with("rs1", host), ["rs-gw-wrong"]);
+}
+
 #[test]
 fn ways_are_followed_to_their_end() {
     assert_eq!(with("rs1", without_default), ["rs-gw-missing"]);
