@@ -9,6 +9,7 @@ pub mod census;
 pub mod checks;
 mod host;
 pub mod ladder;
+pub mod mend;
 mod model;
 pub mod rules;
 mod schedule;
@@ -140,6 +141,37 @@ pub enum Dialect {
     NetTools,
     /// No command does it.
     ByHand,
+}
+
+impl Dialect {
+    /// Every one.
+    pub const ALL: [Self; 9] = [
+        Self::Ip,
+        Self::Sysctl,
+        Self::SysctlD,
+        Self::Arptables,
+        Self::Iptables,
+        Self::Ipvsadm,
+        Self::Keepalived,
+        Self::NetTools,
+        Self::ByHand,
+    ];
+}
+
+impl fmt::Display for Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ip => "ip",
+            Self::Sysctl => "sysctl",
+            Self::SysctlD => "sysctl-d",
+            Self::Arptables => "arptables",
+            Self::Iptables => "iptables",
+            Self::Ipvsadm => "ipvsadm",
+            Self::Keepalived => "keepalived",
+            Self::NetTools => "net-tools",
+            Self::ByHand => "by-hand",
+        })
+    }
 }
 
 impl fmt::Display for Mend {

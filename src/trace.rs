@@ -7,6 +7,7 @@ pub mod connection;
 pub mod file;
 pub mod journey;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::base::{IfName, NodeName};
@@ -128,6 +129,36 @@ impl Trace {
         let (journeys, journey_of) = journey::group(&vantages, &frames);
         let connections = Connections::of(&frames);
         Self { vantages, frames, journeys, journey_of, connections }
+    }
+
+    /// The same without the frames of connections that an earlier trace shows already and that are not opened anew in
+    /// this one: what was left of them, as an answer that is sent again.
+    #[must_use]
+    pub fn without_rest_of(self, earlier: &Self) -> Self {
+        let ends = |c: &Connection| {
+            let Ends { protocol, client, service } = c.ends;
+            (protocol, client.min(service), client.max(service))
+        };
+        let mut known: BTreeMap<_, BTreeSet<Option<u32>>> = BTreeMap::new();
+        for connection in earlier.connections.iter() {
+            known.entry(ends(connection)).or_default().insert(connection.opened);
+        }
+        let is_rest = |c: &&Connection| {
+            known.get(&ends(c)).is_some_and(|opened| c.opened.is_none() || opened.contains(&c.opened))
+        };
+        let rest: BTreeSet<usize> =
+            self.connections.iter().filter(is_rest).flat_map(|c| c.frames.iter().copied()).collect();
+        if rest.is_empty() {
+            return self;
+        }
+        let kept = self.frames.into_iter().enumerate().filter(|(at, _)| !rest.contains(at)).map(|(_, f)| RawFrame {
+            vantage: f.vantage,
+            direction: f.direction,
+            at_ns: f.at_ns,
+            length: f.length,
+            data: f.data,
+        });
+        Self::build(self.vantages, kept)
     }
 
     /// The frame with that number.

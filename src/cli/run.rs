@@ -9,7 +9,7 @@ use std::thread;
 use super::exit::Exit;
 use super::progress::Progress;
 use super::select::{self, Selected};
-use super::{ReportFormat, RunArguments, SubstrateChoice, complain, complain_of, interrupt, keep, print};
+use super::{MendChoice, ReportFormat, RunArguments, SubstrateChoice, complain, complain_of, interrupt, keep, print};
 use crate::judge::{checks, rules};
 use crate::lab::Watcher;
 use crate::lab::once::{self, Ended, Settings};
@@ -39,7 +39,7 @@ pub fn run(arguments: &RunArguments) -> Exit {
         SubstrateChoice::Uml => Substrate::Uml,
     };
     let progress = Mutex::new(Progress::new(arguments.quiet));
-    let results = match prepare(kind, &plans, &progress) {
+    let results = match prepare(kind, &plans, arguments.apply_mend.is_some(), &progress) {
         Ok(ground) => run_all(arguments, &plans, &ground, &progress),
         Err(error) => {
             lock(&progress).clear();
@@ -92,14 +92,25 @@ struct Ground {
     tool_roots: Vec<PathBuf>,
 }
 
-fn prepare(kind: Substrate, plans: &[Plan], progress: &Mutex<Progress>) -> Result<Ground, Box<dyn std::error::Error>> {
+fn prepare(
+    kind: Substrate,
+    plans: &[Plan],
+    mends: bool,
+    progress: &Mutex<Progress>,
+) -> Result<Ground, Box<dyn std::error::Error>> {
     let mut tell = |text: &str| lock(progress).note(text);
     let cache = Cache::locate()?;
     let kernel = match kind {
         Substrate::Host => None,
         Substrate::Uml => Some(kernels::chosen_or_fetched(&cache, &mut tell)?),
     };
-    let tool_roots = tools::roots(&cache, &needed(plans), &mut tell)?;
+    let mut needed = needed(plans);
+    if mends {
+        needed.extend(tools::OF_MENDS);
+        needed.sort_unstable();
+        needed.dedup();
+    }
+    let tool_roots = tools::roots(&cache, &needed, &mut tell)?;
     Ok(Ground { kind, cache, kernel, tool_roots })
 }
 
@@ -175,6 +186,7 @@ fn run_one(arguments: &RunArguments, plan: &Plan, ground: &Ground, watcher: &mut
             ..StartOptions::new(folder.path())
         },
         tool_roots: ground.tool_roots.clone(),
+        mend: arguments.apply_mend.map(MendChoice::mending),
         keep_capture: arguments.out.as_ref().map(|out| keep::folder(out, plan).join(keep::CAPTURE)),
     };
     let (mut report, ended) = once::run(plan, &settings, watcher);
@@ -219,7 +231,7 @@ fn show(arguments: &RunArguments, count: usize, (report, _): &Done) {
     if arguments.format != ReportFormat::Text || nothing_to_tell {
         return;
     }
-    if count == 1 || arguments.full || !report.expected.met {
+    if count == 1 || arguments.full || !report.is_right() {
         let out = arguments.out.as_ref().map(|out| keep::folder_of(out, report).display().to_string());
         print(&report::text::render(report, &report::Style { out, ..super::show::style() }));
     }

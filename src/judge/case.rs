@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 
 use crate::base::{Forwarding, IfName, Mac, NodeName, Role, ServiceId};
+use crate::facts::NodeFacts;
 
 /// The lab as the judge knows it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -82,6 +83,36 @@ pub struct WantedDestination {
 }
 
 impl Case {
+    /// The same lab as its facts tell it, for one that was changed since it was planned: MACs, addresses and services
+    /// are those that were read; nothing is known any more of what was wanted, and nothing changes on the way.
+    #[must_use]
+    pub fn as_read(&self, facts: &[NodeFacts]) -> Self {
+        let of = |node: &NodeName| facts.iter().find(|f| f.node == *node);
+        let stations: Vec<Station> = self.stations.iter().map(|s| s.as_read(of(&s.node))).collect();
+        let holder = |at: SocketAddr| stations.iter().find(|s| s.has(at.ip())).map(|s| s.node.clone());
+        let services = facts.iter().flat_map(|f| f.ipvs.iter().flat_map(move |i| &i.services).map(move |s| (f, s)));
+        let services = services.map(|(facts, service)| WantedService {
+            director: facts.node.clone(),
+            id: service.service,
+            scheduler: service.scheduler.clone(),
+            flags: service.flags.iter().filter(|flag| *flag != "persistent").cloned().collect(),
+            persistence_s: service.persistence_s,
+            destinations: service
+                .destinations
+                .iter()
+                // The kernel lists the newest first.
+                .rev()
+                .map(|d| WantedDestination {
+                    node: holder(d.at),
+                    at: d.at,
+                    forwarding: d.forwarding,
+                    weight: d.weight,
+                })
+                .collect(),
+        });
+        Self { vips: self.vips.clone(), services: services.collect(), stations, ..Self::default() }
+    }
+
     /// The station of that name.
     pub fn station(&self, node: &NodeName) -> Option<&Station> {
         self.stations.iter().find(|s| s.node == *node)
@@ -130,6 +161,18 @@ impl Station {
     /// Whether it has an interface in the segment.
     pub fn is_on(&self, segment: &NodeName) -> bool {
         self.ports.iter().any(|p| p.segment == *segment)
+    }
+}
+
+impl Station {
+    fn as_read(&self, facts: Option<&NodeFacts>) -> Self {
+        let Some(facts) = facts else { return self.clone() };
+        let ports = self.ports.iter().map(|port| {
+            let mac = facts.links.iter().find(|l| l.name == port.interface).and_then(|l| l.mac);
+            let addresses = facts.addresses.iter().filter(|a| a.interface == port.interface).map(|a| a.address);
+            StationPort { mac: mac.unwrap_or(port.mac), addresses: addresses.collect(), ..port.clone() }
+        });
+        Self { ports: ports.collect(), ..self.clone() }
     }
 }
 

@@ -270,6 +270,7 @@ impl Rule {
                 }
             }
         }
+        mend.sort_by_key(super::mend::forgets);
         Some(Finding {
             id: self.id.to_owned(),
             node: first.node.clone(),

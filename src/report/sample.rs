@@ -91,6 +91,7 @@ pub(crate) fn held() -> Report {
         ],
         findings: Vec::new(),
         ruled_out: Vec::new(),
+        mended: None,
         facts: Facts::default(),
     }
 }
