@@ -43,6 +43,8 @@ pub enum Command {
     ReadFacts,
     /// Run the plan's timeline, then its probes. Answered by [`Event::Ran`] or [`Event::Failed`].
     Run,
+    /// Wait until no node waits for a neighbour's answer any more. Answered by [`Event::Rested`] or [`Event::Failed`].
+    Rest,
     /// Run the plan's loads once more, without any other act, then its probes. Answered by [`Event::Ran`] or
     /// [`Event::Failed`].
     RunLoads,
@@ -111,6 +113,8 @@ pub enum Event {
     Captured(CaptureStats),
     /// A new capture runs.
     Capturing,
+    /// No node waits for a neighbour's answer.
+    Rested,
     /// The lab is gone; what could not be taken down.
     TornDown {
         /// One line for each thing that remains; empty when all is gone.

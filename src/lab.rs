@@ -163,6 +163,19 @@ impl Lab {
         })
     }
 
+    /// Waits until no node waits for a neighbour's answer any more: what was asked in vain before something was put right
+    /// is then given up, or answered, and what waited for it is gone.
+    ///
+    /// # Errors
+    /// [`LabError`].
+    pub fn rest(&mut self, watcher: &mut dyn Watcher) -> Result<(), LabError> {
+        self.ask("the lab came to rest", &Command::Rest)?;
+        self.await_event("the lab came to rest", watcher, |event| match event {
+            Event::Rested => Ok(()),
+            other => Err(other),
+        })
+    }
+
     /// Runs the plan's loads once more, without any other act, and its probes.
     ///
     /// # Errors

@@ -19,9 +19,10 @@ use nix::errno::Errno;
 use super::arpfilter::{ArpFilterError, Filters};
 use super::ipvs::IpvsError;
 use super::link::offload::OffloadError;
+use super::neigh;
 use super::ns::{self, NsError, Space, Worker, WorkerGone};
 use super::read::{self, Wanted};
-use super::rtnl::RtnlError;
+use super::rtnl::{self, RtnlError};
 use super::shell::{ShellError, Toolbox};
 use super::sysctl::SysctlError;
 use crate::base::{IfName, NodeName};
@@ -201,6 +202,20 @@ impl Lab {
         let absent_sysctls =
             named.flat_map(|(node, keys)| keys.into_iter().map(|key| (node.name.clone(), key))).collect();
         Ok(Configured { absent_sysctls })
+    }
+
+    /// Waits until no node waits for a neighbour's answer any more.
+    ///
+    /// # Errors
+    /// [`BuildError`] where one goes on asking.
+    pub fn rest(&self) -> Result<(), BuildError> {
+        self.on_nodes(|_, _| {
+            || async move {
+                let handle = rtnl::open()?;
+                settled(SETTLE_DEADLINE, async || neigh::asked_for(&handle).await).await
+            }
+        })?;
+        Ok(())
     }
 
     /// Runs a text of shell commands in a node.

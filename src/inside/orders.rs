@@ -153,6 +153,10 @@ impl Orders<'_> {
                 Ok(Event::Facts(standing.lab.facts_after(&standing.shell)))
             }
             Command::Run => self.run(false).map(Event::Ran),
+            Command::Rest => {
+                self.standing()?.lab.rest().map_err(Box::new)?;
+                Ok(Event::Rested)
+            }
             Command::RunLoads => self.run(true).map(Event::Ran),
             Command::StopCapture => self.stop_capture().map(Event::Captured),
             Command::StartCapture { file } => {

@@ -130,6 +130,8 @@ fn drive(
     watcher: &mut dyn Watcher,
 ) -> Result<(), MendError> {
     watcher.progress("driving the mended lab");
+    // Whoever types the commands is slower than the three seconds in which a kernel gives a question up.
+    lab.rest(watcher)?;
     let raw: PathBuf = settings.start.output.join("mended.raw.pcapng");
     lab.start_capture(&raw)?;
     let before = lab.facts(watcher)?;

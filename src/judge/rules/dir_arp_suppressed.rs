@@ -2,7 +2,7 @@
 
 use super::diagnosis::Diagnosis;
 use super::diagnosis::{mended, single};
-use super::{Affliction, Rule};
+use super::{Affliction, Rule, ways};
 use crate::judge::model::answer::Silence;
 use crate::judge::model::{Deviation, Kind};
 use crate::judge::{Dialect, Evidence};
@@ -38,15 +38,20 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     let mut mend = Vec::new();
     if let Silence::Filtered(rule) = why {
         evidence.push(Evidence::fact("this drops the question or the answer", format!("arptables {rule}")));
-        mend.push(mended(deviation.node, Dialect::Arptables, format!("arptables {}", rule.replacen("-A ", "-D ", 1))));
+        mend.push(mended(deviation.node, Dialect::Arptables, ways::lift("arptables", rule, None, *asked)));
     } else {
         evidence.extend(diagnosis.conf_shown(deviation, "arp_ignore"));
         let facts = diagnosis.facts(deviation.node)?;
-        for fact in facts.addresses.iter().filter(|a| a.address.addr() == *asked) {
-            let command = format!("ip address del {} dev {}", fact.address, fact.interface);
-            mend.push(mended(deviation.node, Dialect::Ip, command));
+        let mut command = format!("ip address replace {} dev {interface}", single(*asked));
+        for fact in facts.addresses.iter().filter(|a| a.address.addr() == *asked && a.interface != *interface) {
+            command.push_str(&format!(" && ip address del {} dev {}", fact.address, fact.interface));
         }
-        mend.push(mended(deviation.node, Dialect::Ip, format!("ip address add {} dev {interface}", single(*asked))));
+        // From 2 on, the mask and scope of the address count as well.
+        if asked.is_ipv4() && diagnosis.level(deviation, "arp_ignore") > 1 {
+            let of = |device: &str| format!("{}=1", ways::conf(device, "arp_ignore"));
+            command = format!("sysctl -w {} {} && {command}", of("all"), of(interface.as_str()));
+        }
+        mend.push(mended(deviation.node, Dialect::Ip, command));
     }
     Some(Diagnosis::afflict(deviation, evidence, mend))
 }
