@@ -106,11 +106,12 @@ pub struct RunArguments {
     /// What holds the lab
     #[arg(long, value_enum, default_value_t = SubstrateChoice::Auto, env = "DRLAB_SUBSTRATE")]
     substrate: SubstrateChoice,
-    /// Keep report.json, junit.xml, report.txt and capture.pcapng in DIR, in a folder for each scenario
+    /// Keep report.json, junit.xml, report.txt and capture.pcapng in DIR, in a folder for each scenario; with
+    /// --apply-mend also mended.pcapng, the frames after the mend
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Mend what is found, in the lab itself, and drive the load again: for each node the first way that the
-    /// finding prints, or where it has it the one in the words of DIALECT
+    /// Run what the findings print as mends in the lab itself, drive the load again and judge it again: for each node the
+    /// first way, or where there is one the way in the words of DIALECT. What is to be done by hand is not applied
     #[arg(long, value_enum, value_name = "DIALECT", num_args = 0..=1, require_equals = true, default_missing_value = "first")]
     apply_mend: Option<MendChoice>,
     /// What is printed

@@ -83,7 +83,11 @@ impl LabError {
         match self {
             Self::Start(error) => !matches!(error, StartError::NoHello { .. }),
             Self::Failed(failure) => failure.kind == FailureKind::Lacking,
-            Self::Plan { .. } | Self::Script { .. } | Self::TooLong { .. } | Self::Lost { .. } | Self::OutOfTurn { .. } => false,
+            Self::Plan { .. }
+            | Self::Script { .. }
+            | Self::TooLong { .. }
+            | Self::Lost { .. }
+            | Self::OutOfTurn { .. } => false,
         }
     }
 }

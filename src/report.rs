@@ -10,11 +10,12 @@
 pub mod json;
 pub mod junit;
 mod ladder;
+mod mended;
 mod page;
 mod picture;
 mod proof;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 pub mod style;
 pub mod summary;
 mod table;

@@ -108,6 +108,7 @@ impl Exit {
 #[cfg(test)]
 mod tests {
     use super::{Exit, HELP};
+    use crate::report::sample;
 
     const ALL: [Exit; 9] = [
         Exit::AsExpected,
@@ -126,6 +127,24 @@ mod tests {
         for exit in ALL {
             assert!(HELP.lines().any(|l| l.trim().starts_with(&format!("{}  ", exit.code()))), "{exit:?}");
         }
+    }
+
+    #[test]
+    fn what_is_left_to_a_hand_counts_only_where_it_leaves_the_lab_broken() {
+        let mut report = sample::not_mended();
+        assert_eq!(Exit::of(&report), Exit::ByHand);
+        report.mended.as_mut().unwrap().commands.pop();
+        assert_eq!(Exit::of(&report), Exit::Broken);
+        let mut report = sample::mended();
+        report.mended.as_mut().unwrap().commands[2].status = None;
+        assert_eq!(Exit::of(&report), Exit::AsExpected);
+    }
+
+    #[test]
+    fn a_lab_that_breaks_otherwise_than_it_must_is_no_success_however_well_it_is_mended() {
+        let mut report = sample::mended();
+        report.expected.met = false;
+        assert_eq!(Exit::of(&report), Exit::Broken);
     }
 
     #[test]

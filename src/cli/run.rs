@@ -39,7 +39,7 @@ pub fn run(arguments: &RunArguments) -> Exit {
         SubstrateChoice::Uml => Substrate::Uml,
     };
     let progress = Mutex::new(Progress::new(arguments.quiet));
-    let results = match prepare(kind, &plans, arguments.apply_mend.is_some(), &progress) {
+    let results = match prepare(kind, &plans, arguments.apply_mend, &progress) {
         Ok(ground) => run_all(arguments, &plans, &ground, &progress),
         Err(error) => {
             lock(&progress).clear();
@@ -95,7 +95,7 @@ struct Ground {
 fn prepare(
     kind: Substrate,
     plans: &[Plan],
-    mends: bool,
+    mends: Option<MendChoice>,
     progress: &Mutex<Progress>,
 ) -> Result<Ground, Box<dyn std::error::Error>> {
     let mut tell = |text: &str| lock(progress).note(text);
@@ -105,8 +105,9 @@ fn prepare(
         Substrate::Uml => Some(kernels::chosen_or_fetched(&cache, &mut tell)?),
     };
     let mut needed = needed(plans);
-    if mends {
+    if let Some(choice) = mends {
         needed.extend(tools::OF_MENDS);
+        needed.extend((choice == MendChoice::NetTools).then_some(tools::NET_TOOLS));
         needed.sort_unstable();
         needed.dedup();
     }

@@ -102,8 +102,7 @@ pub fn of_tools(text: &str) -> Vec<&'static str> {
 }
 
 const ARP_FILTER: [&str; 3] = ["arp_tables", "arptable_filter", "arpt_mangle"];
-const IP_FILTER: [&str; 6] =
-    ["ip_tables", "iptable_filter", "iptable_mangle", "xt_tcpudp", "xt_mark", "xt_multiport"];
+const IP_FILTER: [&str; 6] = ["ip_tables", "iptable_filter", "iptable_mangle", "xt_tcpudp", "xt_mark", "xt_multiport"];
 
 /// The module of each of [`SCHEDULERS`], in the same order.
 const SCHEDULER_MODULES: [&str; 14] = [

@@ -46,13 +46,16 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The tools by the names that commands call them by, and the programs that may stand behind each, the best first.
-const TOOLS: [(&str, &[&str]); 6] = [
+const TOOLS: [(&str, &[&str]); 9] = [
     ("arptables", &["arptables-legacy", "arptables"]),
     ("iptables", &["iptables-legacy", "iptables"]),
     ("ip6tables", &["ip6tables-legacy", "ip6tables"]),
     ("ip", &["ip"]),
     ("sysctl", &["sysctl"]),
     ("ipvsadm", &["ipvsadm"]),
+    ("ifconfig", &["ifconfig"]),
+    ("route", &["route"]),
+    ("arp", &["arp"]),
 ];
 
 /// The tools of all nodes, looked for once.
@@ -65,17 +68,14 @@ pub struct Toolbox {
 impl Toolbox {
     /// Looks for the tools in `path` (as in the environment's `PATH`) and in the folders of unpacked ones.
     pub fn find(path: &str, roots: &[PathBuf]) -> Self {
-        let mut functions = String::new();
-        for (name, programs) in TOOLS {
-            let Some(tool) = arpfilter::found(programs, path, roots) else { continue };
-            functions.push_str(name);
-            functions.push_str("() { ");
-            for (key, value) in &tool.environment {
-                functions.push_str(&format!("{key}={} ", quoted(&value.to_string_lossy())));
-            }
-            functions.push_str(&quoted(&tool.path.to_string_lossy()));
-            functions.push_str(" \"$@\"; }\n");
-        }
+        let function = |(name, programs): (&str, &[&str])| {
+            let tool = arpfilter::found(programs, path, roots)?;
+            let environment = tool.environment.iter();
+            let environment = environment.map(|(key, value)| format!("{key}={} ", quoted(&value.to_string_lossy())));
+            let program = quoted(&tool.path.to_string_lossy());
+            Some(format!("{name}() {{ {}{program} \"$@\"; }}\n", environment.collect::<String>()))
+        };
+        let functions = TOOLS.into_iter().filter_map(function).collect();
         Self { functions }
     }
 
@@ -86,7 +86,12 @@ impl Toolbox {
     pub fn run(&self, space: &Space, text: &str) -> Result<Executed, ShellError> {
         let failed = |source| ShellError::Start { node: space.name().to_owned(), source };
         let mut shell = Command::new("/bin/sh");
-        shell.arg("-c").arg(format!("{}{text}", self.functions)).env_clear().envs([("PATH", PATH), ("LC_ALL", "C"), ("HOME", "/root")]).current_dir("/");
+        shell
+            .arg("-c")
+            .arg(format!("{}{text}", self.functions))
+            .env_clear()
+            .envs([("PATH", PATH), ("LC_ALL", "C"), ("HOME", "/root")])
+            .current_dir("/");
         shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let child = space.spawn(&mut shell).map_err(failed)?;
         let group = Pid::from_raw(i32::try_from(child.id()).map_err(|error| failed(io::Error::other(error)))?);

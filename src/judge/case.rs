@@ -102,12 +102,7 @@ impl Case {
                 .iter()
                 // The kernel lists the newest first.
                 .rev()
-                .map(|d| WantedDestination {
-                    node: holder(d.at),
-                    at: d.at,
-                    forwarding: d.forwarding,
-                    weight: d.weight,
-                })
+                .map(|d| WantedDestination { node: holder(d.at), at: d.at, forwarding: d.forwarding, weight: d.weight })
                 .collect(),
         });
         Self { vips: self.vips.clone(), services: services.collect(), stations, ..Self::default() }
@@ -180,5 +175,33 @@ impl StationPort {
     /// Whether the interface has the address.
     pub fn has(&self, address: IpAddr) -> bool {
         self.addresses.iter().any(|a| a.addr() == address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::base::{Forwarding, Mac};
+    use crate::judge::testlab::{Lab, name};
+
+    #[test]
+    fn a_case_as_read_is_the_planned_one_where_nothing_was_changed() {
+        let lab = Lab::textbook();
+        let read = lab.case.as_read(&lab.before);
+        assert_eq!(read.services, lab.case.services);
+        assert_eq!(read.stations, lab.case.stations);
+        assert!(read.wanted.is_empty() && !read.changes);
+    }
+
+    #[test]
+    fn what_was_changed_is_read_from_the_facts() {
+        let mut lab = Lab::textbook();
+        let mac = Mac([2, 0, 0, 0, 0, 9]);
+        lab.edit_facts("rs1", |f| f.links.iter_mut().filter(|l| l.name == *"eth0").for_each(|l| l.mac = Some(mac)));
+        lab.edit_facts("director", |f| {
+            f.ipvs.as_mut().unwrap().services[0].destinations[0].forwarding = Forwarding::Nat;
+        });
+        let read = lab.case.as_read(&lab.before);
+        assert_eq!(read.owner_of(mac).unwrap().0.node, name("rs1"));
+        assert!(read.services[0].destinations.iter().any(|d| d.forwarding == Forwarding::Nat));
     }
 }

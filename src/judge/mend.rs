@@ -37,13 +37,15 @@ pub fn steps(findings: &[Finding], preferred: Option<Dialect>) -> Vec<Step> {
             }
         }
     }
-    steps.sort_by_key(|step| forgets(&step.mend));
+    steps.sort_by_key(|step| rank(&step.mend));
     steps
 }
 
-/// Whether it makes a node forget a neighbour that it has learned.
-pub(super) fn forgets(mend: &Mend) -> bool {
-    mend.command.starts_with("ip neighbour flush ")
+/// Its place among a finding's mends: what was learned is forgotten after all else, and advice never comes before a
+/// command, which it would else keep from being a node's first dialect.
+pub(super) fn rank(mend: &Mend) -> u8 {
+    let forgets = ["ip neighbour flush ", "arp -d "].iter().any(|start| mend.command.starts_with(start));
+    if mend.dialect == Dialect::ByHand { 2 } else { u8::from(forgets) }
 }
 
 #[cfg(test)]

@@ -272,7 +272,7 @@ impl Rule {
                 }
             }
         }
-        mend.sort_by_key(super::mend::forgets);
+        mend.sort_by_key(super::mend::rank);
         Some(Finding {
             id: self.id.to_owned(),
             node: first.node.clone(),

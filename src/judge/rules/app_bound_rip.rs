@@ -41,7 +41,7 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     if let Some(socket) = ways::stand_in(diagnosis, deviation.node, (*protocol, *at), None) {
         mend.push(mended(deviation.node, Dialect::Iptables, ways::turn(*protocol, *at, socket)));
     }
-    let better = format!("or, better, let the server listen at {at} or at every address");
+    let better = format!("better, let the server listen at {at} or at every address");
     mend.push(mended(deviation.node, Dialect::ByHand, better));
     Some(Diagnosis::afflict(deviation, evidence, mend))
 }

@@ -37,10 +37,10 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     let mut mend = Vec::new();
     if let Some(rip) = rip {
         // What was turned to the RIP on its way in is turned back on its way out.
-        let socket = SocketFact { at: SocketAddr::new(rip, port), ..socket.clone() };
+        let socket = SocketFact { at: SocketAddr::new(rip, port), ..*socket };
         let command = ways::turn(socket.protocol, SocketAddr::new(vip, port), &socket);
         mend.push(mended(deviation.node, Dialect::Iptables, command));
     }
-    mend.push(mended(deviation.node, Dialect::ByHand, format!("or, better, bind the server to {vip}:{port}")));
+    mend.push(mended(deviation.node, Dialect::ByHand, format!("better, bind the server to {vip}:{port}")));
     Some(Diagnosis::afflict(deviation, evidence, mend))
 }

@@ -42,16 +42,15 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     } else {
         evidence.extend(diagnosis.conf_shown(deviation, "arp_ignore"));
         let facts = diagnosis.facts(deviation.node)?;
-        let mut command = format!("ip address replace {} dev {interface}", single(*asked));
-        for fact in facts.addresses.iter().filter(|a| a.address.addr() == *asked && a.interface != *interface) {
-            command.push_str(&format!(" && ip address del {} dev {}", fact.address, fact.interface));
-        }
+        let elsewhere = facts.addresses.iter().filter(|a| a.address.addr() == *asked && a.interface != *interface);
+        let mut commands = vec![format!("ip address replace {} dev {interface}", single(*asked))];
+        commands.extend(elsewhere.map(|a| format!("ip address del {} dev {}", a.address, a.interface)));
         // From 2 on, the mask and scope of the address count as well.
         if asked.is_ipv4() && diagnosis.level(deviation, "arp_ignore") > 1 {
             let of = |device: &str| format!("{}=1", ways::conf(device, "arp_ignore"));
-            command = format!("sysctl -w {} {} && {command}", of("all"), of(interface.as_str()));
+            commands.insert(0, format!("sysctl -w {} {}", of("all"), of(interface.as_str())));
         }
-        mend.push(mended(deviation.node, Dialect::Ip, command));
+        mend.push(mended(deviation.node, Dialect::Ip, commands.join(" && ")));
     }
     Some(Diagnosis::afflict(deviation, evidence, mend))
 }

@@ -60,7 +60,8 @@ fn reordered(deviation: &Deviation<'_>, vip: &AddressFact, own: &[&AddressFact])
 /// Without an address of its own the Director can't ask; it may be told who has which.
 fn known_by_heart(diagnosis: &Diagnosis<'_>, deviation: &Deviation<'_>) -> Vec<Mend> {
     let (case, node) = (diagnosis.world.case, deviation.node);
-    let Some(port) = case.station(node).and_then(|s| s.ports.iter().find(|p| Some(&p.interface) == deviation.interface))
+    let Some(port) =
+        case.station(node).and_then(|s| s.ports.iter().find(|p| Some(&p.interface) == deviation.interface))
     else {
         return Vec::new();
     };
@@ -72,11 +73,10 @@ fn known_by_heart(diagnosis: &Diagnosis<'_>, deviation: &Deviation<'_>) -> Vec<M
     for rip in rips.into_iter().filter(IpAddr::is_ipv4) {
         let mut ports = case.stations.iter().flat_map(|s| &s.ports).filter(|p| p.segment == port.segment);
         let Some(to) = ports.find(|p| p.has(rip)) else { continue };
-        let command =
-            format!("ip neighbour replace {rip} lladdr {} dev {} nud permanent", to.mac, port.interface);
+        let command = format!("ip neighbour replace {rip} lladdr {} dev {} nud permanent", to.mac, port.interface);
         mend.push(mended(node, Dialect::Ip, command));
     }
-    let better = format!("or, better, give {} an address of its own before the VIP", port.interface);
+    let better = format!("better, give {} an address of its own before the VIP", port.interface);
     mend.push(mended(node, Dialect::ByHand, better));
     mend
 }

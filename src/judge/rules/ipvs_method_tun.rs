@@ -38,14 +38,14 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     let command = format!("ipvsadm -e {} -r {to} -g -w {weight}", ways::service(service));
     let mut mend = vec![mended(from, Dialect::Ipvsadm, command)];
     if let ServiceId::Address { at, .. } = service {
-        let lines = format!("in virtual_server {} {}: lb_kind DR", at.ip(), at.port());
-        mend.push(mended(from, Dialect::Keepalived, lines));
+        let keepalived = format!("in virtual_server {} {}: lb_kind DR", at.ip(), at.port());
+        mend.push(mended(from, Dialect::Keepalived, keepalived));
     }
     mend.extend(ways::own_vip(diagnosis, node, vip));
     let command = format!(
         "modprobe ipip; ip link set tunl0 up; ip address replace {} dev tunl0; sysctl -w net.ipv4.conf.tunl0.rp_filter=0 net.ipv4.conf.all.rp_filter=0",
         single(vip)
     );
-    mend.push(mended(from, Dialect::ByHand, format!("or, to keep the tunnel, on {node}: {command}")));
+    mend.push(mended(from, Dialect::ByHand, format!("to keep the tunnel, on {node}: {command}")));
     Some(Diagnosis::afflict(deviation, evidence, mend))
 }

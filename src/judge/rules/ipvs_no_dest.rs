@@ -38,8 +38,7 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
         let idle = service.destinations.iter();
         idle.map(|d| format!("-e {id} -r {} {} -w {}", d.at, method_flag(d.forwarding), weight(d.at))).collect()
     };
-    let mut mend: Vec<_> =
-        commands.iter().map(|c| mended(node, Dialect::Ipvsadm, format!("ipvsadm {c}"))).collect();
+    let mut mend: Vec<_> = commands.iter().map(|c| mended(node, Dialect::Ipvsadm, format!("ipvsadm {c}"))).collect();
     if mend.is_empty() {
         mend.push(mended(node, Dialect::ByHand, format!("add real servers: ipvsadm -a {id} -r RIP:PORT -g -w 1")));
     }

@@ -38,9 +38,7 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     )];
     let planned = diagnosis.world.case.services.iter().filter(|s| s.director == *node).flat_map(|s| &s.destinations);
     let weight = planned.into_iter().find(|d| d.at == to).map_or(1, |d| d.weight);
-    let command = format!(
-        "ipvsadm -a {flag} {at} -r {right} -g -w {weight} && ipvsadm -d {flag} {at} -r {to}",
-    );
+    let command = format!("ipvsadm -a {flag} {at} -r {right} -g -w {weight} && ipvsadm -d {flag} {at} -r {to}");
     let mut mend = vec![
         mended(node, Dialect::Ipvsadm, command),
         mended(node, Dialect::Keepalived, format!("real_server {rip} {}", at.port())),
@@ -48,7 +46,7 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     let socket = ways::stand_in(diagnosis, server, (protocol, at), Some(wanted));
     if let Some(socket) = socket.filter(|s| s.at.port() != at.port()) {
         mend.push(mended(server, Dialect::Iptables, ways::turn(protocol, at, socket)));
-        mend.push(mended(server, Dialect::ByHand, format!("or let the server listen at port {}", at.port())));
+        mend.push(mended(server, Dialect::ByHand, format!("let the server listen at port {}", at.port())));
     } else if socket.is_none() {
         mend.push(mended(server, Dialect::ByHand, format!("let the server listen at port {}", at.port())));
     }

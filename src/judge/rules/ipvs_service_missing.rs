@@ -34,10 +34,9 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     let flag = ipvs_flag(protocol);
     let here = || diagnosis.world.case.services.iter().filter(|s| s.director == *node);
     let same = here().find(|s| s.id == ServiceId::Address { protocol, at });
-    let mut commands = vec![format!("ipvsadm -A {flag} {at} -s {}", same.map_or("rr", |s| s.scheduler.as_str()))];
-    if let Some(seconds) = same.and_then(|s| s.persistence_s) {
-        commands[0].push_str(&format!(" -p {seconds}"));
-    }
+    let scheduler = same.map_or("rr", |s| s.scheduler.as_str());
+    let persistent = same.and_then(|s| s.persistence_s).map_or_else(String::new, |seconds| format!(" -p {seconds}"));
+    let mut commands = vec![format!("ipvsadm -A {flag} {at} -s {scheduler}{persistent}")];
     let mut mend = Vec::new();
     let mut seen = Vec::new();
     for to in here().filter(|s| same.is_none_or(|same| s.id == same.id)).flat_map(|s| &s.destinations) {
@@ -52,7 +51,7 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
         let socket = ways::stand_in(diagnosis, &server.node, (protocol, at), Some(to.at.port()));
         if let Some(socket) = socket.filter(|s| s.at.port() != at.port()) {
             mend.push(mended(&server.node, Dialect::Iptables, ways::turn(protocol, at, socket)));
-            let other = format!("or let the server listen at port {}", at.port());
+            let other = format!("let the server listen at port {}", at.port());
             mend.push(mended(&server.node, Dialect::ByHand, other));
         }
     }

@@ -3,13 +3,13 @@
 use super::diagnosis::Diagnosis;
 use super::{Affliction, ways};
 use crate::facts::AddressFact;
+use crate::judge::Evidence;
 use crate::judge::host::address_line;
 use crate::judge::model::Deviation;
 use crate::judge::model::answer::{Because, Silence};
 use crate::judge::model::deviation::Kind;
 use crate::judge::model::local::Local;
 use crate::judge::model::source::Refusal;
-use crate::judge::Evidence;
 
 /// What a mask that is too wide leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

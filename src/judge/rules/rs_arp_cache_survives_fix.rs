@@ -39,7 +39,7 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
             entry.state
         ),
     )];
-    let announced = format!("or have {meant} announce it: arping -U -c 3 -I INTERFACE {vip}");
+    let announced = format!("have {meant} announce it: arping -U -c 3 -I INTERFACE {vip}");
     let mend = vec![
         mended(deviation.node, Dialect::Ip, format!("ip neighbour flush to {vip} dev {interface}")),
         mended(deviation.node, Dialect::NetTools, format!("arp -d {vip}")),

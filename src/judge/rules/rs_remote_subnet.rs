@@ -39,7 +39,10 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
         mend.push(mended(
             node,
             Dialect::ByHand,
-            format!("move {rip} to a segment of {from}, then on {from}: ipvsadm -a {id} -r {} -g -w {}", to.at, to.weight),
+            format!(
+                "move {rip} to a segment of {from}, then on {from}: ipvsadm -a {id} -r {} -g -w {}",
+                to.at, to.weight
+            ),
         ));
         if let ServiceId::Address { at, .. } = service
             && at.is_ipv4()

@@ -37,7 +37,11 @@ pub(super) fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -
             format!("TcpExtIPReversePathFilter {count}"),
         ));
     }
-    Some(Diagnosis::afflict(deviation, evidence, sysctls(deviation.node, &values, &format!("90-source-check-{interface}"))))
+    Some(Diagnosis::afflict(
+        deviation,
+        evidence,
+        sysctls(deviation.node, &values, &format!("90-source-check-{interface}")),
+    ))
 }
 
 /// What shows the refusal, and the sysctls without it.

@@ -2,10 +2,10 @@
 
 use super::diagnosis::Diagnosis;
 use super::{Affliction, Rule, ways};
+use crate::judge::Evidence;
 use crate::judge::host::address_line;
 use crate::judge::model::local::usable;
 use crate::judge::model::{Deviation, Kind};
-use crate::judge::Evidence;
 
 /// The rule.
 pub(super) const RULE: Rule = Rule {

@@ -125,3 +125,40 @@ pub(super) fn stand_in<'a>(
     };
     [Some(at.port()), port].into_iter().flatten().find_map(|p| sockets.iter().filter(fits).find(|s| s.at.port() == p))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{SILENT, conf, lift, to_lo, turn};
+    use crate::base::Protocol;
+    use crate::facts::SocketFact;
+    use crate::judge::testlab::{carried, name};
+
+    #[test]
+    fn a_dot_in_an_interfaces_name_is_no_dot_in_a_key() {
+        assert_eq!(conf("eth0.7", "arp_ignore"), "net.ipv4.conf.eth0/7.arp_ignore");
+    }
+
+    #[test]
+    fn a_vip_is_silent_before_it_is_on_lo_and_leaves_its_old_place_last() {
+        let mend = to_lo(&name("rs1"), &carried("eth0", "172.16.0.66/16", None));
+        let wanted = "ip address replace 172.16.0.66/32 dev lo label lo:0 && ip address del 172.16.0.66/16 dev eth0";
+        assert_eq!(mend[0].command, format!("{SILENT} && {wanted}"));
+    }
+
+    #[test]
+    fn a_rule_is_taken_out_of_its_own_table_and_a_policy_is_let_stand() {
+        let vip = "172.16.0.66".parse().unwrap();
+        assert_eq!(lift("iptables", "-A INPUT -j DROP", None, vip), "iptables -D INPUT -j DROP");
+        assert_eq!(lift("iptables", "-t mangle -A INPUT -j DROP", None, vip), "iptables -t mangle -D INPUT -j DROP");
+        let policy = lift("iptables", "-t mangle -P INPUT DROP", None, vip);
+        assert_eq!(policy, "iptables -t mangle -I INPUT -d 172.16.0.66 -j ACCEPT");
+    }
+
+    #[test]
+    fn a_server_on_every_address_is_reached_at_the_vip_and_one_on_the_rip_there() {
+        let at = "172.16.0.66:80".parse().unwrap();
+        let to = |at: &str| SocketFact { protocol: Protocol::Tcp, at: at.parse().unwrap() };
+        assert!(turn(Protocol::Tcp, at, &to("0.0.0.0:8080")).ends_with("--to-destination 172.16.0.66:8080"));
+        assert!(turn(Protocol::Tcp, at, &to("172.16.1.1:80")).ends_with("--to-destination 172.16.1.1:80"));
+    }
+}

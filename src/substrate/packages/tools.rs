@@ -17,12 +17,15 @@ const USUAL: [&str; 6] = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/b
 
 /// The packages with the tools that mends are said in.
 pub const OF_MENDS: [&str; 5] = ["iproute2", "procps", "arptables", "iptables", "ipvsadm"];
+/// The package with `ifconfig`, `route` and `arp`.
+pub const NET_TOOLS: &str = "net-tools";
 
 /// The program that is wanted of a package, where it is not named as the package is.
 fn program(package: &str) -> &str {
     match package {
         "iproute2" => "ip",
         "procps" => "sysctl",
+        "net-tools" => "ifconfig",
         other => other,
     }
 }
