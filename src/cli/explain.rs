@@ -24,7 +24,9 @@ pub fn explain(id: &str) -> Result<String, String> {
         ));
     }
     if let Some(rule) = rules::find(id) {
-        return Ok(format!("{id}: {}\n\n{}\n\nSource\n{}\n", rule.title, indent(rule.teaches), indent(rule.source)));
+        let links: String = rule.links().iter().map(|link| format!("  {link}\n")).collect();
+        let source = indent(rule.source);
+        return Ok(format!("{id}: {}\n\n{}\n\nSource\n{source}\n{links}", rule.title, indent(rule.teaches)));
     }
     let ids = checks::ALL.iter().map(|c| c.id).chain(rules::ALL.iter().map(|r| r.id));
     let near = ids.max_by(|a, b| strsim::jaro_winkler(id, a).total_cmp(&strsim::jaro_winkler(id, b)));

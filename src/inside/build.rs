@@ -218,16 +218,17 @@ impl Lab {
         Ok(())
     }
 
-    /// Runs a text of shell commands in a node.
+    /// Runs a text of shell commands in a node, or in the switch.
     ///
     /// # Errors
     /// [`ShellError`]; a command that fails is none.
     pub fn shell(&self, node: &NodeName, text: &str) -> Result<Executed, ShellError> {
-        let worker = self.worker(node).ok_or_else(|| ShellError::NoNode { node: node.clone() })?;
+        let switch = self.switch.as_ref().filter(|_| node.as_str() == "switch");
+        let worker = self.worker(node).or(switch).ok_or_else(|| ShellError::NoNode { node: node.clone() })?;
         self.toolbox.run(worker.space(), text)
     }
 
-    /// Reads all nodes' facts, in the plan's order.
+    /// Reads all nodes' facts, in the plan's order; then the switch's, where it does more than switch.
     pub fn facts(&self) -> Vec<NodeFacts> {
         self.facts_after(&BTreeMap::new())
     }
@@ -250,7 +251,9 @@ impl Lab {
                 (empty, worker.start(move || read::facts(wanted, space, filters)))
             })
             .collect();
-        pending
+        let plan = Arc::clone(&self.plan);
+        let switch = self.switch.as_ref().map(|switch| switch.start(move || switch::facts(plan)));
+        let mut facts: Vec<NodeFacts> = pending
             .into_iter()
             .map(|(wanted, answer)| {
                 answer.wait().unwrap_or_else(|gone| {
@@ -259,7 +262,9 @@ impl Lab {
                     facts
                 })
             })
-            .collect()
+            .collect();
+        facts.extend(switch.and_then(|answer| answer.wait().ok().flatten()));
+        facts
     }
 
     /// The plan that it is built from.

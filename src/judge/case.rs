@@ -105,7 +105,15 @@ impl Case {
                 .map(|d| WantedDestination { node: holder(d.at), at: d.at, forwarding: d.forwarding, weight: d.weight })
                 .collect(),
         });
-        Self { vips: self.vips.clone(), services: services.collect(), stations, ..Self::default() }
+        Self {
+            services: services.collect(),
+            stations,
+            wanted: BTreeMap::new(),
+            share: BTreeMap::new(),
+            changes: false,
+            reschedules: false,
+            ..self.clone()
+        }
     }
 
     /// The station of that name.

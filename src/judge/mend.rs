@@ -51,6 +51,7 @@ pub(super) fn rank(mend: &Mend) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::{Dialect, Finding, Mend, steps};
+    use crate::judge::Confidence;
 
     fn mend(node: &str, dialect: Dialect, command: &str) -> Mend {
         Mend { node: node.parse().unwrap(), dialect, command: command.to_owned() }
@@ -67,6 +68,8 @@ mod tests {
             evidence: Vec::new(),
             mend,
             source: String::new(),
+            links: Vec::new(),
+            confidence: Confidence::default(),
         }
     }
 

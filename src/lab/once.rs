@@ -192,11 +192,16 @@ fn judge_first(
     (report.checks, report.findings) = judged(plan, &input, &[]);
     report.ruled_out = judge::rules::ruled_out(&input, &report.checks, &report.findings);
     report.verdict = RunVerdict::of(&report.checks);
+    report.stopped.clone_from(&observed.ran.stopped);
+    if report.stopped.is_some() {
+        report.verdict = RunVerdict::Broken;
+    }
     report.journey = judge::ladder::ladder(&input);
     report.census = judge::census::census(&input);
     report.load = assemble::load(plan, &observed.ran);
     report.capture = assemble::capture(&observed.capture);
     report.expected = assemble::expected(&plan.expect, &report.checks, &report.findings, &report.load);
+    assemble::stopped(&mut report.expected, report.stopped.as_ref());
     report.timing_ms.judge = ms(since);
     if let Some(path) = &settings.keep_capture {
         write_capture(path, &recorded.trace, &recorded.dropped, &comments(&report.checks, &report.findings))?;
@@ -273,6 +278,7 @@ fn blank(plan: &Plan, kind: Substrate) -> Report {
         capture: CaptureSummary::default(),
         topology: assemble::topology(plan),
         timeline: Vec::new(),
+        stopped: None,
         journey: Vec::new(),
         census: Vec::new(),
         checks: Vec::new(),

@@ -33,9 +33,18 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     }];
     let services = diagnosis.facts(from)?.ipvs.iter().flat_map(|i| &i.services);
     let id = ways::service(service);
+    // The others serve until it is moved, where there are others.
+    let remote = |at: std::net::IpAddr| {
+        let mut all = diagnosis.predicted.deviations.iter();
+        all.any(|d| matches!(d.kind, Kind::Remote { rip, service: of, .. } if rip == at && of == service))
+    };
+    let all = diagnosis.facts(from)?.ipvs.iter().flat_map(|i| &i.services).filter(|s| s.service == service);
+    let others = all.flat_map(|s| &s.destinations).any(|d| !remote(d.at.ip()));
     let mut mend = Vec::new();
     for to in services.filter(|s| s.service == service).flat_map(|s| &s.destinations).filter(|d| d.at.ip() == rip) {
-        mend.push(mended(from, Dialect::Ipvsadm, format!("ipvsadm -d {id} -r {}", to.at)));
+        if others {
+            mend.push(mended(from, Dialect::Ipvsadm, format!("ipvsadm -d {id} -r {}", to.at)));
+        }
         mend.push(mended(
             node,
             Dialect::ByHand,
