@@ -30,6 +30,11 @@ const BY_HAND: &[(&str, &str)] = &[
         "broken/app/app-not-listening",
         "how a server is started is known to whoever installed it; till then it gets nothing",
     ),
+    ("broken/cloud/cloud-src-dst-check", "the lab's switch takes a command; a provider's network takes its own"),
+    ("broken/switch/switch-wrong-vlan", "the lab's switch takes a command; another maker's takes its own"),
+    ("broken/virtual/virt-arp-guard", "the lab's switch takes a command; a cloud's port takes its own"),
+    ("broken/virtual/virt-port-security", "the lab's switch takes a command; a cloud's port takes its own"),
+    ("broken/virtual/virt-pvlan", "the lab's switch takes a command; another maker's takes its own"),
     ("broken/routing/rs-remote-subnet", "a machine is moved to another segment by hand; till then it gets nothing"),
 ];
 /// Root causes that no frame can show: the client has no way to send one.
