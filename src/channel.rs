@@ -13,6 +13,7 @@ use std::io::{self, Read, Write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::base::NodeName;
 use crate::facts::NodeFacts;
 use crate::facts::run::{Acted, CaptureStats, Ran};
 
@@ -42,8 +43,25 @@ pub enum Command {
     ReadFacts,
     /// Run the plan's timeline, then its probes. Answered by [`Event::Ran`] or [`Event::Failed`].
     Run,
+    /// Wait until no node waits for a neighbour's answer any more. Answered by [`Event::Rested`] or [`Event::Failed`].
+    Rest,
+    /// Run the plan's loads once more, without any other act, then its probes. Answered by [`Event::Ran`] or
+    /// [`Event::Failed`].
+    RunLoads,
     /// Stop capturing. Answered by [`Event::Captured`].
     StopCapture,
+    /// Begin to capture anew. Answered by [`Event::Capturing`].
+    StartCapture {
+        /// The file for the raw capture, at a path that is the same outside and inside.
+        file: String,
+    },
+    /// Run a text of shell commands in a node, with that machine's tools. Answered by [`Event::Executed`].
+    Shell {
+        /// The node.
+        node: NodeName,
+        /// The file with the text, at a path that is the same outside and inside.
+        script: String,
+    },
     /// Take the lab down. Answered by [`Event::TornDown`].
     TearDown,
     /// Run a program beside the lab, in the guest itself. Answered by [`Event::Executed`].
@@ -93,6 +111,10 @@ pub enum Event {
     Ran(Ran),
     /// The capture is written out.
     Captured(CaptureStats),
+    /// A new capture runs.
+    Capturing,
+    /// No node waits for a neighbour's answer.
+    Rested,
     /// The lab is gone; what could not be taken down.
     TornDown {
         /// One line for each thing that remains; empty when all is gone.

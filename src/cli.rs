@@ -22,7 +22,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::judge::Dialect;
 use crate::judge::infer::Who;
+use crate::lab::mend::Mending;
 pub use exit::Exit;
 
 /// LVS Direct Routing labs on real kernels, proven frame by frame.
@@ -40,6 +42,7 @@ enum Command {
 Examples:
   drlab run lvs-dr                          a shipped scenario
   drlab run my.toml --out results           a file of yours; everything is kept below results/
+  drlab run my.toml --apply-mend            what is found is mended in the lab, and the load driven again
   drlab run 'arp/*' schedulers --format junit > junit.xml")]
     Run(RunArguments),
     /// Judge captures that were made elsewhere, by tcpdump or Wireshark
@@ -126,9 +129,14 @@ pub struct RunArguments {
     /// What holds the lab
     #[arg(long, value_enum, default_value_t = SubstrateChoice::Auto, env = "DRLAB_SUBSTRATE")]
     substrate: SubstrateChoice,
-    /// Keep report.json, junit.xml, report.txt and capture.pcapng in DIR, in a folder for each scenario
+    /// Keep report.json, junit.xml, report.txt and capture.pcapng in DIR, in a folder for each scenario; with
+    /// --apply-mend also mended.pcapng, the frames after the mend
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Run what the findings print as mends in the lab itself, drive the load again and judge it again: for each node the
+    /// first way, or where there is one the way in the words of DIALECT. What is to be done by hand is not applied
+    #[arg(long, value_enum, value_name = "DIALECT", num_args = 0..=1, require_equals = true, default_missing_value = "first")]
+    apply_mend: Option<MendChoice>,
     /// What is printed
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     format: ReportFormat,
@@ -225,6 +233,43 @@ pub enum SubstrateChoice {
     Host,
     /// User-Mode Linux: a real kernel as an ordinary process; needs nothing
     Uml,
+}
+
+/// Which of a finding's mends are applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MendChoice {
+    /// The first one of each node
+    First,
+    /// `ip`
+    Ip,
+    /// `sysctl -w`
+    Sysctl,
+    /// Files in /etc/sysctl.d
+    SysctlD,
+    /// `arptables`
+    Arptables,
+    /// `iptables`
+    Iptables,
+    /// `ipvsadm`
+    Ipvsadm,
+    /// `ifconfig`, `route`, `arp`
+    NetTools,
+}
+
+impl MendChoice {
+    fn mending(self) -> Mending {
+        let preferred = match self {
+            Self::First => None,
+            Self::Ip => Some(Dialect::Ip),
+            Self::Sysctl => Some(Dialect::Sysctl),
+            Self::SysctlD => Some(Dialect::SysctlD),
+            Self::Arptables => Some(Dialect::Arptables),
+            Self::Iptables => Some(Dialect::Iptables),
+            Self::Ipvsadm => Some(Dialect::Ipvsadm),
+            Self::NetTools => Some(Dialect::NetTools),
+        };
+        Mending { preferred }
+    }
 }
 
 /// What `drlab run` prints.

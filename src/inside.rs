@@ -23,6 +23,7 @@ pub mod route;
 pub mod rtnl;
 pub mod serve;
 pub mod session;
+pub mod shell;
 pub mod stage;
 pub mod sysctl;
 pub mod timeline;

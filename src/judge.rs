@@ -10,6 +10,7 @@ pub mod checks;
 mod host;
 pub mod infer;
 pub mod ladder;
+pub mod mend;
 mod model;
 pub mod rules;
 mod schedule;
@@ -187,6 +188,39 @@ pub enum Dialect {
     NetTools,
     /// No command does it.
     ByHand,
+}
+
+impl Dialect {
+    /// Every one.
+    pub const ALL: [Self; 10] = [
+        Self::Ip,
+        Self::Sysctl,
+        Self::SysctlD,
+        Self::Arptables,
+        Self::Iptables,
+        Self::Nft,
+        Self::Ipvsadm,
+        Self::Keepalived,
+        Self::NetTools,
+        Self::ByHand,
+    ];
+}
+
+impl fmt::Display for Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ip => "ip",
+            Self::Sysctl => "sysctl",
+            Self::SysctlD => "sysctl-d",
+            Self::Arptables => "arptables",
+            Self::Iptables => "iptables",
+            Self::Nft => "nft",
+            Self::Ipvsadm => "ipvsadm",
+            Self::Keepalived => "keepalived",
+            Self::NetTools => "net-tools",
+            Self::ByHand => "by-hand",
+        })
+    }
 }
 
 impl fmt::Display for Mend {

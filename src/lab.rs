@@ -4,14 +4,15 @@
 //! acts of their own, so that a lab can stay up between them; [`once`] is the pass that does them all and judges.
 
 pub mod assemble;
+pub mod mend;
 pub mod once;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::base::error_chain;
+use crate::base::{NodeName, error_chain};
 use crate::channel::{BuildOptions, COMMAND_LIMIT_BYTES, Command, Event, Executed, Failure, FailureKind, Timing};
 use crate::facts::NodeFacts;
 use crate::facts::run::{Acted, CaptureStats, Ran};
@@ -27,6 +28,14 @@ pub enum LabError {
     /// The plan can't be handed over.
     #[error("could not write {}", .path.display())]
     Plan {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Commands for a node can't be handed over.
+    #[error("could not write {}", .path.display())]
+    Script {
         /// The file.
         path: PathBuf,
         /// Why.
@@ -74,7 +83,11 @@ impl LabError {
         match self {
             Self::Start(error) => !matches!(error, StartError::NoHello { .. }),
             Self::Failed(failure) => failure.kind == FailureKind::Lacking,
-            Self::Plan { .. } | Self::TooLong { .. } | Self::Lost { .. } | Self::OutOfTurn { .. } => false,
+            Self::Plan { .. }
+            | Self::Script { .. }
+            | Self::TooLong { .. }
+            | Self::Lost { .. }
+            | Self::OutOfTurn { .. } => false,
         }
     }
 }
@@ -150,6 +163,59 @@ impl Lab {
         self.ask("the timeline ran", &Command::Run)?;
         self.await_event("the timeline ran", watcher, |event| match event {
             Event::Ran(ran) => Ok(ran),
+            other => Err(other),
+        })
+    }
+
+    /// Waits until no node waits for a neighbour's answer any more: what was asked in vain before something was put right
+    /// is then given up, or answered, and what waited for it is gone.
+    ///
+    /// # Errors
+    /// [`LabError`].
+    pub fn rest(&mut self, watcher: &mut dyn Watcher) -> Result<(), LabError> {
+        self.ask("the lab came to rest", &Command::Rest)?;
+        self.await_event("the lab came to rest", watcher, |event| match event {
+            Event::Rested => Ok(()),
+            other => Err(other),
+        })
+    }
+
+    /// Runs the plan's loads once more, without any other act, and its probes.
+    ///
+    /// # Errors
+    /// [`LabError`].
+    pub fn run_loads(&mut self, watcher: &mut dyn Watcher) -> Result<Ran, LabError> {
+        self.ask("the load ran again", &Command::RunLoads)?;
+        self.await_event("the load ran again", watcher, |event| match event {
+            Event::Ran(ran) => Ok(ran),
+            other => Err(other),
+        })
+    }
+
+    /// Begins to capture anew, into a file.
+    ///
+    /// # Errors
+    /// [`LabError`].
+    pub fn start_capture(&mut self, file: &Path) -> Result<(), LabError> {
+        self.ask("a capture was begun", &Command::StartCapture { file: file.display().to_string() })?;
+        self.await_event("a capture was begun", &mut Silent, |event| match event {
+            Event::Capturing => Ok(()),
+            other => Err(other),
+        })
+    }
+
+    /// Runs a text of shell commands in a node, with that machine's tools; its exit status and output. The text goes by a
+    /// file in `folder`, which both sides see.
+    ///
+    /// # Errors
+    /// [`LabError`]; a command that fails is none.
+    pub fn shell(&mut self, node: &NodeName, text: &str, folder: &Path) -> Result<Executed, LabError> {
+        let path = folder.join("commands.sh");
+        fs::write(&path, text).map_err(|source| LabError::Script { path: path.clone(), source })?;
+        let script = path.display().to_string();
+        self.ask("commands ran in a node", &Command::Shell { node: node.clone(), script })?;
+        self.await_event("commands ran in a node", &mut Silent, |event| match event {
+            Event::Executed(executed) => Ok(executed),
             other => Err(other),
         })
     }

@@ -10,12 +10,13 @@
 pub mod json;
 pub mod junit;
 mod ladder;
+mod mended;
 pub(crate) mod page;
 mod picture;
 mod proof;
 mod read;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 pub mod style;
 pub mod summary;
 pub(crate) mod table;
@@ -32,7 +33,7 @@ use crate::facts::run::{Acted, Stopped};
 pub use crate::judge::infer::Part;
 use crate::judge::rules::Clue;
 pub use crate::judge::{CensusEntry, LadderRung};
-use crate::judge::{CheckResult, Finding};
+use crate::judge::{CheckResult, Dialect, Finding};
 pub(crate) use page::wrap;
 pub use style::Style;
 
@@ -86,8 +87,78 @@ pub struct Report {
     /// Where a check is broken and no root cause is named: what is known not to be the cause, and what is open.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub ruled_out: Vec<String>,
+    /// What the findings' mends came to, where they were applied.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub mended: Option<Mended>,
     /// What the kernel said of each node.
     pub facts: Facts,
+}
+
+/// What became of a lab whose findings were mended: the commands, and the same load driven and judged once more.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Mended {
+    /// The commands in the order in which they were run, and what is left to a hand.
+    pub commands: Vec<MendedCommand>,
+    /// What the checks came to afterwards; not run where there was no command to run.
+    pub verdict: RunVerdict,
+    /// Why the load could not be driven again: a chain, outermost first.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub failure: Vec<String>,
+    /// The load afterwards.
+    pub load: LoadSummary,
+    /// The checks afterwards.
+    pub checks: Vec<CheckResult>,
+    /// Checks that were not made again, each with the reason.
+    pub left_out: Vec<String>,
+    /// The root causes that are left.
+    pub findings: Vec<Finding>,
+    /// How long it took, in milliseconds.
+    pub ms: f64,
+}
+
+/// A command of a mend, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MendedCommand {
+    /// The finding that it mends.
+    pub finding: String,
+    /// Where it was run.
+    pub node: NodeName,
+    /// In which words it is said.
+    pub dialect: Dialect,
+    /// The command.
+    pub command: String,
+    /// Its exit status; none where it was not run, as only a hand can do it.
+    pub status: Option<i32>,
+    /// What it wrote, errors last; cut where it is long.
+    pub output: String,
+}
+
+impl Mended {
+    /// Whether every command did its work, every check holds now and nothing is found.
+    pub fn is_green(&self) -> bool {
+        self.verdict == RunVerdict::Held && self.findings.is_empty() && self.failed().next().is_none()
+    }
+
+    /// The commands that failed.
+    pub fn failed(&self) -> impl Iterator<Item = &MendedCommand> {
+        self.commands.iter().filter(|c| c.status.is_some_and(|status| status != 0))
+    }
+
+    /// What is left to a hand.
+    pub fn by_hand(&self) -> impl Iterator<Item = &MendedCommand> {
+        self.commands.iter().filter(|c| c.status.is_none())
+    }
+}
+
+impl Report {
+    /// Whether all is as it should be: as the scenario expects, and where it was mended, right afterwards. What a
+    /// scenario does not say must break may break, where it is mended.
+    pub fn is_right(&self) -> bool {
+        match &self.mended {
+            None => self.expected.met,
+            Some(mended) => mended.is_green() && (self.expected.met || !self.expected.broken),
+        }
+    }
 }
 
 /// What a run came to.

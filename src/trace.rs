@@ -9,6 +9,7 @@ pub mod file;
 pub mod gather;
 pub mod journey;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::base::{IfName, NodeName};
@@ -158,6 +159,36 @@ impl Trace {
     /// count as lost. A capture that keeps the same first bytes of every frame has none.
     pub fn spoilt(&self, node: &NodeName) -> u64 {
         self.vantages.iter().zip(&self.spoilt).filter(|(v, _)| v.node == *node).map(|(_, count)| count).sum()
+    }
+
+    /// The same without the frames of connections that an earlier trace shows already and that are not opened anew in
+    /// this one: what was left of them, as an answer that is sent again.
+    #[must_use]
+    pub fn without_rest_of(self, earlier: &Self) -> Self {
+        let ends = |c: &Connection| {
+            let Ends { protocol, client, service } = c.ends;
+            (protocol, client.min(service), client.max(service))
+        };
+        let mut known: BTreeMap<_, BTreeSet<Option<u32>>> = BTreeMap::new();
+        for connection in earlier.connections.iter() {
+            known.entry(ends(connection)).or_default().insert(connection.opened);
+        }
+        let is_rest = |c: &&Connection| {
+            known.get(&ends(c)).is_some_and(|opened| c.opened.is_none() || opened.contains(&c.opened))
+        };
+        let rest: BTreeSet<usize> =
+            self.connections.iter().filter(is_rest).flat_map(|c| c.frames.iter().copied()).collect();
+        if rest.is_empty() {
+            return self;
+        }
+        let kept = self.frames.into_iter().enumerate().filter(|(at, _)| !rest.contains(at)).map(|(_, f)| RawFrame {
+            vantage: f.vantage,
+            direction: f.direction,
+            at_ns: f.at_ns,
+            length: f.length,
+            data: f.data,
+        });
+        Self::build(self.vantages, kept)
     }
 
     /// The frame with that number.

@@ -1,7 +1,7 @@
 //! The exit codes: one list, and which one wins where several scenarios ran.
 
 use crate::base::Verdict;
-use crate::report::{Report, RunVerdict};
+use crate::report::{Mended, Report, RunVerdict};
 
 /// How the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub enum Exit {
     Lab,
     /// Something of the lab is left.
     Teardown,
+    /// A mend that was to be applied is left to a hand.
+    ByHand,
     /// The user stopped it.
     Interrupted,
 }
@@ -34,6 +36,7 @@ Exit codes:
     4  this machine lacks something; see `drlab doctor`
     5  the lab could not be built or run, or a result could not be written
     6  the lab could not be taken down completely
+    7  a mend that --apply-mend was to apply is left to a hand
   130  interrupted";
 
 impl Exit {
@@ -47,20 +50,38 @@ impl Exit {
             Self::Lacking => 4,
             Self::Lab => 5,
             Self::Teardown => 6,
+            Self::ByHand => 7,
             Self::Interrupted => 130,
         }
     }
 
     /// What a finished run's report comes to.
     pub fn of(report: &Report) -> Self {
-        if report.expected.met {
+        if report.is_right() {
             return Self::AsExpected;
+        }
+        if let Some(mended) = &report.mended
+            && (report.expected.met || !report.expected.broken)
+        {
+            return Self::of_mended(mended);
         }
         match report.verdict {
             RunVerdict::NotRun => Self::Lab,
             RunVerdict::Undecided if report.checks.iter().all(|c| c.verdict != Verdict::Broken) => Self::Undecided,
             _ => Self::Broken,
         }
+    }
+
+    /// What a lab that was mended and is not green comes to.
+    fn of_mended(mended: &Mended) -> Self {
+        if !mended.failure.is_empty() {
+            return Self::Lab;
+        }
+        if mended.by_hand().next().is_some() {
+            return Self::ByHand;
+        }
+        let broken = mended.checks.iter().any(|c| c.verdict == Verdict::Broken);
+        if broken || mended.failed().next().is_some() { Self::Broken } else { Self::Undecided }
     }
 
     /// The one that tells more about what went wrong.
@@ -74,11 +95,12 @@ impl Exit {
             Self::AsExpected => 0,
             Self::Undecided => 1,
             Self::Lacking => 2,
-            Self::Broken => 3,
-            Self::Usage => 4,
-            Self::Lab => 5,
-            Self::Teardown => 6,
-            Self::Interrupted => 7,
+            Self::ByHand => 3,
+            Self::Broken => 4,
+            Self::Usage => 5,
+            Self::Lab => 6,
+            Self::Teardown => 7,
+            Self::Interrupted => 8,
         }
     }
 }
@@ -86,8 +108,9 @@ impl Exit {
 #[cfg(test)]
 mod tests {
     use super::{Exit, HELP};
+    use crate::report::sample;
 
-    const ALL: [Exit; 8] = [
+    const ALL: [Exit; 9] = [
         Exit::AsExpected,
         Exit::Broken,
         Exit::Usage,
@@ -95,6 +118,7 @@ mod tests {
         Exit::Lacking,
         Exit::Lab,
         Exit::Teardown,
+        Exit::ByHand,
         Exit::Interrupted,
     ];
 
@@ -103,6 +127,24 @@ mod tests {
         for exit in ALL {
             assert!(HELP.lines().any(|l| l.trim().starts_with(&format!("{}  ", exit.code()))), "{exit:?}");
         }
+    }
+
+    #[test]
+    fn what_is_left_to_a_hand_counts_only_where_it_leaves_the_lab_broken() {
+        let mut report = sample::not_mended();
+        assert_eq!(Exit::of(&report), Exit::ByHand);
+        report.mended.as_mut().unwrap().commands.pop();
+        assert_eq!(Exit::of(&report), Exit::Broken);
+        let mut report = sample::mended();
+        report.mended.as_mut().unwrap().commands[2].status = None;
+        assert_eq!(Exit::of(&report), Exit::AsExpected);
+    }
+
+    #[test]
+    fn a_lab_that_breaks_otherwise_than_it_must_is_no_success_however_well_it_is_mended() {
+        let mut report = sample::mended();
+        report.expected.met = false;
+        assert_eq!(Exit::of(&report), Exit::Broken);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! What `drlab run --out DIR` keeps: `DIR/<scenario>/` with report.json, junit.xml, report.txt and capture.pcapng.
+//! What `drlab run --out DIR` keeps: `DIR/<scenario>/` with report.json, junit.xml, report.txt and capture.pcapng, and
+//! mended.pcapng where mends were applied.
 //!
 //! Owns: these files and their places. Errs towards refusing before anything is started: a run of minutes is not lost
 //! for a folder that can't be written.
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
 
+use crate::lab::mend;
 use crate::plan::Plan;
 use crate::report::{self, Report};
 
@@ -17,7 +19,7 @@ use crate::report::{self, Report};
 pub const CAPTURE: &str = "capture.pcapng";
 
 /// All that is kept.
-const FILES: [&str; 4] = ["report.txt", "report.json", "junit.xml", CAPTURE];
+const FILES: [&str; 5] = ["report.txt", "report.json", "junit.xml", CAPTURE, mend::CAPTURE];
 
 /// Why results can't be kept.
 #[derive(Debug, thiserror::Error)]

@@ -78,7 +78,7 @@ pub fn mutate(arguments: &MutateArguments) -> Exit {
     interrupt::watch();
     let progress = Mutex::new(Progress::new(arguments.quiet));
     let runs: Vec<Plan> = trials.iter().filter_map(|trial| mutate::to_run(plan, trial)).collect();
-    let ground = match run::prepare(run::kind(&settings), &runs, &progress) {
+    let ground = match run::prepare(run::kind(&settings), &runs, None, &progress) {
         Ok(ground) => ground,
         Err(error) => {
             lock(&progress).clear();
@@ -145,6 +145,7 @@ fn settings(arguments: &MutateArguments) -> RunArguments {
         scenarios: Vec::new(),
         substrate: arguments.substrate,
         out: None,
+        apply_mend: None,
         format: ReportFormat::Json,
         full: false,
         jobs: arguments.jobs,

@@ -9,7 +9,7 @@ use std::thread;
 use super::exit::Exit;
 use super::progress::Progress;
 use super::select::{self, Selected};
-use super::{ReportFormat, RunArguments, SubstrateChoice, complain, complain_of, interrupt, keep, print};
+use super::{MendChoice, ReportFormat, RunArguments, SubstrateChoice, complain, complain_of, interrupt, keep, print};
 use crate::judge::{checks, rules};
 use crate::lab::Watcher;
 use crate::lab::once::{self, Ended, Settings};
@@ -35,7 +35,7 @@ pub fn run(arguments: &RunArguments) -> Exit {
     interrupt::watch();
     let kind = kind(arguments);
     let progress = Mutex::new(Progress::new(arguments.quiet));
-    let results = match prepare(kind, &plans, &progress) {
+    let results = match prepare(kind, &plans, arguments.apply_mend, &progress) {
         Ok(ground) => run_all(arguments, &plans, &typed, &ground, &progress),
         Err(error) => {
             lock(&progress).clear();
@@ -106,6 +106,7 @@ pub(super) struct Ground {
 pub(super) fn prepare(
     kind: Substrate,
     plans: &[Plan],
+    mends: Option<MendChoice>,
     progress: &Mutex<Progress>,
 ) -> Result<Ground, Box<dyn std::error::Error>> {
     let mut tell = |text: &str| lock(progress).note(text);
@@ -114,7 +115,14 @@ pub(super) fn prepare(
         Substrate::Host => None,
         Substrate::Uml => Some(kernels::chosen_or_fetched(&cache, &mut tell)?),
     };
-    let tool_roots = tools::roots(&cache, &needed(plans), &mut tell)?;
+    let mut needed = needed(plans);
+    if let Some(choice) = mends {
+        needed.extend(tools::OF_MENDS);
+        needed.extend((choice == MendChoice::NetTools).then_some(tools::NET_TOOLS));
+        needed.sort_unstable();
+        needed.dedup();
+    }
+    let tool_roots = tools::roots(&cache, &needed, &mut tell)?;
     Ok(Ground { kind, cache, kernel, tool_roots })
 }
 
@@ -203,6 +211,7 @@ pub(super) fn run_one(
             ..StartOptions::new(folder.path())
         },
         tool_roots: ground.tool_roots.clone(),
+        mend: arguments.apply_mend.map(MendChoice::mending),
         keep_capture: arguments.out.as_ref().map(|out| keep::folder(out, plan).join(keep::CAPTURE)),
     };
     let (mut report, ended) = once::run(plan, &settings, watcher);
@@ -247,7 +256,7 @@ fn show(arguments: &RunArguments, count: usize, typed: &str, (report, _): &Done)
     if arguments.format != ReportFormat::Text || nothing_to_tell {
         return;
     }
-    if count == 1 || arguments.full || !report.expected.met {
+    if count == 1 || arguments.full || !report.is_right() {
         let out = arguments.out.as_ref().map(|out| keep::folder_of(out, report).display().to_string());
         print(&report::text::render(
             report,

@@ -77,9 +77,9 @@ impl Family {
 
 /// A tool as a node sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Tool {
-    path: PathBuf,
-    environment: Vec<(&'static str, OsString)>,
+pub(super) struct Tool {
+    pub(super) path: PathBuf,
+    pub(super) environment: Vec<(&'static str, OsString)>,
 }
 
 /// The tools, looked for once for all nodes.
@@ -95,13 +95,7 @@ impl Filters {
     /// Looks for the tools in `path` (as in the environment's `PATH`) and in the tool folders, which a node sees at
     /// [`tool_folder`].
     pub fn find(path: &str, roots: &[PathBuf]) -> Self {
-        let find = |family: Family| {
-            // The plain name may be the nft variant, for which the kernel may lack the tables: it comes last.
-            in_path(family.legacy(), path)
-                .or_else(|| in_roots(family.legacy(), roots))
-                .or_else(|| in_path(family.name(), path))
-                .or_else(|| in_roots(family.name(), roots))
-        };
+        let find = |family: Family| found(&[family.legacy(), family.name()], path, roots);
         Self { arp: find(Family::Arp), ip4: find(Family::Ip4), ip6: find(Family::Ip6), looked: roots.len() }
     }
 
@@ -196,6 +190,12 @@ fn without_name<'a>(list: &'a [String], name: &str) -> &'a [String] {
         Some((first, rest)) if first == name => rest,
         _ => list,
     }
+}
+
+/// The first of the names that is there; of each, what the machine has before what was unpacked. The plain name of a
+/// filter's tool may be the nft variant, for which the kernel may lack the tables: it comes last.
+pub(super) fn found(names: &[&str], path: &str, roots: &[PathBuf]) -> Option<Tool> {
+    names.iter().find_map(|name| in_path(name, path).or_else(|| in_roots(name, roots)))
 }
 
 fn in_path(name: &str, path: &str) -> Option<Tool> {

@@ -8,6 +8,7 @@ pub mod act;
 mod node;
 mod switch;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,12 +19,14 @@ use nix::errno::Errno;
 use super::arpfilter::{ArpFilterError, Filters};
 use super::ipvs::IpvsError;
 use super::link::offload::OffloadError;
+use super::neigh;
 use super::ns::{self, NsError, Space, Worker, WorkerGone};
 use super::read::{self, Wanted};
-use super::rtnl::RtnlError;
+use super::rtnl::{self, RtnlError};
+use super::shell::{ShellError, Toolbox};
 use super::sysctl::SysctlError;
 use crate::base::{IfName, NodeName};
-use crate::channel::{BuildOptions, FailureKind};
+use crate::channel::{BuildOptions, Executed, FailureKind};
 use crate::facts::{NodeFacts, Unread};
 use crate::plan::{LinkKind, Node, Plan};
 
@@ -117,6 +120,7 @@ pub struct Lab {
     plan: Arc<Plan>,
     skip_ipvs: bool,
     filters: Arc<Filters>,
+    toolbox: Toolbox,
     switch: Option<Worker>,
     nodes: Vec<Worker>,
 }
@@ -148,6 +152,7 @@ impl Lab {
         let nodes = Space::nodes(plan.nodes.iter().map(|node| node.name.as_str()), &roots, ready)?;
         let mut spaces: Vec<Arc<Space>> = nodes.into_iter().map(Arc::new).collect();
         let filters = Arc::new(Filters::find(search, &roots));
+        let toolbox = Toolbox::find(search, &roots);
         let workers = Space::switch("the switch").and_then(|switch| {
             spaces.push(Arc::new(switch));
             Worker::all(spaces.clone())
@@ -161,7 +166,8 @@ impl Lab {
         };
         drop(spaces);
         let switch = workers.pop();
-        let lab = Self { plan: Arc::new(plan.clone()), skip_ipvs: options.skip_ipvs, filters, switch, nodes: workers };
+        let plan = Arc::new(plan.clone());
+        let lab = Self { plan, skip_ipvs: options.skip_ipvs, filters, toolbox, switch, nodes: workers };
         lab.wire()?;
         Ok(lab)
     }
@@ -202,8 +208,37 @@ impl Lab {
         Ok(Configured { absent_sysctls })
     }
 
+    /// Waits until no node waits for a neighbour's answer any more.
+    ///
+    /// # Errors
+    /// [`BuildError`] where one goes on asking.
+    pub fn rest(&self) -> Result<(), BuildError> {
+        self.on_nodes(|_, _| {
+            || async move {
+                let handle = rtnl::open()?;
+                settled(SETTLE_DEADLINE, async || neigh::asked_for(&handle).await).await
+            }
+        })?;
+        Ok(())
+    }
+
+    /// Runs a text of shell commands in a node, or in the switch.
+    ///
+    /// # Errors
+    /// [`ShellError`]; a command that fails is none.
+    pub fn shell(&self, node: &NodeName, text: &str) -> Result<Executed, ShellError> {
+        let switch = self.switch.as_ref().filter(|_| node.as_str() == "switch");
+        let worker = self.worker(node).or(switch).ok_or_else(|| ShellError::NoNode { node: node.clone() })?;
+        self.toolbox.run(worker.space(), text)
+    }
+
     /// Reads all nodes' facts, in the plan's order; then the switch's, where it does more than switch.
     pub fn facts(&self) -> Vec<NodeFacts> {
+        self.facts_after(&BTreeMap::new())
+    }
+
+    /// The same after shell commands were run in nodes: also what these may have set.
+    pub fn facts_after(&self, shell: &BTreeMap<NodeName, String>) -> Vec<NodeFacts> {
         let pending: Vec<_> = self
             .plan
             .nodes
@@ -212,6 +247,9 @@ impl Lab {
             .map(|(node, worker)| {
                 let mut wanted = Wanted::of(node);
                 wanted.ipvs &= !self.skip_ipvs;
+                if let Some(text) = shell.get(&node.name) {
+                    wanted.touched_by(text);
+                }
                 let (space, filters) = (Arc::clone(worker.space()), Arc::clone(&self.filters));
                 let empty = wanted.clone();
                 (empty, worker.start(move || read::facts(wanted, space, filters)))

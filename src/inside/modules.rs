@@ -53,11 +53,11 @@ pub fn needed(plan: &Plan) -> Vec<&'static str> {
         wanted.push("ipip");
     }
     if plan.nodes.iter().any(|node| !node.arptables.is_empty()) {
-        wanted.extend(["arp_tables", "arptable_filter", "arpt_mangle"]);
+        wanted.extend(ARP_FILTER);
     }
     let filters = plan.nodes.iter().flat_map(|node| &node.iptables).flatten();
     if filters.clone().next().is_some() {
-        wanted.extend(["ip_tables", "iptable_filter", "iptable_mangle", "xt_tcpudp", "xt_mark", "xt_multiport"]);
+        wanted.extend(IP_FILTER);
         let v6 = |word: &str| word == "ip6tables" || word.split('/').next().is_some_and(|ip| ip.contains("::"));
         if filters.clone().any(|word| v6(word)) {
             wanted.extend(["ip6_tables", "ip6table_filter", "ip6table_mangle"]);
@@ -80,9 +80,8 @@ pub fn needed(plan: &Plan) -> Vec<&'static str> {
 
 /// The modules of any lab, for a guest in which something else builds one.
 pub fn all() -> Vec<&'static str> {
-    let filters = ["arp_tables", "arptable_filter", "arpt_mangle", "ip_tables", "iptable_filter", "iptable_mangle"];
     let mut all = vec!["overlay", "ipv6", "bridge", "veth", "af_packet", "dummy", "ipip", "ip_vs"];
-    all.extend(filters.into_iter().chain(["xt_tcpudp", "xt_mark", "xt_multiport"]).chain(SCHEDULER_MODULES));
+    all.extend(ARP_FILTER.into_iter().chain(IP_FILTER).chain(SCHEDULER_MODULES));
     all
 }
 
@@ -102,6 +101,32 @@ const EXTENSIONS: &[(&str, &[&str])] = &[
     ("addrtype", &["xt_addrtype"]),
     ("length", &["xt_length"]),
 ];
+/// The modules that tools may ask for which a text of shell commands calls.
+pub fn of_tools(text: &str) -> Vec<&'static str> {
+    let mut wanted = Vec::new();
+    if text.contains("arptables") {
+        wanted.extend(ARP_FILTER);
+    }
+    let v6 = text.contains("ip6tables");
+    if v6 || text.contains("iptables") {
+        wanted.extend(IP_FILTER);
+        wanted.extend(["xt_conntrack", "iptable_nat", "xt_nat", "xt_MASQUERADE", "xt_REDIRECT", "iptable_raw"]);
+    }
+    if v6 {
+        wanted.extend(["ip6_tables", "ip6table_filter", "ip6table_mangle", "ip6table_nat"]);
+    }
+    if text.contains("ipvsadm") {
+        wanted.push("ip_vs");
+        wanted.extend(SCHEDULER_MODULES);
+    }
+    if text.contains("tunl0") {
+        wanted.push("ipip");
+    }
+    wanted
+}
+
+const ARP_FILTER: [&str; 3] = ["arp_tables", "arptable_filter", "arpt_mangle"];
+const IP_FILTER: [&str; 6] = ["ip_tables", "iptable_filter", "iptable_mangle", "xt_tcpudp", "xt_mark", "xt_multiport"];
 
 /// The module of each of [`SCHEDULERS`], in the same order.
 const SCHEDULER_MODULES: [&str; 14] = [

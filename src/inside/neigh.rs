@@ -56,6 +56,15 @@ pub async fn flush(handle: &Handle, index: Option<u32>, address: Option<IpAddr>)
     pipeline(requests.collect::<Vec<_>>()).await
 }
 
+/// Who is asked for and has not answered yet, a line each.
+///
+/// # Errors
+/// The kernel's refusal.
+pub async fn asked_for(handle: &Handle) -> Result<Vec<String>, RtnlError> {
+    let open = all(handle).await?.into_iter().filter(|entry| entry.header.state == NeighbourState::Incomplete);
+    Ok(open.filter_map(|entry| destination(&entry)).map(|address| format!("{address} is asked for")).collect())
+}
+
 /// All entries of ARP and neighbour discovery.
 ///
 /// # Errors

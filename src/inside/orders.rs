@@ -3,6 +3,7 @@
 //! Owns: the loop from `Hello` to `Halt`, and what state a lab is in. It runs on the process's first thread, which is the
 //! only one until the lab is created and which outlives it. Errs towards answering: every command gets its event.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
@@ -17,11 +18,12 @@ use super::modules::{self, ModulesError};
 use super::probe::{self, ProbeError};
 use super::record::{self, RecordError};
 use super::serve::{ServeError, Servers};
+use super::shell::ShellError;
 use super::timeline::{self, Stage, TimelineError};
-use crate::base::error_chain;
+use crate::base::{NodeName, error_chain};
 use crate::channel::{self, BuildOptions, Command, Event, Executed, Failure, FailureKind, Timing};
 use crate::facts::run::{CaptureStats, Ran};
-use crate::plan::Plan;
+use crate::plan::{Act, Load, Plan, TimedAct};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +48,10 @@ enum OrderError {
     Runtime(#[source] io::Error),
     #[error("could not run {program}")]
     Execute { program: String, source: io::Error },
+    #[error("could not read the commands in {path}")]
+    Script { path: String, source: io::Error },
+    #[error("could not run commands in a node")]
+    Shell(#[from] ShellError),
     #[error("{0}")]
     Order(&'static str),
 }
@@ -68,6 +74,8 @@ struct Standing {
     servers: Servers,
     runtime: tokio::runtime::Runtime,
     lab: Lab,
+    /// The shell commands that were run in each node.
+    shell: BTreeMap<NodeName, String>,
     /// Dropped last: signs of life are given for as long as the lab stands.
     _alive: Option<mpsc::Sender<()>>,
 }
@@ -140,9 +148,27 @@ impl Orders<'_> {
                 self.standing = Some(self.build(&read_plan(&plan)?, &options)?);
                 Ok(Event::Built(timing(since)))
             }
-            Command::ReadFacts => Ok(Event::Facts(self.standing()?.lab.facts())),
-            Command::Run => self.run().map(Event::Ran),
+            Command::ReadFacts => {
+                let standing = self.standing()?;
+                Ok(Event::Facts(standing.lab.facts_after(&standing.shell)))
+            }
+            Command::Run => self.run(false).map(Event::Ran),
+            Command::Rest => {
+                self.standing()?.lab.rest().map_err(Box::new)?;
+                Ok(Event::Rested)
+            }
+            Command::RunLoads => self.run(true).map(Event::Ran),
             Command::StopCapture => self.stop_capture().map(Event::Captured),
+            Command::StartCapture { file } => {
+                let standing = self.standing()?;
+                if standing.capture.is_some() {
+                    return Err(OrderError::Order("could not begin a capture: one runs already"));
+                }
+                drop(standing.closing.take());
+                standing.capture = Some(record::start(&standing.lab, Path::new(&file))?);
+                Ok(Event::Capturing)
+            }
+            Command::Shell { node, script } => self.shell(node, script).map(Event::Executed),
             Command::TearDown => {
                 let since = Instant::now();
                 let left = self.standing.take().map(Standing::tear_down).unwrap_or_default();
@@ -193,18 +219,32 @@ impl Orders<'_> {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(OrderError::Runtime)?;
         let servers = runtime.block_on(Servers::start_all(&plan.nodes, &lab))?;
-        Ok(Standing { capture, closing: None, servers, runtime, lab, _alive: alive })
+        Ok(Standing { capture, closing: None, servers, runtime, lab, shell: BTreeMap::new(), _alive: alive })
     }
 
-    fn run(&mut self) -> Result<Ran, OrderError> {
+    fn shell(&mut self, node: NodeName, script: String) -> Result<Executed, OrderError> {
+        let text = std::fs::read_to_string(&script).map_err(|source| OrderError::Script { path: script, source })?;
+        if let Some(folder) = self.modules {
+            modules::load(folder, &modules::of_tools(&text))?;
+        }
+        let standing = self.standing()?;
+        let executed = standing.lab.shell(&node, &text)?;
+        let all = standing.shell.entry(node).or_default();
+        all.push_str(&text);
+        all.push('\n');
+        Ok(executed)
+    }
+
+    fn run(&mut self, loads_only: bool) -> Result<Ran, OrderError> {
         self.voice.mention(&Event::Progress("running the timeline".to_owned()));
         let Some(Standing { servers, runtime, lab, .. }) = &self.standing else {
             return Err(OrderError::Order("could not run a timeline: no lab is built"));
         };
         let plan = lab.plan();
         let stage = Stage { nodes: lab, servers, kernel: lab };
+        let acts = if loads_only { loads(&plan.timeline) } else { plan.timeline.clone() };
         let played = runtime
-            .block_on(timeline::run(&plan.timeline, &stage, |acted| self.voice.mention(&Event::Acted(acted))))
+            .block_on(timeline::run(&acts, &stage, |acted| self.voice.mention(&Event::Acted(acted))))
             .map_err(Box::new)?;
         self.voice.mention(&Event::Progress("asking who has the VIP".to_owned()));
         let probes = runtime.block_on(probe::ask_all(&plan.probes, lab))?;
@@ -223,7 +263,7 @@ impl Orders<'_> {
 
 impl Standing {
     fn tear_down(self) -> Vec<String> {
-        let Self { capture, closing, servers, runtime, lab, _alive } = self;
+        let Self { capture, closing, servers, runtime, lab, shell: _, _alive } = self;
         drop(capture);
         runtime.block_on(servers.stop_all());
         drop(runtime);
@@ -232,6 +272,18 @@ impl Standing {
         drop(closing);
         left
     }
+}
+
+/// The loads of a timeline, without what is done in their middle.
+fn loads(timeline: &[TimedAct]) -> Vec<TimedAct> {
+    let alone = |timed: &TimedAct| match &timed.act {
+        Act::Load(load) => {
+            let act = Act::Load(Load { during: Vec::new(), ..load.clone() });
+            Some(TimedAct { label: timed.label.clone(), act })
+        }
+        _ => None,
+    };
+    timeline.iter().filter_map(alone).collect()
 }
 
 fn read_plan(path: &str) -> Result<Plan, OrderError> {

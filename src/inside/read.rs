@@ -65,6 +65,21 @@ impl Wanted {
     }
 }
 
+impl Wanted {
+    /// Also what a text of shell commands may have set.
+    pub fn touched_by(&mut self, text: &str) {
+        self.arptables |= text.contains("arptables");
+        let words: Vec<&str> = text.split_whitespace().collect();
+        for (at, word) in words.iter().enumerate().filter(|(_, word)| matches!(**word, "iptables" | "ip6tables")) {
+            let table = match words.get(at + 1..at + 3) {
+                Some(["-t", table]) => (*table).to_owned(),
+                _ => "filter".to_owned(),
+            };
+            self.iptables.insert((*word == "ip6tables", table));
+        }
+    }
+}
+
 /// The packet filters' tables that a node's rules are in; in others nothing was ever set.
 fn tables(node: &Node) -> BTreeSet<(bool, String)> {
     let named = node.iptables.iter().map(|list| {

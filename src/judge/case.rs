@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 
 use crate::base::{Forwarding, IfName, Mac, NodeName, Role, ServiceId};
+use crate::facts::NodeFacts;
 
 /// The lab as the judge knows it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -110,6 +111,39 @@ pub struct WantedDestination {
 }
 
 impl Case {
+    /// The same lab as its facts tell it, for one that was changed since it was planned: MACs, addresses and services
+    /// are those that were read; nothing is known any more of what was wanted, and nothing changes on the way.
+    #[must_use]
+    pub fn as_read(&self, facts: &[NodeFacts]) -> Self {
+        let of = |node: &NodeName| facts.iter().find(|f| f.node == *node);
+        let stations: Vec<Station> = self.stations.iter().map(|s| s.as_read(of(&s.node))).collect();
+        let holder = |at: SocketAddr| stations.iter().find(|s| s.has(at.ip())).map(|s| s.node.clone());
+        let services = facts.iter().flat_map(|f| f.ipvs.iter().flat_map(move |i| &i.services).map(move |s| (f, s)));
+        let services = services.map(|(facts, service)| WantedService {
+            director: facts.node.clone(),
+            id: service.service,
+            scheduler: service.scheduler.clone(),
+            flags: service.flags.iter().filter(|flag| *flag != "persistent").cloned().collect(),
+            persistence_s: service.persistence_s,
+            destinations: service
+                .destinations
+                .iter()
+                // The kernel lists the newest first.
+                .rev()
+                .map(|d| WantedDestination { node: holder(d.at), at: d.at, forwarding: d.forwarding, weight: d.weight })
+                .collect(),
+        });
+        Self {
+            services: services.collect(),
+            stations,
+            wanted: BTreeMap::new(),
+            share: BTreeMap::new(),
+            changes: false,
+            reschedules: false,
+            ..self.clone()
+        }
+    }
+
     /// The station of that name.
     pub fn station(&self, node: &NodeName) -> Option<&Station> {
         self.stations.iter().find(|s| s.node == *node)
@@ -174,9 +208,49 @@ impl Station {
     }
 }
 
+impl Station {
+    fn as_read(&self, facts: Option<&NodeFacts>) -> Self {
+        let Some(facts) = facts else { return self.clone() };
+        let ports = self.ports.iter().map(|port| {
+            let mac = facts.links.iter().find(|l| l.name == port.interface).and_then(|l| l.mac);
+            let addresses = facts.addresses.iter().filter(|a| a.interface == port.interface).map(|a| a.address);
+            StationPort { mac: mac.unwrap_or(port.mac), addresses: addresses.collect(), ..port.clone() }
+        });
+        Self { ports: ports.collect(), ..self.clone() }
+    }
+}
+
 impl StationPort {
     /// Whether the interface has the address.
     pub fn has(&self, address: IpAddr) -> bool {
         self.addresses.iter().any(|a| a.addr() == address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::base::{Forwarding, Mac};
+    use crate::judge::testlab::{Lab, name};
+
+    #[test]
+    fn a_case_as_read_is_the_planned_one_where_nothing_was_changed() {
+        let lab = Lab::textbook();
+        let read = lab.case.as_read(&lab.before);
+        assert_eq!(read.services, lab.case.services);
+        assert_eq!(read.stations, lab.case.stations);
+        assert!(read.wanted.is_empty() && !read.changes);
+    }
+
+    #[test]
+    fn what_was_changed_is_read_from_the_facts() {
+        let mut lab = Lab::textbook();
+        let mac = Mac([2, 0, 0, 0, 0, 9]);
+        lab.edit_facts("rs1", |f| f.links.iter_mut().filter(|l| l.name == *"eth0").for_each(|l| l.mac = Some(mac)));
+        lab.edit_facts("director", |f| {
+            f.ipvs.as_mut().unwrap().services[0].destinations[0].forwarding = Forwarding::Nat;
+        });
+        let read = lab.case.as_read(&lab.before);
+        assert_eq!(read.owner_of(mac).unwrap().0.node, name("rs1"));
+        assert!(read.services[0].destinations.iter().any(|d| d.forwarding == Forwarding::Nat));
     }
 }

@@ -108,6 +108,7 @@ mod virt_ipvlan;
 mod virt_port_security;
 mod virt_pvlan;
 mod virt_vmac_filter;
+mod ways;
 
 use super::model::deviation::{Deviation, Predicted};
 use super::model::{World, survey};
@@ -290,16 +291,16 @@ fn named(input: &Input<'_>) -> Vec<Finding> {
     let sockets = |facts: &[NodeFacts]| facts.iter().map(|f| (f.node.clone(), f.sockets.clone())).collect::<Vec<_>>();
     let stopped = !input.after.is_empty() && sockets(input.before) != sockets(input.after);
     if input.case.elsewhere.is_some() {
-        let mut found = claimed(input, &before, None);
+        let mut found = claimed(input, &before, None, input.before);
         found.extend(by_frames::certain(input));
         return weighed(&found);
     }
     if !input.case.changes && !stopped {
-        return weighed(&claimed(input, &before, None));
+        return weighed(&claimed(input, &before, None, input.before));
     }
     let after = predicted(&later);
-    let mut found = claimed(input, &before, Some((&after, Moment::After)));
-    for (rule, whom) in claimed(&later, &after, Some((&before, Moment::Before))) {
+    let mut found = claimed(input, &before, Some((&after, Moment::After)), input.before);
+    for (rule, whom) in claimed(&later, &after, Some((&before, Moment::Before)), input.before) {
         match found.iter_mut().find(|(known, _)| known.id == rule.id) {
             Some((_, known)) => {
                 let new = whom.into_iter().filter(|a| !known.iter().any(|b| b.node == a.node));
@@ -324,8 +325,9 @@ fn claimed<'a>(
     input: &'a Input<'a>,
     predicted: &'a Predicted<'a>,
     other: Option<(&'a Predicted<'a>, Moment)>,
+    first: &'a [NodeFacts],
 ) -> Vec<(&'static Rule, Vec<Affliction>)> {
-    let diagnosis = Diagnosis { traffic: Traffic::new(input), world: World::new(input), predicted, other };
+    let diagnosis = Diagnosis { traffic: Traffic::new(input), world: World::new(input), predicted, first, other };
     let mut found: Vec<(&'static Rule, Vec<Affliction>)> = ALL.iter().map(|rule| (rule, Vec::new())).collect();
     for deviation in &predicted.deviations {
         let claim = ALL.iter().enumerate().find_map(|(at, rule)| Some((at, (rule.claims)(&diagnosis, deviation)?)));
@@ -393,6 +395,7 @@ impl Rule {
                 }
             }
         }
+        mend.sort_by_key(super::mend::rank);
         Some(Finding {
             id: self.id.to_owned(),
             node: first.node.clone(),

@@ -1,4 +1,5 @@
-//! One whole pass: start, build, read, run, read again, stop, take down, judge.
+//! One whole pass: start, build, read, run, read again, stop, take down, judge. Where it is asked for, what is found is
+//! mended before the lab is taken down (see [`mend`]).
 //!
 //! Errs towards a report: whatever goes wrong after the plan stands becomes a report that says so.
 
@@ -8,16 +9,17 @@ use std::io::{self, BufReader, BufWriter};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use super::mend::{self, Mending};
 use super::{Lab, LabError, Watcher, assemble};
 use crate::base::error_chain;
 use crate::channel::BuildOptions;
 use crate::facts::NodeFacts;
 use crate::facts::run::{Acted, CaptureStats, Ran};
-use crate::judge::{self, CheckResult, Finding, Input};
+use crate::judge::{self, Case, CheckResult, Finding, Input};
 use crate::plan::{self, Plan};
 use crate::report::{self, CaptureSummary, Expected, Facts, LoadSummary, Report, RunVerdict, TimingMs};
 use crate::substrate::{StartOptions, Substrate};
-use crate::trace::{Trace, TraceError};
+use crate::trace::{Recorded, Trace, TraceError};
 
 /// How a pass is made.
 pub struct Settings {
@@ -29,6 +31,8 @@ pub struct Settings {
     pub tool_roots: Vec<PathBuf>,
     /// Where `capture.pcapng` goes, where it is kept.
     pub keep_capture: Option<PathBuf>,
+    /// Whether and how what is found is mended before the lab is taken down.
+    pub mend: Option<Mending>,
 }
 
 /// How a pass ended, beside its report.
@@ -71,15 +75,15 @@ pub enum CaptureError {
 }
 
 /// What a lab gave before it was judged.
-struct Observed {
-    before: Vec<NodeFacts>,
-    after: Vec<NodeFacts>,
-    ran: Ran,
-    capture: CaptureStats,
-    left: Vec<String>,
+pub(super) struct Observed {
+    pub(super) before: Vec<NodeFacts>,
+    pub(super) after: Vec<NodeFacts>,
+    pub(super) ran: Ran,
+    pub(super) capture: CaptureStats,
 }
 
-/// Makes one pass over a plan. Never fails: the report says what happened.
+/// Makes one pass over a plan; where that is asked for, mends what it finds and makes another one. Never fails: the
+/// report says what happened.
 pub fn run(plan: &Plan, settings: &Settings, watcher: &mut dyn Watcher) -> (Report, Ended) {
     let began = Instant::now();
     let mut report = blank(plan, settings.kind);
@@ -87,31 +91,55 @@ pub fn run(plan: &Plan, settings: &Settings, watcher: &mut dyn Watcher) -> (Repo
     let observed = observe(plan, settings, &mut recorder, &mut report);
     report.timeline = recorder.acted;
     let ended = match observed {
-        Err(error) => {
-            report.failure = error.chain();
-            Ended::Failed(error)
-        }
-        Ok(observed) => {
-            watcher.progress("judging");
-            let judging = Instant::now();
-            let judged = judge_run(plan, settings, &observed, &mut report);
-            report.timing_ms.judge = ms(judging);
-            report.facts = Facts { before: observed.before, after: observed.after };
-            match judged {
-                // All is judged by then.
-                Err(error @ CaptureError::Write { .. }) => Ended::Unkept(error),
-                Err(error) => {
-                    report.verdict = RunVerdict::NotRun;
-                    report.failure = error_chain(&error);
-                    Ended::Capture(error)
-                }
-                Ok(()) if observed.left.is_empty() => Ended::Whole,
-                Ok(()) => Ended::Remains(observed.left),
-            }
-        }
+        Err(error) => failed(&mut report, error),
+        Ok((lab, observed)) => conclude(plan, settings, lab, observed, watcher, &mut report),
     };
     report.timing_ms.total = ms(began);
     (report, ended)
+}
+
+fn failed(report: &mut Report, error: LabError) -> Ended {
+    report.failure = error.chain();
+    Ended::Failed(error)
+}
+
+/// Judges, mends and takes down; a lab that is not mended is gone before it is judged.
+fn conclude(
+    plan: &Plan,
+    settings: &Settings,
+    mut lab: Lab,
+    observed: Observed,
+    watcher: &mut dyn Watcher,
+    report: &mut Report,
+) -> Ended {
+    let mut judged = None;
+    if let Some(mending) = settings.mend {
+        let first = judge_first(plan, settings, &observed, watcher, report);
+        if let Ok(trace) = &first {
+            report.mended = mend::mend(plan, settings, mending, &mut lab, (&report.findings, trace), watcher);
+        }
+        judged = Some(first.map(drop));
+    }
+    watcher.progress("taking the lab down");
+    let since = Instant::now();
+    let left = match lab.tear_down(watcher) {
+        Ok(left) => left,
+        Err(error) => return failed(report, error),
+    };
+    report.timing_ms.teardown = ms(since);
+    let judged = judged.unwrap_or_else(|| judge_first(plan, settings, &observed, watcher, report).map(drop));
+    report.facts = Facts { before: observed.before, after: observed.after };
+    match judged {
+        // All is judged by then.
+        Err(error @ CaptureError::Write { .. }) => Ended::Unkept(error),
+        Err(error) => {
+            report.verdict = RunVerdict::NotRun;
+            report.failure = error_chain(&error);
+            Ended::Capture(error)
+        }
+        Ok(()) if left.is_empty() => Ended::Whole,
+        Ok(()) => Ended::Remains(left),
+    }
 }
 
 fn observe(
@@ -119,7 +147,7 @@ fn observe(
     settings: &Settings,
     recorder: &mut Recorder<'_>,
     report: &mut Report,
-) -> Result<Observed, LabError> {
+) -> Result<(Lab, Observed), LabError> {
     let timing = &mut report.timing_ms;
     recorder.progress("starting a kernel");
     let since = Instant::now();
@@ -145,31 +173,23 @@ fn observe(
     recorder.progress("reading the lab back");
     let after = lab.facts(recorder)?;
     let capture = lab.stop_capture(recorder)?;
-
-    recorder.progress("taking the lab down");
-    let since = Instant::now();
-    let left = lab.tear_down(recorder)?;
-    timing.teardown = ms(since);
-    Ok(Observed { before, after, ran, capture, left })
+    Ok((lab, Observed { before, after, ran, capture }))
 }
 
-fn judge_run(plan: &Plan, settings: &Settings, observed: &Observed, report: &mut Report) -> Result<(), CaptureError> {
-    let raw = settings.start.output.join("capture.raw.pcapng");
-    let file = File::open(&raw).map_err(|source| CaptureError::Open { path: raw.clone(), source })?;
-    let recorded = Trace::read(BufReader::new(file))?;
-    let trace = recorded.trace;
+/// Judges the pass; gives its frames.
+fn judge_first(
+    plan: &Plan,
+    settings: &Settings,
+    observed: &Observed,
+    watcher: &mut dyn Watcher,
+    report: &mut Report,
+) -> Result<Trace, CaptureError> {
+    watcher.progress("judging");
+    let since = Instant::now();
+    let recorded = read(&settings.start.output.join("capture.raw.pcapng"))?;
     let case = plan::case::case(plan);
-    let input = Input {
-        case: &case,
-        trace: &trace,
-        before: &observed.before,
-        after: &observed.after,
-        ran: &observed.ran,
-        capture: &observed.capture,
-    };
-    let made = judge::checks::ALL.iter().filter(|check| plan.expect.checks.contains_key(check.id));
-    report.checks = made.map(|check| (check.run)(&input)).collect();
-    report.findings = judge::rules::findings(&input, &report.checks);
+    let input = observed.input(&case, &recorded.trace);
+    (report.checks, report.findings) = judged(plan, &input, &[]);
     report.ruled_out = judge::rules::ruled_out(&input, &report.checks, &report.findings);
     report.verdict = RunVerdict::of(&report.checks);
     report.stopped = observed.ran.stopped.as_deref().cloned();
@@ -182,13 +202,37 @@ fn judge_run(plan: &Plan, settings: &Settings, observed: &Observed, report: &mut
     report.capture = assemble::capture(&observed.capture);
     report.expected = assemble::expected(&plan.expect, &report.checks, &report.findings, &report.load);
     assemble::stopped(&mut report.expected, report.stopped.as_ref());
+    report.timing_ms.judge = ms(since);
     if let Some(path) = &settings.keep_capture {
-        write_capture(path, &trace, &recorded.dropped, &comments(&report.checks, &report.findings))?;
+        write_capture(path, &recorded.trace, &recorded.dropped, &comments(&report.checks, &report.findings))?;
     }
-    Ok(())
+    Ok(recorded.trace)
 }
 
-fn write_capture(
+impl Observed {
+    /// The same as the judge has it.
+    pub(super) fn input<'a>(&'a self, case: &'a Case, trace: &'a Trace) -> Input<'a> {
+        let Self { before, after, ran, capture } = self;
+        Input { case, trace, before, after, ran, capture }
+    }
+}
+
+/// The plan's checks but for some, and the root causes of what does not hold.
+pub(super) fn judged(plan: &Plan, input: &Input<'_>, but: &[&str]) -> (Vec<CheckResult>, Vec<Finding>) {
+    let applies = |id: &str| plan.expect.checks.contains_key(id) && !but.contains(&id);
+    let made = judge::checks::ALL.iter().filter(|check| applies(check.id));
+    let checks: Vec<CheckResult> = made.map(|check| (check.run)(input)).collect();
+    let findings = judge::rules::findings(input, &checks);
+    (checks, findings)
+}
+
+/// Reads a raw capture.
+pub(super) fn read(path: &Path) -> Result<Recorded, CaptureError> {
+    let file = File::open(path).map_err(|source| CaptureError::Open { path: path.to_owned(), source })?;
+    Ok(Trace::read(BufReader::new(file))?)
+}
+
+pub(super) fn write_capture(
     path: &Path,
     trace: &Trace,
     dropped: &[Option<u64>],
@@ -203,7 +247,7 @@ fn write_capture(
 }
 
 /// What each frame is evidence for, by its number.
-fn comments(checks: &[CheckResult], findings: &[Finding]) -> BTreeMap<u32, Vec<String>> {
+pub(super) fn comments(checks: &[CheckResult], findings: &[Finding]) -> BTreeMap<u32, Vec<String>> {
     let of_checks = checks.iter().flat_map(|c| {
         c.evidence.iter().map(move |e| (format!("{} {}: {}", c.id, c.verdict, e.what), e.frame.as_ref()))
     });
@@ -241,11 +285,12 @@ fn blank(plan: &Plan, kind: Substrate) -> Report {
         checks: Vec::new(),
         findings: Vec::new(),
         ruled_out: Vec::new(),
+        mended: None,
         facts: Facts::default(),
     }
 }
 
-fn ms(since: Instant) -> f64 {
+pub(super) fn ms(since: Instant) -> f64 {
     (since.elapsed().as_secs_f64() * 1e6).round() / 1e3
 }
 

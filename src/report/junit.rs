@@ -1,4 +1,5 @@
-//! JUnit XML for CI: a test suite for each scenario, a test case for each check and one for the expectation.
+//! JUnit XML for CI: a test suite for each scenario, a test case for each check and one for the expectation; where
+//! mends were applied, one for each check of the second pass and one for the mend.
 //!
 //! Errs towards red: an undecided check is a failure and a run that did not happen is an error, never a skip, as most
 //! CI systems show skipped cases as green. Where the run is as its scenario expects, what broke passes with a note.
@@ -10,12 +11,15 @@ use quick_junit::{NonSuccessKind, Property, Report as Suites, SerializeError, Te
 use super::proof::told as told_of;
 use super::style::escape;
 use super::text::{broken_as_expected, tally};
-use super::{Report, RunVerdict};
+use super::{Mended, MendedCommand, Report, RunVerdict, mended};
 use crate::base::Verdict;
 use crate::judge::{CheckResult, Finding};
 
 /// The test case that stands for the whole scenario.
 const EXPECTATION: &str = "expectation met";
+
+/// The test case that stands for the mend.
+const MENDED: &str = "mended";
 
 /// All scenarios in one document.
 ///
@@ -36,6 +40,10 @@ fn suite(report: &Report) -> TestSuite {
     }
     suite.add_test_cases(report.checks.iter().map(|check| of_check(report, check)));
     suite.add_test_case(of_expectation(report));
+    if let Some(mended) = &report.mended {
+        suite.add_test_cases(mended.checks.iter().map(|check| of_mended_check(report, check)));
+        suite.add_test_case(of_mended(report, mended));
+    }
     if !report.findings.is_empty() {
         suite.set_system_out(lines(report.findings.iter().flat_map(of_finding)));
     }
@@ -81,6 +89,34 @@ fn of_expectation(report: &Report) -> TestCase {
         case.set_system_out(escape(&format!("broken as expected: {}", broken_as_expected(report))));
     }
     case
+}
+
+fn of_mended_check(report: &Report, check: &CheckResult) -> TestCase {
+    let mut status = TestCaseStatus::success();
+    if check.verdict != Verdict::Held {
+        status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+        status.set_type(check.verdict.to_string()).set_message(escape(&check.summary)).set_description(shown(check));
+    }
+    case(report, &format!("mended: {}", check.id), status)
+}
+
+/// The mend as a whole, with its commands; one that is left to a hand is a failure where it leaves the lab broken.
+fn of_mended(report: &Report, mended: &Mended) -> TestCase {
+    let (_, word, text) = mended::words(mended);
+    let told = |c: &MendedCommand| {
+        let status = c.status.map_or_else(|| "by hand".to_owned(), |status| format!("exit {status}"));
+        let output = c.output.lines().map(|line| format!("    {line}"));
+        std::iter::once(format!("{status}: on {}: {}", c.node, c.command)).chain(output).collect::<Vec<_>>()
+    };
+    let commands = lines(mended.commands.iter().flat_map(told).chain(mended.failure.iter().cloned()));
+    if mended.is_green() {
+        let mut case = case(report, MENDED, TestCaseStatus::success());
+        case.set_system_out(commands);
+        return case;
+    }
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+    status.set_type("not-mended").set_message(escape(&format!("{word}: {text}"))).set_description(commands);
+    case(report, MENDED, status)
 }
 
 fn case(report: &Report, name: &str, status: TestCaseStatus) -> TestCase {
@@ -136,6 +172,15 @@ mod tests {
         );
         let text = render(&[sample::undecided()]).unwrap();
         assert!(text.contains("<failure") && text.contains("type=\"undecided\""), "{text}");
+    }
+
+    #[test]
+    fn a_mend_is_a_case_of_its_own_and_so_is_each_check_after_it() {
+        let text = render(&[sample::mended()]).unwrap();
+        assert!(text.contains("failures=\"0\"") && text.contains("name=\"mended: mac-rewrite\""), "{text}");
+        assert!(text.contains("exit 0: on rs1: sysctl -w"), "{text}");
+        let text = render(&[sample::not_mended()]).unwrap();
+        assert!(text.contains("type=\"not-mended\"") && text.contains("by hand: on router"), "{text}");
     }
 
     #[test]

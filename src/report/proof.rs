@@ -5,7 +5,8 @@ use super::style::{Ink, Style};
 use super::table::Table;
 use crate::base::Verdict;
 use crate::judge::checks::Check;
-use crate::judge::{CheckResult, Evidence, Finding};
+use crate::judge::mend::steps;
+use crate::judge::{CheckResult, Evidence, Finding, Mend};
 
 /// Pieces of evidence that are shown of a check.
 const EVIDENCE: usize = 5;
@@ -152,8 +153,18 @@ fn write(page: &mut Page<'_>, finding: &Finding, before: Option<&Finding>) {
     }
     page.item(2, "confidence", Ink::Plain, finding.confidence.means());
     evidence(page, &finding.evidence);
-    for (nth, command) in finding.mend.iter().enumerate() {
-        page.command(2, if nth == 0 { "mend" } else { "" }, &command.to_string(), "");
+    mends(page, finding);
+}
+
+/// Writes what mends a finding: what is to be done, all of it, and then the other ways to say it.
+fn mends(page: &mut Page<'_>, finding: &Finding) {
+    let first: Vec<Mend> = steps(std::slice::from_ref(finding), None).into_iter().map(|step| step.mend).collect();
+    for (nth, mend) in first.iter().enumerate() {
+        page.command(2, if nth == 0 { "mend" } else { "and" }, &mend.to_string(), "");
+    }
+    let other = finding.mend.iter().filter(|mend| !first.contains(mend));
+    for (nth, mend) in other.enumerate() {
+        page.command(2, if nth == 0 { "other ways" } else { "" }, &mend.to_string(), "");
     }
 }
 

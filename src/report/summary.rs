@@ -4,7 +4,7 @@ use super::page::{Page, fold};
 use super::proof::quoted;
 use super::style::{Ink, Style};
 use super::table::Table;
-use super::{Report, RunVerdict};
+use super::{Mended, Report, RunVerdict, mended};
 use crate::base::Verdict;
 
 /// Differences that are shown of a scenario.
@@ -22,6 +22,14 @@ pub fn render(reports: &[Report], style: &Style) -> String {
     totals(&mut page, reports);
     for report in reports.iter().filter(|report| !report.expected.met) {
         unexpected(&mut page, report);
+    }
+    for (report, mended) in reports.iter().filter_map(|r| Some((r, r.mended.as_ref().filter(|m| !m.is_green())?))) {
+        let (ink, word, text) = mended::words(mended);
+        page.blank();
+        page.line(&[(ink, format!("✗ {}  ", word.to_lowercase())), (Ink::Strong, report.scenario.clone())]);
+        page.wrapped(&[(Ink::Plain, "  ".to_owned())], Ink::Plain, &text);
+        let again = format!("drlab run {} --apply-mend", quoted(&report.scenario));
+        page.command(2, "next", &again, "its whole report");
     }
     page.finish()
 }
@@ -84,6 +92,12 @@ fn totals(page: &mut Page<'_>, reports: &[Report]) {
         reports.iter().map(|r| r.timing_ms.total).sum::<f64>() / 1e3,
     );
     page.wrapped(&[], Ink::Plain, &text);
+    let mended: Vec<&Mended> = reports.iter().filter_map(|r| r.mended.as_ref()).collect();
+    if !mended.is_empty() {
+        let green = mended.iter().filter(|m| m.is_green()).count();
+        let text = format!("{green} of {} are as they should be after their mends", mended.len());
+        page.line(&[(if green == mended.len() { Ink::Held } else { Ink::Broken }, text)]);
+    }
 }
 
 fn unexpected(page: &mut Page<'_>, report: &Report) {

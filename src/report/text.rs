@@ -6,9 +6,9 @@
 use super::page::{Page, fold};
 use super::proof::{self, Lookup};
 use super::style::{Ink, Style};
-use super::{Report, RunVerdict, ladder, picture, read, traffic};
+use super::{Report, RunVerdict, ladder, mended, picture, read, traffic};
 use crate::base::Verdict;
-use crate::judge::{checks, rules};
+use crate::judge::{CheckResult, checks, rules};
 
 /// The whole report.
 pub fn render(report: &Report, style: &Style) -> String {
@@ -68,6 +68,9 @@ pub(crate) fn render_with(report: &Report, style: &Style, find: &Lookup) -> Stri
             read::clues(&mut page, read);
         }
         unread(&mut page, report);
+        if let Some(mended) = &report.mended {
+            mended::draw(&mut page, mended);
+        }
     }
     verdict(&mut page, report);
     page.finish()
@@ -152,6 +155,10 @@ fn verdict(page: &mut Page<'_>, report: &Report) {
     for difference in report.expected.differences.iter().filter(|_| !told) {
         page.wrapped(&[(Ink::Broken, "  ✗ not as expected: ".to_owned())], Ink::Plain, difference);
     }
+    if let Some(mended) = &report.mended {
+        let (ink, word, text) = mended::words(mended);
+        page.wrapped(&[(ink, format!("{word}: "))], Ink::Plain, &text);
+    }
     let t = report.timing_ms;
     if report.read.is_some() {
         page.item(0, "took", Ink::Faint, &format!("{:.0} ms: read {:.0}, judge {:.0}", t.total, t.load, t.judge));
@@ -159,14 +166,20 @@ fn verdict(page: &mut Page<'_>, report: &Report) {
         return;
     }
     let parts = [("boot", t.boot), ("build", t.build), ("load", t.load), ("judge", t.judge), ("teardown", t.teardown)];
-    let parts: Vec<String> = parts.iter().map(|(name, ms)| format!("{name} {ms:.0}")).collect();
+    let mut parts: Vec<String> = parts.iter().map(|(name, ms)| format!("{name} {ms:.0}")).collect();
+    parts.extend(report.mended.as_ref().map(|m| format!("mending {:.0}", m.ms)));
     page.item(0, "took", Ink::Faint, &format!("{:.0} ms: {}", t.total, parts.join(", ")));
     next_step(page, report);
 }
 
 /// How many checks came to what.
 pub(crate) fn tally(report: &Report) -> String {
-    let count = |verdict| report.checks.iter().filter(|c| c.verdict == verdict).count();
+    tally_of(&report.checks)
+}
+
+/// How many of these came to what.
+pub(crate) fn tally_of(checks: &[CheckResult]) -> String {
+    let count = |verdict| checks.iter().filter(|c| c.verdict == verdict).count();
     let (held, broken, undecided) = (count(Verdict::Held), count(Verdict::Broken), count(Verdict::Undecided));
     match (held, broken, undecided) {
         (0, 0, 0) => "no check was made".to_owned(),
@@ -208,6 +221,9 @@ fn next_step(page: &mut Page<'_>, report: &Report) {
     page.command(0, "next", &proof::explain(&check.id), "what it proves, what would fool it");
     if let Some(command) = proof::tshark(page.style(), check) {
         page.command(0, "", &command, "its first frame");
+    }
+    if report.mended.is_none() && !report.findings.is_empty() {
+        page.command(0, "", &format!("drlab run {scenario} --apply-mend"), "mends it in the lab and drives it again");
     }
     if page.style().out.is_none() {
         page.command(0, "", &format!("drlab run {scenario} --out OUT"), "keeps capture.pcapng for Wireshark");

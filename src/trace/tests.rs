@@ -412,3 +412,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_an_earlier_connection_still_sends_is_left_out_and_a_port_used_anew_is_not() {
+    let earlier = trace(request(0, 1));
+    let rest = trace(answer(100)).without_rest_of(&earlier);
+    assert!(rest.frames.is_empty());
+    let again = trace(request(100, 1)).without_rest_of(&earlier);
+    assert!(again.frames.is_empty());
+    let anew = trace(request(100, 2).into_iter().chain(answer(200))).without_rest_of(&earlier);
+    assert_eq!(anew.frames.len(), request(0, 2).len() + answer(0).len());
+    let other = trace(answer(100)).without_rest_of(&trace([]));
+    assert_eq!(other.frames.len(), answer(0).len());
+}

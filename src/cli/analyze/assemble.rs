@@ -92,6 +92,7 @@ pub(super) fn report(gathering: Gathering, known: &Known) -> Report {
         ruled_out: Vec::new(),
         findings,
         checks,
+        mended: None,
         read: Some(read),
         facts: Facts::default(),
     }

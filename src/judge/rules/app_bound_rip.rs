@@ -2,7 +2,7 @@
 
 use super::diagnosis::Diagnosis;
 use super::diagnosis::mended;
-use super::{Affliction, Rule};
+use super::{Affliction, Rule, ways};
 use crate::judge::model::{Deviation, Kind};
 use crate::judge::{Dialect, Evidence};
 
@@ -37,7 +37,11 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     let all = if all.is_empty() { "nothing".to_owned() } else { all.join(", ") };
     let what = format!("packets for {protocol} {at} come in ({method}); {} listens at", deviation.node);
     let evidence = vec![Evidence::fact(what, all)];
-    let mend =
-        vec![mended(deviation.node, Dialect::ByHand, format!("let the server listen at {at} or at every address"))];
+    let mut mend = Vec::new();
+    if let Some(socket) = ways::stand_in(diagnosis, deviation.node, (*protocol, *at), None) {
+        mend.push(mended(deviation.node, Dialect::Iptables, ways::turn(*protocol, *at, socket)));
+    }
+    let better = format!("better, let the server listen at {at} or at every address");
+    mend.push(mended(deviation.node, Dialect::ByHand, better));
     Some(Diagnosis::afflict(deviation, evidence, mend))
 }

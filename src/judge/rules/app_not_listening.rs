@@ -1,10 +1,13 @@
 //! `app-not-listening`: nothing listens at the service's port.
 
+use std::net::SocketAddr;
+
 use super::diagnosis::Diagnosis;
 use super::diagnosis::mended;
-use super::{Affliction, Rule};
+use super::{Affliction, Rule, ways};
+use crate::base::{Protocol, ServiceId};
 use crate::judge::model::{Deviation, Kind};
-use crate::judge::{Dialect, Evidence};
+use crate::judge::{Dialect, Evidence, Mend};
 
 /// The rule.
 pub(super) const RULE: Rule = Rule {
@@ -34,10 +37,27 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     let all = if all.is_empty() { "nothing".to_owned() } else { all.join(", ") };
     let what = format!("packets for {protocol} {at} come in ({method}); {} listens at", deviation.node);
     let evidence = vec![Evidence::fact(what, all)];
-    let mend = vec![mended(
-        deviation.node,
-        Dialect::ByHand,
-        format!("start the server at {at}, or set the weight of {} to 0 until it runs", deviation.node),
-    )];
+    let mut mend = vec![mended(deviation.node, Dialect::ByHand, format!("start the server at {at}"))];
+    mend.extend(quiesced(diagnosis, deviation, (*protocol, *at)));
     Some(Diagnosis::afflict(deviation, evidence, mend))
+}
+
+/// On each Director the real server gets nothing until it serves.
+fn quiesced(diagnosis: &Diagnosis<'_>, deviation: &Deviation<'_>, (protocol, at): (Protocol, SocketAddr)) -> Vec<Mend> {
+    let Some(station) = diagnosis.world.case.station(deviation.node) else { return Vec::new() };
+    let mut mend = Vec::new();
+    for place in diagnosis.world.places() {
+        let services = place.facts.ipvs.iter().flat_map(|i| &i.services);
+        for service in services.filter(|s| match s.service {
+            ServiceId::Address { protocol: p, at: vip } => p == protocol && vip == at,
+            ServiceId::Fwmark { v6, .. } => v6 == at.is_ipv6(),
+        }) {
+            for to in service.destinations.iter().filter(|d| d.weight > 0 && station.has(d.at.ip())) {
+                let (id, method) = (ways::service(service.service), super::ipvs_no_dest::method_flag(to.forwarding));
+                let command = format!("ipvsadm -e {id} -r {} {method} -w 0", to.at);
+                mend.push(mended(place.node(), Dialect::Ipvsadm, command));
+            }
+        }
+    }
+    mend
 }

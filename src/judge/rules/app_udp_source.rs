@@ -1,8 +1,11 @@
 //! `app-udp-source`: a datagram server on every address answers from the RIP.
 
+use std::net::SocketAddr;
+
 use super::diagnosis::Diagnosis;
 use super::diagnosis::mended;
-use super::{Affliction, Rule};
+use super::{Affliction, Rule, ways};
+use crate::facts::SocketFact;
 use crate::judge::model::survey::own_address;
 use crate::judge::model::{Deviation, Kind};
 use crate::judge::{Dialect, Evidence};
@@ -32,14 +35,13 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     let rip = diagnosis
         .place(deviation)
         .and_then(|p| own_address(&diagnosis.world, &p, p.station.ports.first()?.interface.as_str(), vip));
-    let mut mend = vec![mended(deviation.node, Dialect::ByHand, format!("bind the server to {vip}:{port}"))];
+    let mut mend = Vec::new();
     if let Some(rip) = rip {
-        // Tracked, the request holds the VIP's port, and SNAT gives the answer another one.
-        let command = format!(
-            "iptables -t raw -A PREROUTING -d {vip} -p udp --dport {port} -j CT --notrack && \
-             iptables -t nat -A POSTROUTING -s {rip} -p udp --sport {port} -j SNAT --to-source {vip}"
-        );
+        // What was turned to the RIP on its way in is turned back on its way out.
+        let socket = SocketFact { at: SocketAddr::new(rip, port), ..*socket };
+        let command = ways::turn(socket.protocol, SocketAddr::new(vip, port), &socket);
         mend.push(mended(deviation.node, Dialect::Iptables, command));
     }
+    mend.push(mended(deviation.node, Dialect::ByHand, format!("better, bind the server to {vip}:{port}")));
     Some(Diagnosis::afflict(deviation, evidence, mend))
 }

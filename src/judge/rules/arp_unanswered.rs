@@ -1,8 +1,8 @@
 //! `arp-unanswered`: a neighbour does not answer who-has for its own address.
 
 use super::diagnosis::Diagnosis;
-use super::diagnosis::{mended, sysctls};
-use super::{Affliction, Rule};
+use super::diagnosis::{mended, single, sysctls};
+use super::{Affliction, Rule, ways};
 use crate::judge::host::route_line;
 use crate::judge::model::answer::Silence;
 use crate::judge::model::{Deviation, Kind};
@@ -33,28 +33,32 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
             evidence.push(Evidence::fact("the interface is down", format!("link {interface} down")));
             mend.push(mended(node, Dialect::Ip, format!("ip link set {interface} up")));
         }
-        Silence::NoArp | Silence::NotOwn => {
-            let command = format!("ip address add {asked} dev {interface}");
+        Silence::NoArp => mend.push(mended(node, Dialect::Ip, format!("ip link set {interface} arp on"))),
+        Silence::NotOwn => {
+            let command = format!("ip address replace {} dev {interface}", single(*asked));
             mend.push(mended(node, Dialect::Ip, command));
         }
         Silence::Filtered(rule) => {
             evidence.push(Evidence::fact("this drops the question or the answer", format!("arptables {rule}")));
-            mend.push(mended(node, Dialect::Arptables, format!("arptables {}", rule.replacen("-A ", "-D ", 1))));
+            mend.push(mended(node, Dialect::Arptables, ways::lift("arptables", rule, None, *asked)));
         }
         Silence::Refused(why) => {
             let (shown, values) = super::source_refused::told(interface.as_str(), why);
             evidence.extend(shown);
-            mend.extend(sysctls(node, &values, "90-source-check"));
+            mend.extend(sysctls(node, &values, &format!("90-source-check-{interface}")));
         }
         Silence::Ignored(_) => {
             evidence.extend(diagnosis.conf_shown(deviation, "arp_ignore"));
-            let values = ["all", interface.as_str()].map(|d| (format!("net.ipv4.conf.{d}.arp_ignore"), 0));
-            mend.extend(sysctls(node, &values, "90-lvs-dr"));
+            // Where the address is on the interface itself, the VIP on another one may stay unanswered for.
+            let carried = diagnosis.facts(node)?.addresses.iter();
+            let here = carried.into_iter().any(|a| a.interface == *interface && a.address.addr() == *asked);
+            let values = ["all", interface.as_str()].map(|d| (ways::conf(d, "arp_ignore"), u32::from(here)));
+            mend.extend(sysctls(node, &values, &format!("90-lvs-dr-answer-{interface}")));
         }
         Silence::ArpFilter(route) => {
             evidence.push(Evidence::fact(format!("{node} reaches {sender} by"), route_line(route)));
-            let values = ["all", interface.as_str()].map(|d| (format!("net.ipv4.conf.{d}.arp_filter"), 0));
-            mend.extend(sysctls(node, &values, "90-lvs-dr"));
+            let values = ["all", interface.as_str()].map(|d| (ways::conf(d, "arp_filter"), 0));
+            mend.extend(sysctls(node, &values, &format!("90-lvs-dr-filter-{interface}")));
         }
     }
     Some(Diagnosis::afflict(deviation, evidence, mend))

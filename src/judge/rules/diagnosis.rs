@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use super::Affliction;
+use super::{Affliction, ways};
 use crate::base::NodeName;
-use crate::facts::NodeFacts;
+use crate::facts::{AddressFact, NodeFacts};
 use crate::judge::host::{Host, address_line};
 use crate::judge::model::deviation::{Deviation, Predicted};
 use crate::judge::model::survey::own_address;
@@ -20,6 +20,8 @@ pub(super) struct Diagnosis<'a> {
     pub(super) traffic: Traffic<'a>,
     pub(super) world: World<'a>,
     pub(super) predicted: &'a Predicted<'a>,
+    /// Facts from before the timeline, whichever moment this is.
+    pub(super) first: &'a [NodeFacts],
     /// What deviates at the other end of the timeline, where that changes what was configured, and whether it is later.
     pub(super) other: Option<(&'a Predicted<'a>, Moment)>,
 }
@@ -89,17 +91,19 @@ impl<'a> Diagnosis<'a> {
         carried.map(|a| Evidence::fact(format!("{node} has {address}"), address_line(a))).collect()
     }
 
-    /// The cure of the ARP problem on the deviation's interface, in every dialect.
+    /// The cure of the ARP problem on the deviation's interface, in every dialect, and what was learned is forgotten.
     pub(super) fn arp_cure(&self, deviation: &Deviation<'a>, vip: IpAddr) -> Vec<Mend> {
-        let mut values = vec![("net.ipv4.conf.all.arp_ignore".to_owned(), 1)];
+        let mut values = vec![(ways::conf("all", "arp_ignore"), 1)];
+        let mut file = "90-lvs-dr-arp".to_owned();
         if let Some(interface) = deviation.interface {
             // The larger one counts, so a larger one on the interface has to go.
             if self.conf(deviation, interface.as_str(), "arp_ignore") > 1 {
-                values.push((format!("net.ipv4.conf.{interface}.arp_ignore"), 1));
+                values.push((ways::conf(interface.as_str(), "arp_ignore"), 1));
+                file = format!("{file}-{interface}");
             }
         }
-        values.push(("net.ipv4.conf.all.arp_announce".to_owned(), 2));
-        let mut mend = sysctls(deviation.node, &values, "90-lvs-dr");
+        values.push((ways::conf("all", "arp_announce"), 2));
+        let mut mend = sysctls(deviation.node, &values, &file);
         let rip = self.place(deviation).zip(deviation.interface);
         if let Some(rip) = rip.and_then(|(p, i)| own_address(&self.world, &p, i.as_str(), vip)) {
             mend.push(mended(
@@ -110,7 +114,14 @@ impl<'a> Diagnosis<'a> {
                 ),
             ));
         }
+        mend.extend(ways::forget(self, vip));
         mend
+    }
+
+    /// The address on the deviation's node that is no single address on `lo`, and ought to be.
+    pub(super) fn misplaced(&self, deviation: &Deviation<'a>, vip: IpAddr) -> Option<&'a AddressFact> {
+        let here = |a: &&AddressFact| a.address.addr() == vip && Some(&a.interface) == deviation.interface;
+        self.facts(deviation.node)?.addresses.iter().find(here)
     }
 
     /// A frame that one station sent to another and that did not get there: the trace has it at the one and not at the
@@ -159,9 +170,10 @@ pub(super) fn sysctls(node: &NodeName, values: &[(String, u32)], file: &str) -> 
     let now: Vec<String> = values.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let lines: Vec<String> = values.iter().map(|(key, value)| format!("{key} = {value}\\n")).collect();
     let lines = lines.concat();
+    let path = format!("/etc/sysctl.d/{file}.conf");
     vec![
         mended(node, Dialect::Sysctl, format!("sysctl -w {}", now.join(" "))),
-        mended(node, Dialect::SysctlD, format!("printf '{lines}' > /etc/sysctl.d/{file}.conf && sysctl --system")),
+        mended(node, Dialect::SysctlD, format!("printf '{lines}' > {path} && sysctl -p {path}")),
     ]
 }
 

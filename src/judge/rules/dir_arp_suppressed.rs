@@ -2,7 +2,7 @@
 
 use super::diagnosis::Diagnosis;
 use super::diagnosis::{mended, single};
-use super::{Affliction, Rule};
+use super::{Affliction, Rule, ways};
 use crate::judge::model::answer::Silence;
 use crate::judge::model::{Deviation, Kind};
 use crate::judge::{Dialect, Evidence};
@@ -38,15 +38,19 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     let mut mend = Vec::new();
     if let Silence::Filtered(rule) = why {
         evidence.push(Evidence::fact("this drops the question or the answer", format!("arptables {rule}")));
-        mend.push(mended(deviation.node, Dialect::Arptables, format!("arptables {}", rule.replacen("-A ", "-D ", 1))));
+        mend.push(mended(deviation.node, Dialect::Arptables, ways::lift("arptables", rule, None, *asked)));
     } else {
         evidence.extend(diagnosis.conf_shown(deviation, "arp_ignore"));
         let facts = diagnosis.facts(deviation.node)?;
-        for fact in facts.addresses.iter().filter(|a| a.address.addr() == *asked) {
-            let command = format!("ip address del {} dev {}", fact.address, fact.interface);
-            mend.push(mended(deviation.node, Dialect::Ip, command));
+        let elsewhere = facts.addresses.iter().filter(|a| a.address.addr() == *asked && a.interface != *interface);
+        let mut commands = vec![format!("ip address replace {} dev {interface}", single(*asked))];
+        commands.extend(elsewhere.map(|a| format!("ip address del {} dev {}", a.address, a.interface)));
+        // From 2 on, the mask and scope of the address count as well.
+        if asked.is_ipv4() && diagnosis.level(deviation, "arp_ignore") > 1 {
+            let of = |device: &str| format!("{}=1", ways::conf(device, "arp_ignore"));
+            commands.insert(0, format!("sysctl -w {} {}", of("all"), of(interface.as_str())));
         }
-        mend.push(mended(deviation.node, Dialect::Ip, format!("ip address add {} dev {interface}", single(*asked))));
+        mend.push(mended(deviation.node, Dialect::Ip, commands.join(" && ")));
     }
     Some(Diagnosis::afflict(deviation, evidence, mend))
 }

@@ -35,7 +35,7 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     let evidence = vec![Evidence::fact(format!("all addresses of {}", deviation.node), all.join(", "))];
     let interface = deviation.interface.map_or("eth0", |i| i.as_str());
     let mend = vec![
-        mended(deviation.node, Dialect::Ip, format!("ip address add {} dev {interface}", single(asked))),
+        mended(deviation.node, Dialect::Ip, format!("ip address replace {} dev {interface}", single(asked))),
         mended(deviation.node, Dialect::Keepalived, format!("virtual_ipaddress {{ {asked} dev {interface} }}")),
     ];
     Some(Diagnosis::afflict(deviation, evidence, mend))

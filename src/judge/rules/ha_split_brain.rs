@@ -40,10 +40,11 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
         evidence.extend(said.map(|w| Evidence::frame(input.trace, w.frame, format!("{who} says that it has {vip}"))));
     }
     let peer = "unicast_peer with the other's address, and the same virtual_router_id and authentication on both";
-    let mend = vec![
+    let mut mend = vec![
         mended(node, Dialect::Ip, format!("ip address del {} dev {interface}", single(vip))),
         mended(node, Dialect::Keepalived, format!("in vrrp_instance: {peer}")),
-        mended(node, Dialect::Iptables, "iptables -I INPUT -p vrrp -j ACCEPT"),
+        mended(node, Dialect::ByHand, "where a filter drops VRRP: iptables -I INPUT -p vrrp -j ACCEPT"),
     ];
+    mend.extend(super::ways::forget(diagnosis, vip));
     Some(Diagnosis::afflict(deviation, evidence, mend))
 }

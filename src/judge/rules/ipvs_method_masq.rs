@@ -2,8 +2,7 @@
 
 use super::diagnosis::Diagnosis;
 use super::diagnosis::mended;
-use super::ipvs_service_missing::ipvs_flag;
-use super::{Affliction, Rule};
+use super::{Affliction, Rule, ways};
 use crate::base::{Forwarding, ServiceId};
 use crate::judge::host::route_line;
 use crate::judge::model::{Deviation, Kind};
@@ -23,18 +22,20 @@ pub(super) const RULE: Rule = Rule {
     claims,
 };
 
-fn claims<'a>(_: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Affliction> {
+fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Affliction> {
     let Kind::Bypassed { service, to, weight, real_server, client, route } = deviation.kind else { return None };
     let node = deviation.node;
-    let mend = match service {
-        ServiceId::Address { protocol, at } => vec![
-            mended(node, Dialect::Ipvsadm, format!("ipvsadm -e {} {at} -r {to} -g -w {weight}", ipvs_flag(protocol))),
-            mended(node, Dialect::Keepalived, format!("in virtual_server {} {}: lb_kind DR", at.ip(), at.port())),
-        ],
-        ServiceId::Fwmark { mark, .. } => {
-            vec![mended(node, Dialect::Ipvsadm, format!("ipvsadm -e -f {mark} -r {to} -g -w {weight}"))]
+    let command = format!("ipvsadm -e {} -r {to} -g -w {weight}", ways::service(service));
+    let mut mend = vec![mended(node, Dialect::Ipvsadm, command)];
+    let vip = match service {
+        ServiceId::Address { at, .. } => {
+            let lines = format!("in virtual_server {} {}: lb_kind DR", at.ip(), at.port());
+            mend.push(mended(node, Dialect::Keepalived, lines));
+            Some(at.ip())
         }
+        ServiceId::Fwmark { .. } => diagnosis.world.case.vips.iter().copied().find(|v| v.is_ipv4() == to.is_ipv4()),
     };
+    mend.extend(vip.into_iter().flat_map(|vip| ways::own_vip(diagnosis, real_server, vip)));
     let evidence = vec![
         Evidence::fact(
             format!("{node} reaches {real_server} by NAT"),

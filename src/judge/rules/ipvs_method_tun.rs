@@ -2,8 +2,7 @@
 
 use super::diagnosis::Diagnosis;
 use super::diagnosis::{mended, single};
-use super::ipvs_service_missing::ipvs_flag;
-use super::{Affliction, Rule};
+use super::{Affliction, Rule, ways};
 use crate::base::{Forwarding, ServiceId};
 use crate::judge::model::{Deviation, Kind};
 use crate::judge::{Dialect, Evidence};
@@ -36,20 +35,17 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
         Evidence::fact(format!("{from} reaches {node} by tunnel"), format!("{service} -> {to} {}", Forwarding::Tun)),
         Evidence::fact(format!("all interfaces of {node}"), links.join(", ")),
     ];
-    let mut mend = Vec::new();
-    if let ServiceId::Address { protocol, at } = service {
-        let command = format!("ipvsadm -e {} {at} -r {to} -g -w {weight}", ipvs_flag(protocol));
-        mend.push(mended(from, Dialect::Ipvsadm, command));
-        mend.push(mended(
-            from,
-            Dialect::Keepalived,
-            format!("in virtual_server {} {}: lb_kind DR", at.ip(), at.port()),
-        ));
+    let command = format!("ipvsadm -e {} -r {to} -g -w {weight}", ways::service(service));
+    let mut mend = vec![mended(from, Dialect::Ipvsadm, command)];
+    if let ServiceId::Address { at, .. } = service {
+        let keepalived = format!("in virtual_server {} {}: lb_kind DR", at.ip(), at.port());
+        mend.push(mended(from, Dialect::Keepalived, keepalived));
     }
+    mend.extend(ways::own_vip(diagnosis, node, vip));
     let command = format!(
-        "modprobe ipip; ip link set tunl0 up; ip address add {} dev tunl0; sysctl -w net.ipv4.conf.tunl0.rp_filter=0 net.ipv4.conf.all.rp_filter=0",
+        "modprobe ipip; ip link set tunl0 up; ip address replace {} dev tunl0; sysctl -w net.ipv4.conf.tunl0.rp_filter=0 net.ipv4.conf.all.rp_filter=0",
         single(vip)
     );
-    mend.push(mended(from, Dialect::ByHand, format!("or, to keep the tunnel, on {node}: {command}")));
+    mend.push(mended(from, Dialect::ByHand, format!("to keep the tunnel, on {node}: {command}")));
     Some(Diagnosis::afflict(deviation, evidence, mend))
 }

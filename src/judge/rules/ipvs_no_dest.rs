@@ -2,9 +2,8 @@
 
 use super::diagnosis::Diagnosis;
 use super::diagnosis::mended;
-use super::ipvs_service_missing::ipvs_flag;
-use super::{Affliction, Rule};
-use crate::base::{Forwarding, ServiceId};
+use super::{Affliction, Rule, ways};
+use crate::base::Forwarding;
 use crate::judge::model::{Deviation, Kind};
 use crate::judge::{Dialect, Evidence};
 
@@ -22,23 +21,27 @@ pub(super) const RULE: Rule = Rule {
     claims,
 };
 
-fn claims<'a>(_: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Affliction> {
+fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Affliction> {
     let Kind::NoDestination { service } = deviation.kind else { return None };
     let node = deviation.node;
     let all: Vec<String> = service.destinations.iter().map(|d| format!("{} weight {}", d.at, d.weight)).collect();
     let all = if all.is_empty() { "none".to_owned() } else { all.join(", ") };
     let evidence = vec![Evidence::fact(format!("real servers of {} on {node}", service.service), all)];
-    let id = match service.service {
-        ServiceId::Address { protocol, at } => format!("{} {at}", ipvs_flag(protocol)),
-        ServiceId::Fwmark { mark, v6 } => format!("-f {mark}{}", if v6 { " -6" } else { "" }),
+    let id = ways::service(service.service);
+    let services = diagnosis.world.case.services.iter().filter(|s| s.director == *node && s.id == service.service);
+    let planned: Vec<_> = services.flat_map(|s| &s.destinations).collect();
+    let weight = |at| planned.iter().find(|d| d.at == at).map_or(1, |d| d.weight.max(1));
+    let commands: Vec<String> = if service.destinations.is_empty() {
+        let missing = planned.iter();
+        missing.map(|d| format!("-a {id} -r {} {} -w {}", d.at, method_flag(d.forwarding), d.weight.max(1))).collect()
+    } else {
+        let idle = service.destinations.iter();
+        idle.map(|d| format!("-e {id} -r {} {} -w {}", d.at, method_flag(d.forwarding), weight(d.at))).collect()
     };
-    let mut mend: Vec<_> = service
-        .destinations
-        .iter()
-        .map(|d| {
-            mended(node, Dialect::Ipvsadm, format!("ipvsadm -e {id} -r {} {} -w 1", d.at, method_flag(d.forwarding)))
-        })
-        .collect();
+    let mut mend: Vec<_> = commands.iter().map(|c| mended(node, Dialect::Ipvsadm, format!("ipvsadm {c}"))).collect();
+    if mend.is_empty() {
+        mend.push(mended(node, Dialect::ByHand, format!("add real servers: ipvsadm -a {id} -r RIP:PORT -g -w 1")));
+    }
     mend.push(mended(
         node,
         Dialect::Keepalived,

@@ -3,7 +3,7 @@
 use super::diagnosis::Diagnosis;
 use super::diagnosis::mended;
 use super::ipvs_service_missing::ipvs_flag;
-use super::{Affliction, Rule};
+use super::{Affliction, Rule, ways};
 use crate::base::ServiceId;
 use crate::judge::model::{Deviation, Kind};
 use crate::judge::{Dialect, Evidence};
@@ -28,7 +28,7 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
         return None;
     };
     let node = deviation.node;
-    let (flag, word, rip) = (ipvs_flag(protocol), protocol.to_string().to_lowercase(), to.ip());
+    let (flag, rip) = (ipvs_flag(protocol), to.ip());
     let right = std::net::SocketAddr::new(rip, at.port());
     let station = diagnosis.world.case.stations.iter().find(|s| s.has(rip));
     let server = station.map_or(node, |s| &s.node);
@@ -36,17 +36,19 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
         format!("{server} is wanted at port {wanted} for a service at port {}", at.port()),
         format!("-a {flag} {at} -r {to} -g"),
     )];
-    let iptables = if rip.is_ipv4() { "iptables" } else { "ip6tables" };
-    let redirect = format!(
-        "{iptables} -t nat -A PREROUTING -d {} -p {word} --dport {} -j REDIRECT --to-ports {wanted}",
-        at.ip(),
-        at.port(),
-    );
-    let mend = vec![
-        mended(server, Dialect::ByHand, format!("let the server listen at port {}", at.port())),
-        mended(server, Dialect::Iptables, redirect),
-        mended(node, Dialect::Ipvsadm, format!("ipvsadm -a {flag} {at} -r {right} -g")),
+    let planned = diagnosis.world.case.services.iter().filter(|s| s.director == *node).flat_map(|s| &s.destinations);
+    let weight = planned.into_iter().find(|d| d.at == to).map_or(1, |d| d.weight);
+    let command = format!("ipvsadm -a {flag} {at} -r {right} -g -w {weight} && ipvsadm -d {flag} {at} -r {to}");
+    let mut mend = vec![
+        mended(node, Dialect::Ipvsadm, command),
         mended(node, Dialect::Keepalived, format!("real_server {rip} {}", at.port())),
     ];
+    let socket = ways::stand_in(diagnosis, server, (protocol, at), Some(wanted));
+    if let Some(socket) = socket.filter(|s| s.at.port() != at.port()) {
+        mend.push(mended(server, Dialect::Iptables, ways::turn(protocol, at, socket)));
+        mend.push(mended(server, Dialect::ByHand, format!("let the server listen at port {}", at.port())));
+    } else if socket.is_none() {
+        mend.push(mended(server, Dialect::ByHand, format!("let the server listen at port {}", at.port())));
+    }
     Some(Diagnosis::afflict(deviation, evidence, mend))
 }

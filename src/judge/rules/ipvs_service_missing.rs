@@ -1,9 +1,11 @@
 //! `ipvs-service-missing`: the Director has no service for what clients ask.
 
+use std::net::SocketAddr;
+
 use super::diagnosis::Diagnosis;
 use super::diagnosis::mended;
-use super::{Affliction, Rule};
-use crate::base::{Forwarding, Protocol};
+use super::{Affliction, Rule, ways};
+use crate::base::{Forwarding, Protocol, ServiceId};
 use crate::judge::model::{Deviation, Kind};
 use crate::judge::{Dialect, Evidence};
 
@@ -30,16 +32,30 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     let all = if all.is_empty() { "none".to_owned() } else { all.join(", ") };
     let evidence = vec![Evidence::fact(format!("clients ask for {protocol} {at}; services of {node}"), all)];
     let flag = ipvs_flag(protocol);
-    let mut commands = vec![format!("ipvsadm -A {flag} {at} -s rr")];
+    let here = || diagnosis.world.case.services.iter().filter(|s| s.director == *node);
+    let same = here().find(|s| s.id == ServiceId::Address { protocol, at });
+    let scheduler = same.map_or("rr", |s| s.scheduler.as_str());
+    let persistent = same.and_then(|s| s.persistence_s).map_or_else(String::new, |seconds| format!(" -p {seconds}"));
+    let mut commands = vec![format!("ipvsadm -A {flag} {at} -s {scheduler}{persistent}")];
+    let mut mend = Vec::new();
     let mut seen = Vec::new();
-    for to in diagnosis.world.case.services.iter().filter(|s| s.director == *node).flat_map(|s| &s.destinations) {
-        if to.forwarding == Forwarding::DirectRouting && !seen.contains(&to.at.ip()) {
-            seen.push(to.at.ip());
-            let rip = std::net::SocketAddr::new(to.at.ip(), at.port());
-            commands.push(format!("ipvsadm -a {flag} {at} -r {rip} -g -w {}", to.weight));
+    for to in here().filter(|s| same.is_none_or(|same| s.id == same.id)).flat_map(|s| &s.destinations) {
+        let rip = to.at.ip();
+        if to.forwarding != Forwarding::DirectRouting || rip.is_ipv4() != at.is_ipv4() || seen.contains(&rip) {
+            continue;
+        }
+        seen.push(rip);
+        commands.push(format!("ipvsadm -a {flag} {at} -r {} -g -w {}", SocketAddr::new(rip, at.port()), to.weight));
+        let Some(server) = diagnosis.world.case.stations.iter().find(|s| s.has(rip)) else { continue };
+        // The port may be one that servers don't listen at, as they are asked at another one by what is planned.
+        let socket = ways::stand_in(diagnosis, &server.node, (protocol, at), Some(to.at.port()));
+        if let Some(socket) = socket.filter(|s| s.at.port() != at.port()) {
+            mend.push(mended(&server.node, Dialect::Iptables, ways::turn(protocol, at, socket)));
+            let other = format!("let the server listen at port {}", at.port());
+            mend.push(mended(&server.node, Dialect::ByHand, other));
         }
     }
-    let mend = vec![mended(node, Dialect::Ipvsadm, commands.join(" && "))];
+    mend.insert(0, mended(node, Dialect::Ipvsadm, commands.join(" && ")));
     Some(Diagnosis::afflict(deviation, evidence, mend))
 }
 

@@ -3,6 +3,7 @@
 use super::diagnosis::Diagnosis;
 use super::diagnosis::mended;
 use super::{Affliction, Rule};
+use crate::judge::host::route_line;
 use crate::judge::model::answer::Silence;
 use crate::judge::model::{Deviation, Kind};
 use crate::judge::{Dialect, Evidence};
@@ -31,6 +32,13 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     let state = if link.up { "without carrier" } else { "down" };
     let evidence =
         vec![Evidence::fact(format!("{} has to use it", deviation.node), format!("link {interface} {state}"))];
-    let mend = vec![mended(deviation.node, Dialect::Ip, format!("ip link set {interface} up"))];
+    // With the interface the kernel took its routes away, and gives back only those of its subnets.
+    let earlier = diagnosis.first.iter().filter(|f| f.node == *deviation.node).flat_map(|f| &f.routes);
+    let lost = earlier.filter(|r| {
+        r.table == "main" && r.kind == "unicast" && r.gateway.is_some() && r.interface.as_ref() == Some(interface)
+    });
+    let mut commands = vec![format!("ip link set {interface} up")];
+    commands.extend(lost.map(|r| format!("ip route replace {}", route_line(r))));
+    let mend = vec![mended(deviation.node, Dialect::Ip, commands.join(" && "))];
     Some(Diagnosis::afflict(deviation, evidence, mend))
 }

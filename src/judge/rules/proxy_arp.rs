@@ -2,7 +2,8 @@
 
 use super::diagnosis::Diagnosis;
 use super::diagnosis::sysctls;
-use super::{Affliction, Rule};
+use super::{Affliction, Rule, ways};
+use crate::base::IfName;
 use crate::judge::Evidence;
 use crate::judge::host::route_line;
 use crate::judge::model::answer::Because;
@@ -26,7 +27,9 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     let Kind::Answers { because: Because::Proxy(route), asked } = &deviation.kind else { return None };
     let mut evidence = diagnosis.conf_shown(deviation, "proxy_arp");
     evidence.push(Evidence::fact(format!("{} would reach {asked} by", deviation.node), route_line(route)));
-    let mut values = vec![("net.ipv4.conf.all.proxy_arp".to_owned(), 0)];
-    values.extend(deviation.interface.map(|i| (format!("net.ipv4.conf.{i}.proxy_arp"), 0)));
-    Some(Diagnosis::afflict(deviation, evidence, sysctls(deviation.node, &values, "90-lvs-dr")))
+    let devices = ["all"].into_iter().chain(deviation.interface.map(IfName::as_str));
+    let values: Vec<_> = devices.map(|device| (ways::conf(device, "proxy_arp"), 0)).collect();
+    let mut mend = sysctls(deviation.node, &values, "90-lvs-dr-proxy");
+    mend.extend(ways::forget(diagnosis, *asked));
+    Some(Diagnosis::afflict(deviation, evidence, mend))
 }

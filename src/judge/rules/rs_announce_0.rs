@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::diagnosis::Diagnosis;
 use super::diagnosis::{mended, sysctl};
-use super::{Affliction, Rule};
+use super::{Affliction, Rule, ways};
 use crate::judge::model::survey::own_address;
 use crate::judge::model::{Deviation, Kind};
 use crate::judge::{Dialect, Evidence};
@@ -38,11 +38,12 @@ pub(super) fn asked(diagnosis: &Diagnosis<'_>, deviation: &Deviation<'_>, vip: I
     let asks = format!("{} asks who has {next_hop} with {vip} as sender", deviation.node);
     evidence
         .extend(diagnosis.address_shown(deviation.node, vip).into_iter().map(|e| Evidence { what: asks.clone(), ..e }));
-    let mut mend = sysctl(deviation.node, "net.ipv4.conf.all.arp_announce", 2, "90-lvs-dr");
+    let mut mend = sysctl(deviation.node, "net.ipv4.conf.all.arp_announce", 2, "90-lvs-dr-announce");
     let rip = diagnosis.place(deviation).zip(deviation.interface);
     if let Some(rip) = rip.and_then(|(p, i)| own_address(&diagnosis.world, &p, i.as_str(), vip)) {
         let command = format!("arptables -A OUTPUT -s {vip} -j mangle --mangle-ip-s {rip}");
         mend.push(mended(deviation.node, Dialect::Arptables, command));
     }
+    mend.extend(ways::forget(diagnosis, vip));
     Diagnosis::afflict(deviation, evidence, mend)
 }

@@ -39,10 +39,11 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
             entry.state
         ),
     )];
+    let announced = format!("have {meant} announce it: arping -U -c 3 -I INTERFACE {vip}");
     let mend = vec![
-        mended(deviation.node, Dialect::Ip, format!("ip neighbour flush to {vip}")),
+        mended(deviation.node, Dialect::Ip, format!("ip neighbour flush to {vip} dev {interface}")),
         mended(deviation.node, Dialect::NetTools, format!("arp -d {vip}")),
-        mended(meant, Dialect::ByHand, format!("arping -U -c 3 {vip}")),
+        mended(deviation.node, Dialect::ByHand, announced),
     ];
     Some(Diagnosis::afflict(deviation, evidence, mend))
 }

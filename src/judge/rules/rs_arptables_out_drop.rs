@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::diagnosis::Diagnosis;
 use super::diagnosis::{mended, sysctl};
-use super::{Affliction, Rule};
+use super::{Affliction, Rule, ways};
 use crate::judge::model::survey::own_address;
 use crate::judge::model::{Deviation, Kind};
 use crate::judge::{Dialect, Evidence};
@@ -34,8 +34,9 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
         format!("arptables {rule}"),
     )];
     let chain = format!("arptables -A OUTPUT -s {vip} -j mangle --mangle-ip-s {rip}");
-    let command = format!("arptables {} && {chain}", rule.replacen("-A ", "-D ", 1));
+    let command = format!("{chain} && {}", ways::lift("arptables", rule, Some(rip), next_hop));
     let mut mend = vec![mended(deviation.node, Dialect::Arptables, command)];
-    mend.extend(sysctl(deviation.node, "net.ipv4.conf.all.arp_announce", 2, "90-lvs-dr"));
+    mend.extend(sysctl(deviation.node, "net.ipv4.conf.all.arp_announce", 2, "90-lvs-dr-announce"));
+    mend.extend(ways::forget(diagnosis, vip));
     Some(Diagnosis::afflict(deviation, evidence, mend))
 }

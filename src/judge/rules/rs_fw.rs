@@ -2,7 +2,7 @@
 
 use super::diagnosis::Diagnosis;
 use super::diagnosis::mended;
-use super::{Affliction, Rule};
+use super::{Affliction, Rule, ways};
 use crate::judge::model::{Deviation, Kind};
 use crate::judge::{Dialect, Evidence};
 
@@ -26,11 +26,7 @@ pub(super) fn claims<'a>(_: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option
     let tool = if destination.is_ipv4() { "iptables" } else { "ip6tables" };
     let what = format!("{} drops what {source} sends to {destination}", deviation.node);
     let evidence = vec![Evidence::fact(what, format!("{tool} {rule}"))];
-    let command = if let Some(chain) = rule.strip_prefix("-P ") {
-        format!("{tool} -I {} -d {destination} -j ACCEPT", chain.split(' ').next().unwrap_or("INPUT"))
-    } else {
-        format!("{tool} {}", rule.replacen("-A ", "-D ", 1))
-    };
+    let command = ways::lift(tool, rule, None, destination);
     let mend = vec![mended(deviation.node, Dialect::Iptables, command)];
     Some(Diagnosis::afflict(deviation, evidence, mend))
 }

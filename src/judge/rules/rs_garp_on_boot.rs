@@ -2,7 +2,7 @@
 
 use super::diagnosis::Diagnosis;
 use super::diagnosis::mended;
-use super::{Affliction, Rule};
+use super::{Affliction, Rule, ways};
 use crate::judge::model::{Deviation, Kind};
 use crate::judge::{Dialect, Evidence};
 
@@ -28,9 +28,10 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     let mut evidence = diagnosis.address_shown(deviation.node, vip);
     evidence.extend(trace.frame(frame).map(|f| Evidence::frame(trace, f, what)));
     let command = format!("arptables -A OUTPUT -s {vip} -d {vip} -j DROP");
-    let mend = vec![
+    let mut mend = vec![
         mended(deviation.node, Dialect::Arptables, command),
         mended(deviation.node, Dialect::ByHand, "bring the VIP up without arping: ARPUPDATE=no in its ifcfg file"),
     ];
+    mend.extend(ways::forget(diagnosis, vip));
     Some(Diagnosis::afflict(deviation, evidence, mend))
 }

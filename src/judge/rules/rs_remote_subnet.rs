@@ -2,8 +2,7 @@
 
 use super::diagnosis::Diagnosis;
 use super::diagnosis::mended;
-use super::ipvs_service_missing::ipvs_flag;
-use super::{Affliction, Rule};
+use super::{Affliction, Rule, ways};
 use crate::base::ServiceId;
 use crate::judge::host::route_line;
 use crate::judge::model::{Deviation, Kind};
@@ -32,25 +31,43 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
         Some(route) => Evidence::fact(what, route_line(route)),
         None => Evidence::told(format!("{from} and {node} share no segment")),
     }];
-    let wanted = diagnosis.world.case.services.iter().flat_map(|s| &s.destinations).find(|d| d.at.ip() == rip);
-    let weight = wanted.map_or(1, |d| d.weight);
-    let mend = match service {
-        ServiceId::Address { protocol, at } if at.is_ipv4() => {
-            let (flag, vip, port) = (ipvs_flag(protocol), at.ip(), at.port());
-            vec![
-                mended(from, Dialect::Ipvsadm, format!("ipvsadm -e {flag} {at} -r {rip}:{port} -i -w {weight}")),
-                mended(from, Dialect::Keepalived, format!("in virtual_server {vip} {port}: lb_kind TUN")),
-                mended(
-                    node,
-                    Dialect::Ip,
-                    format!(
-                        "modprobe ipip; ip link set tunl0 up; ip address add {vip}/32 dev tunl0; \
-                             sysctl -w net.ipv4.conf.tunl0.rp_filter=0 net.ipv4.conf.all.rp_filter=0"
-                    ),
-                ),
-            ]
-        }
-        _ => vec![mended(node, Dialect::ByHand, format!("move {rip} to a segment of {from}"))],
+    let services = diagnosis.facts(from)?.ipvs.iter().flat_map(|i| &i.services);
+    let id = ways::service(service);
+    // The others serve until it is moved, where there are others.
+    let remote = |at: std::net::IpAddr| {
+        let mut all = diagnosis.predicted.deviations.iter();
+        all.any(|d| matches!(d.kind, Kind::Remote { rip, service: of, .. } if rip == at && of == service))
     };
+    let all = diagnosis.facts(from)?.ipvs.iter().flat_map(|i| &i.services).filter(|s| s.service == service);
+    let others = all.flat_map(|s| &s.destinations).any(|d| !remote(d.at.ip()));
+    let mut mend = Vec::new();
+    for to in services.filter(|s| s.service == service).flat_map(|s| &s.destinations).filter(|d| d.at.ip() == rip) {
+        if others {
+            mend.push(mended(from, Dialect::Ipvsadm, format!("ipvsadm -d {id} -r {}", to.at)));
+        }
+        mend.push(mended(
+            node,
+            Dialect::ByHand,
+            format!(
+                "move {rip} to a segment of {from}, then on {from}: ipvsadm -a {id} -r {} -g -w {}",
+                to.at, to.weight
+            ),
+        ));
+        if let ServiceId::Address { at, .. } = service
+            && at.is_ipv4()
+        {
+            let vip = at.ip();
+            mend.push(mended(
+                node,
+                Dialect::ByHand,
+                format!(
+                    "or by tunnel: modprobe ipip; ip link set tunl0 up; ip address replace {vip}/32 dev tunl0; \
+                     sysctl -w net.ipv4.conf.tunl0.rp_filter=0 net.ipv4.conf.all.rp_filter=0; \
+                     then on {from}: ipvsadm -a {id} -r {} -i -w {}",
+                    to.at, to.weight
+                ),
+            ));
+        }
+    }
     Some(Diagnosis::afflict(deviation, evidence, mend))
 }

@@ -2,7 +2,7 @@
 
 use super::diagnosis::Diagnosis;
 use super::diagnosis::mended;
-use super::{Affliction, Rule};
+use super::{Affliction, Rule, ways};
 use crate::judge::model::{Deviation, Kind};
 use crate::judge::{Dialect, Evidence};
 
@@ -20,7 +20,7 @@ pub(super) const RULE: Rule = Rule {
     claims,
 };
 
-fn claims<'a>(_: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Affliction> {
+fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Affliction> {
     let Kind::SameMac { mac, other } = deviation.kind else { return None };
     let interface = deviation.interface?;
     let mut new = mac;
@@ -29,6 +29,10 @@ fn claims<'a>(_: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Affliction
         format!("{other} has the same MAC as {}", deviation.node),
         format!("link {interface} mac {mac}"),
     )];
-    let mend = vec![mended(deviation.node, Dialect::Ip, format!("ip link set {interface} address {new}"))];
+    let mut mend = vec![mended(deviation.node, Dialect::Ip, format!("ip link set {interface} address {new}"))];
+    let own = diagnosis.facts(deviation.node).into_iter().flat_map(|f| &f.addresses);
+    for address in own.filter(|a| a.interface == *interface).map(|a| a.address.addr()) {
+        mend.extend(ways::forget(diagnosis, address));
+    }
     Some(Diagnosis::afflict(deviation, evidence, mend))
 }

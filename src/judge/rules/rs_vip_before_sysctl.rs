@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 
 use super::diagnosis::Diagnosis;
-use super::diagnosis::{Moment, mended, sysctls};
-use super::{Affliction, Rule};
+use super::diagnosis::{Moment, sysctls};
+use super::{Affliction, Rule, ways};
+use crate::judge::Mend;
 use crate::judge::model::{Deviation, Kind};
-use crate::judge::{Dialect, Mend};
 
 /// The rule.
 pub(super) const RULE: Rule = Rule {
@@ -43,11 +43,8 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
 fn cure(diagnosis: &Diagnosis<'_>, deviation: &Deviation<'_>, vip: IpAddr) -> Vec<Mend> {
     let values = ["arp_ignore", "arp_announce"].into_iter().zip([1, 2]);
     let values: Vec<_> = values.map(|(key, value)| (format!("net.ipv4.conf.all.{key}"), value)).collect();
-    let mut mend = sysctls(deviation.node, &values, "90-lvs-dr");
+    let mut mend = sysctls(deviation.node, &values, "90-lvs-dr-arp");
     mend.reverse();
-    let stations = diagnosis.world.places();
-    for place in stations.filter(|p| p.facts.neighbours.iter().any(|n| n.address == vip && n.state != "permanent")) {
-        mend.push(mended(place.node(), Dialect::Ip, format!("ip neighbour flush to {vip}")));
-    }
+    mend.extend(ways::forget(diagnosis, vip));
     mend
 }

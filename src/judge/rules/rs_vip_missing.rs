@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::diagnosis::Diagnosis;
 use super::diagnosis::{mended, single};
-use super::{Affliction, Rule};
+use super::{Affliction, Rule, ways};
 use crate::base::NodeName;
 use crate::judge::host::address_line;
 use crate::judge::model::{Deviation, Kind};
@@ -46,11 +46,11 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
 /// The VIP on lo, after the sysctls that keep it silent.
 pub(super) fn mend(node: &NodeName, vip: IpAddr) -> Vec<Mend> {
     if vip.is_ipv6() {
-        return vec![mended(node, Dialect::Ip, format!("ip address add {} dev lo", single(vip)))];
+        return vec![mended(node, Dialect::Ip, format!("ip address replace {} dev lo", single(vip)))];
     }
-    let sysctls = "sysctl -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2";
+    let sysctls = ways::SILENT;
     vec![
-        mended(node, Dialect::Ip, format!("{sysctls} && ip address add {vip}/32 dev lo label lo:0")),
+        mended(node, Dialect::Ip, format!("{sysctls} && ip address replace {vip}/32 dev lo label lo:0")),
         mended(
             node,
             Dialect::NetTools,

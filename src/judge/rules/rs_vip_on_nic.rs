@@ -1,7 +1,7 @@
 //! `rs-vip-on-nic`: the VIP is on the interface that hears the questions.
 
 use super::diagnosis::Diagnosis;
-use super::{Affliction, Rule};
+use super::{Affliction, Rule, ways};
 use crate::judge::Evidence;
 use crate::judge::model::answer::Because;
 use crate::judge::model::{Deviation, Kind};
@@ -23,15 +23,13 @@ pub(super) const RULE: Rule = Rule {
 
 fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Affliction> {
     let Kind::Answers { asked, because: Because::Own(own) } = &deviation.kind else { return None };
-    let here = diagnosis
-        .facts(deviation.node)?
-        .addresses
-        .iter()
-        .any(|a| a.address.addr() == *asked && Some(&a.interface) == deviation.interface);
-    if !here || asked.is_ipv6() {
+    let here = diagnosis.misplaced(deviation, *asked)?;
+    if asked.is_ipv6() {
         return None;
     }
     let mut evidence = diagnosis.conf_shown(deviation, "arp_ignore");
     evidence.push(Evidence::fact(format!("{} takes {asked} for its own", deviation.node), own.line()));
-    Some(Diagnosis::afflict(deviation, evidence, diagnosis.arp_cure(deviation, *asked)))
+    let mut mend = ways::to_lo(deviation.node, here);
+    mend.extend(ways::forget(diagnosis, *asked));
+    Some(Diagnosis::afflict(deviation, evidence, mend))
 }

@@ -2,7 +2,7 @@
 
 use super::diagnosis::Diagnosis;
 use super::diagnosis::sysctls;
-use super::{Affliction, Rule};
+use super::{Affliction, Rule, ways};
 use crate::judge::Evidence;
 use crate::judge::host::route_line;
 use crate::judge::model::source::Refusal;
@@ -37,7 +37,11 @@ pub(super) fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -
             format!("TcpExtIPReversePathFilter {count}"),
         ));
     }
-    Some(Diagnosis::afflict(deviation, evidence, sysctls(deviation.node, &values, "90-source-check")))
+    Some(Diagnosis::afflict(
+        deviation,
+        evidence,
+        sysctls(deviation.node, &values, &format!("90-source-check-{interface}")),
+    ))
 }
 
 /// What shows the refusal, and the sysctls without it.
@@ -45,15 +49,15 @@ pub(super) fn told(interface: &str, why: &Refusal<'_>) -> (Vec<Evidence>, Vec<(S
     match why {
         Refusal::Own(own) => (
             vec![Evidence::fact("the source is one of the node's own addresses", own.line())],
-            vec![(format!("net.ipv4.conf.{interface}.accept_local"), 1)],
+            vec![(ways::conf(interface, "accept_local"), 1)],
         ),
         Refusal::Elsewhere { route, .. } => (
             vec![Evidence::fact("the way back leaves elsewhere", route_line(route))],
-            vec![(format!("net.ipv4.conf.{interface}.rp_filter"), 2)],
+            vec![(ways::conf(interface, "rp_filter"), 2)],
         ),
         Refusal::NoWayBack { level } => {
             let what = format!("there is no way back, and rp_filter is {level}");
-            let values = ["all", interface].map(|d| (format!("net.ipv4.conf.{d}.rp_filter"), 0));
+            let values = ["all", interface].map(|d| (ways::conf(d, "rp_filter"), 0));
             (vec![Evidence::told(what)], values.to_vec())
         }
     }

@@ -190,7 +190,7 @@ fn a_missing_vip_is_found_and_mended_in_the_right_order() {
     assert_eq!(findings.len(), 1, "{findings:#?}");
     assert_eq!(findings[0].id, "rs-vip-missing");
     let command = &findings[0].mend[0].command;
-    assert!(command.find("arp_ignore") < command.find("address add"), "{command}");
+    assert!(command.find("arp_ignore") < command.find("address replace"), "{command}");
 }
 
 #[test]
@@ -226,6 +226,40 @@ mod quartets;
 mod segment;
 mod sizes;
 mod takeover;
+
+#[test]
+fn whoever_learned_a_neighbour_for_the_vip_forgets_it_after_all_else() {
+    let mut lab = arp_problem();
+    let rs1 = lab.port("rs1", "lan").mac;
+    lab.edit_facts("router", |f| {
+        f.neighbours.push(NeighbourFact {
+            interface: "eth0".parse().unwrap(),
+            address: IpAddr::V4(VIP),
+            mac: Some(rs1),
+            state: "reachable".into(),
+        });
+    });
+    let all = mends(&lab.findings()[0]);
+    let flush = all.iter().position(|m| m == "on router: ip neighbour flush to 172.16.0.66 dev eth0");
+    let last = all.iter().rposition(|m| m.starts_with("on rs"));
+    assert!(flush > last, "{all:?}");
+}
+
+#[test]
+fn two_findings_on_a_node_never_write_the_same_file() {
+    let mut lab = arp_problem();
+    lab.sysctl("rs1", "net.ipv4.conf.all.rp_filter", "1");
+    lab.edit_facts("rs1", |f| f.routes.push(route("203.0.113.0/24", None, "lo")));
+    let files: Vec<(String, String)> = lab
+        .findings()
+        .iter()
+        .flat_map(|f| f.mend.iter().filter(|m| m.node == name("rs1")).map(|m| (f.id.clone(), m.command.clone())))
+        .filter_map(|(id, c)| Some((id, c.split("> ").nth(1)?.split(' ').next()?.to_owned())))
+        .collect();
+    for (id, file) in &files {
+        assert!(files.iter().all(|(other, same)| same != file || other == id), "{files:?}");
+    }
+}
 
 #[test]
 fn what_a_rule_outranks_is_a_rule() {

@@ -1,12 +1,11 @@
 //! `v6-vip-on-nic-dad`: duplicate address detection took the VIP from a real server.
 
 use super::diagnosis::Diagnosis;
-use super::diagnosis::{mended, single};
-use super::{Affliction, Rule};
+use super::{Affliction, Rule, ways};
+use crate::judge::Evidence;
 use crate::judge::host::address_line;
 use crate::judge::model::local::usable;
 use crate::judge::model::{Deviation, Kind};
-use crate::judge::{Dialect, Evidence};
 
 /// The rule.
 pub(super) const RULE: Rule = Rule {
@@ -43,11 +42,6 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
         format!("{node} may not use it"),
         format!("{} {}", address_line(failed), failed.flags.join(" ")),
     ));
-    let (net, on) = (failed.address, &failed.interface);
-    let mend = vec![mended(
-        node,
-        Dialect::Ip,
-        format!("ip address del {net} dev {on} && ip address add {} dev lo", single(address)),
-    )];
+    let mend = ways::to_lo(node, failed);
     Some(Diagnosis::afflict(deviation, evidence, mend))
 }

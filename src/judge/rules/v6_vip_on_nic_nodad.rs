@@ -1,7 +1,7 @@
 //! `v6-vip-on-nic-nodad`: the IPv6 VIP is on the interface that hears the solicitations.
 
 use super::diagnosis::Diagnosis;
-use super::{Affliction, Rule};
+use super::{Affliction, Rule, ways};
 use crate::judge::Evidence;
 use crate::judge::model::answer::Because;
 use crate::judge::model::{Deviation, Kind};
@@ -26,7 +26,8 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     if asked.is_ipv4() {
         return None;
     }
-    let mut evidence = diagnosis.conf_shown(deviation, "arp_ignore");
-    evidence.push(Evidence::fact(format!("{} takes {asked} for its own", deviation.node), own.line()));
-    Some(Diagnosis::afflict(deviation, evidence, diagnosis.arp_cure(deviation, *asked)))
+    let evidence = vec![Evidence::fact(format!("{} takes {asked} for its own", deviation.node), own.line())];
+    let mut mend = diagnosis.misplaced(deviation, *asked).map_or_else(Vec::new, |a| ways::to_lo(deviation.node, a));
+    mend.extend(ways::forget(diagnosis, *asked));
+    Some(Diagnosis::afflict(deviation, evidence, mend))
 }

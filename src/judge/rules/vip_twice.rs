@@ -32,12 +32,13 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     }
     let evidence: Vec<Evidence> = diagnosis.address_shown(node, asked);
     let carried = Host(diagnosis.facts(node)?).carries(asked);
-    let mend = carried.flat_map(|a| {
-        let (address, device) = (a.address, &a.interface);
-        [
-            mended(node, Dialect::Ip, format!("ip address del {address} dev {device}")),
-            mended(node, Dialect::NetTools, format!("ifconfig {} down", a.label.as_deref().unwrap_or(device.as_str()))),
-        ]
-    });
-    Some(Diagnosis::afflict(deviation, evidence, mend.collect()))
+    let mut mend = Vec::new();
+    for a in carried {
+        mend.push(mended(node, Dialect::Ip, format!("ip address del {} dev {}", a.address, a.interface)));
+        // Without a label of its own `ifconfig` would take down the whole interface.
+        let label = a.label.as_deref().filter(|label| label.contains(':'));
+        mend.extend(label.map(|label| mended(node, Dialect::NetTools, format!("ifconfig {label} down"))));
+    }
+    mend.extend(super::ways::forget(diagnosis, asked));
+    Some(Diagnosis::afflict(deviation, evidence, mend))
 }

@@ -15,9 +15,24 @@ use crate::substrate::cache::Cache;
 /// The folders for programs; a guest's `PATH` has these and no others, whatever the user's has.
 const USUAL: [&str; 6] = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin"];
 
-/// Where the machine has a tool, which is named as its package is (`arptables`, `iptables`), in a folder that a guest
-/// looks into as well.
-pub fn on_machine(tool: &str) -> Option<PathBuf> {
+/// The packages with the tools that mends are said in.
+pub const OF_MENDS: [&str; 5] = ["iproute2", "procps", "arptables", "iptables", "ipvsadm"];
+/// The package with `ifconfig`, `route` and `arp`.
+pub const NET_TOOLS: &str = "net-tools";
+
+/// The program that is wanted of a package, where it is not named as the package is.
+fn program(package: &str) -> &str {
+    match package {
+        "iproute2" => "ip",
+        "procps" => "sysctl",
+        "net-tools" => "ifconfig",
+        other => other,
+    }
+}
+
+/// Where the machine has the program of a package (`arptables`, `iptables`), in a folder that a guest looks into as well.
+pub fn on_machine(package: &str) -> Option<PathBuf> {
+    let tool = program(package);
     let usual = |name: &str| USUAL.iter().map(|folder| Path::new(folder).join(name)).find(|path| path.is_file());
     usual(&format!("{tool}-legacy")).or_else(|| usual(tool).filter(|path| !is_nft(path)))
 }

@@ -1,0 +1,131 @@
+//! Shell commands in a node, as whoever looks after that machine would type them.
+//!
+//! Owns: which programs stand behind the names of tools, the commands' environment, and how long they may take.
+//! Refuses: understanding them. What they write to `/etc` and `/var` stays in the node. A command that fails is an
+//! answer; one that does not end is killed, with what it started.
+
+use std::io;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+use super::arpfilter;
+use super::ns::Space;
+use crate::base::NodeName;
+use crate::channel::Executed;
+
+/// Why commands could not be run.
+#[derive(Debug, thiserror::Error)]
+pub enum ShellError {
+    /// The lab has no such node.
+    #[error("could not find the node {node}")]
+    NoNode {
+        /// Its name.
+        node: NodeName,
+    },
+    /// No shell, or no way into the node.
+    #[error("could not run a shell in {node}")]
+    Start {
+        /// The node.
+        node: String,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// How long a text of commands may take. The slowest that a mend has are three announcements, one a second.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Where programs are looked for: where those of root are.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The tools by the names that commands call them by, and the programs that may stand behind each, the best first.
+const TOOLS: [(&str, &[&str]); 9] = [
+    ("arptables", &["arptables-legacy", "arptables"]),
+    ("iptables", &["iptables-legacy", "iptables"]),
+    ("ip6tables", &["ip6tables-legacy", "ip6tables"]),
+    ("ip", &["ip"]),
+    ("sysctl", &["sysctl"]),
+    ("ipvsadm", &["ipvsadm"]),
+    ("ifconfig", &["ifconfig"]),
+    ("route", &["route"]),
+    ("arp", &["arp"]),
+];
+
+/// The tools of all nodes, looked for once.
+#[derive(Debug, Clone, Default)]
+pub struct Toolbox {
+    /// A shell function for each tool, so that its plain name calls the program that this kernel has the tables for.
+    functions: String,
+}
+
+impl Toolbox {
+    /// Looks for the tools in `path` (as in the environment's `PATH`) and in the folders of unpacked ones.
+    pub fn find(path: &str, roots: &[PathBuf]) -> Self {
+        let function = |(name, programs): (&str, &[&str])| {
+            let tool = arpfilter::found(programs, path, roots)?;
+            let environment = tool.environment.iter();
+            let environment = environment.map(|(key, value)| format!("{key}={} ", quoted(&value.to_string_lossy())));
+            let program = quoted(&tool.path.to_string_lossy());
+            Some(format!("{name}() {{ {}{program} \"$@\"; }}\n", environment.collect::<String>()))
+        };
+        let functions = TOOLS.into_iter().filter_map(function).collect();
+        Self { functions }
+    }
+
+    /// Runs a text of commands in a node and waits for its end.
+    ///
+    /// # Errors
+    /// [`ShellError::Start`].
+    pub fn run(&self, space: &Space, text: &str) -> Result<Executed, ShellError> {
+        let failed = |source| ShellError::Start { node: space.name().to_owned(), source };
+        let mut shell = Command::new("/bin/sh");
+        shell
+            .arg("-c")
+            .arg(format!("{}{text}", self.functions))
+            .env_clear()
+            .envs([("PATH", PATH), ("LC_ALL", "C"), ("HOME", "/root")])
+            .current_dir("/");
+        shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        let child = space.spawn(&mut shell).map_err(failed)?;
+        let group = Pid::from_raw(i32::try_from(child.id()).map_err(|error| failed(io::Error::other(error)))?);
+        let (ended, waited) = mpsc::channel::<()>();
+        let guard = thread::Builder::new().name("end commands".to_owned()).spawn(move || {
+            if waited.recv_timeout(DEADLINE) == Err(mpsc::RecvTimeoutError::Timeout) {
+                // A group that has just ended is what was wanted.
+                killpg(group, Signal::SIGKILL).ok();
+            }
+        });
+        let guard = guard.map_err(failed)?;
+        let output = child.wait_with_output();
+        drop(ended);
+        drop(guard.join());
+        let output = output.map_err(failed)?;
+        Ok(Executed {
+            status: output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0)),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+}
+
+/// The word as a shell takes it.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn a_folder_with_a_quote_in_its_name_is_one_word() {
+        assert_eq!(quoted("/it's here"), r"'/it'\''s here'");
+    }
+}
