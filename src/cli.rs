@@ -2,6 +2,7 @@
 //!
 //! stdout is the result, stderr everything else.
 
+pub mod check;
 pub mod doctor;
 pub mod exit;
 pub mod explain;
@@ -39,6 +40,15 @@ Examples:
   drlab run my.toml --out results           a file of yours; everything is kept below results/
   drlab run 'arp/*' schedulers --format junit > junit.xml")]
     Run(RunArguments),
+    /// Judge a scenario's configuration by the rules that need no lab, in milliseconds
+    #[command(after_help = "\
+The root causes have the same names as those of `drlab run`. What only frames show is not seen here.
+
+Examples:
+  drlab check my.toml                     before anything is built
+  drlab check broken --format junit       all of a folder
+  drlab check --facts rs1.json director.json    machines, as `drlab audit --facts-out` wrote them")]
+    Check(CheckArguments),
     /// Print what a scenario comes to, with all that its roles imply
     #[command(after_help = "Example:\n  drlab plan lvs-dr")]
     Plan {
@@ -56,6 +66,18 @@ Examples:
     Explain {
         /// Its id
         id: Option<String>,
+    },
+    /// List the root causes that drlab knows, and by what each can be seen
+    #[command(after_help = "\
+configuration  a kernel's or a plan's settings alone show it: `drlab check`, `drlab audit`
+frames         only a capture shows it
+both           settings and frames together show it
+
+Example:\n  drlab rules --format json")]
+    Rules {
+        /// How they are printed
+        #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
+        format: PlanFormat,
     },
     /// Print the JSON Schema of scenario files, or their reference
     #[command(after_help = "Example:\n  drlab schema > drlab.schema.json")]
@@ -121,6 +143,20 @@ pub struct RunArguments {
     /// Memory of a User-Mode Linux guest, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(64..=65536))]
     memory: u32,
+}
+
+/// What `drlab check` takes.
+#[derive(Debug, clap::Args)]
+pub struct CheckArguments {
+    /// Shipped scenarios by name, folder or pattern; files or folders of yours
+    #[arg(required_unless_present = "facts", value_name = "SCENARIO")]
+    scenarios: Vec<String>,
+    /// What is printed
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    format: ReportFormat,
+    /// Judge machines together by the files that `drlab audit --facts-out` wrote on each
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "scenarios")]
+    facts: Vec<PathBuf>,
 }
 
 /// What holds the lab.
@@ -210,6 +246,8 @@ pub fn main() -> Exit {
     };
     let exit = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Check(arguments) => check::check(&arguments),
+        Command::Rules { format } => show::rules(format == PlanFormat::Json),
         Command::Plan { scenario, format } => show::plan(&scenario, format == PlanFormat::Json),
         Command::List => show::list(),
         Command::Explain { id } => show::explain(id.as_deref()),

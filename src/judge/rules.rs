@@ -21,6 +21,7 @@ mod ipvs_method_tun;
 mod ipvs_no_dest;
 mod ipvs_port_mapping;
 mod ipvs_service_missing;
+pub mod lessons;
 mod link_down;
 mod mask;
 mod no_route;
@@ -64,12 +65,16 @@ mod source_refused;
 mod v6_vip_on_nic_dad;
 mod v6_vip_on_nic_nodad;
 
+use std::collections::BTreeMap;
+
 use super::model::deviation::{Deviation, Predicted};
 use super::model::{World, survey};
 use super::traffic::Traffic;
-use super::{CheckResult, Evidence, Finding, Input, Mend};
+use super::{Case, CheckResult, Evidence, Finding, Input, Mend};
 use crate::base::{IfName, NodeName, Verdict};
 use crate::facts::NodeFacts;
+use crate::facts::run::{CaptureStats, Ran};
+use crate::trace::Trace;
 use diagnosis::{Diagnosis, Moment};
 pub use ruled_out::ruled_out;
 
@@ -174,6 +179,17 @@ pub fn findings(input: &Input<'_>, checks: &[CheckResult]) -> Vec<Finding> {
     if checks.iter().all(|c| c.verdict == Verdict::Held) {
         return Vec::new();
     }
+    found(input)
+}
+
+/// The root findings that facts alone show, with no check asked: of a lab that was not run, or of machines that nobody
+/// drives a load through. `ran` says what clients would ask.
+pub fn foreseen(case: &Case, before: &[NodeFacts], after: &[NodeFacts], ran: &Ran) -> Vec<Finding> {
+    let capture = CaptureStats { frames: 0, dropped: BTreeMap::new(), vantages: Vec::new() };
+    found(&Input { case, trace: &Trace::default(), before, after, ran, capture: &capture })
+}
+
+fn found(input: &Input<'_>) -> Vec<Finding> {
     let later = Input { before: input.after, ..*input };
     let before = predicted(input);
     let sockets = |facts: &[NodeFacts]| facts.iter().map(|f| (f.node.clone(), f.sockets.clone())).collect::<Vec<_>>();

@@ -93,13 +93,13 @@ fn shown(check: &CheckResult) -> String {
     lines(check.evidence.iter().map(told).chain([format!("drlab explain {}", check.id)]))
 }
 
-fn of_finding(finding: &Finding) -> Vec<String> {
+pub(super) fn of_finding(finding: &Finding) -> Vec<String> {
     let mut told = vec![format!("root cause {} on {}: {}", finding.id, finding.node, finding.what)];
     told.extend(finding.mend.iter().map(|command| format!("    mend {command}")));
     told
 }
 
-fn lines(lines: impl Iterator<Item = String>) -> String {
+pub(super) fn lines(lines: impl Iterator<Item = String>) -> String {
     lines.map(|line| escape(&line)).collect::<Vec<_>>().join("\n")
 }
 

@@ -1,0 +1,68 @@
+//! What `drlab explain` teaches of a rule beyond what happens in the kernel: the picture, the cure, the trap in the cure;
+//! and by what a rule's finding can be seen.
+
+use super::Rule;
+
+/// What can show a rule's finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// Configuration alone, as a kernel or a plan states it.
+    Configuration,
+    /// Frames alone; with why no configuration tells.
+    Frames(&'static str),
+    /// Frames and configuration together; with why neither does alone.
+    Both(&'static str),
+}
+
+/// What is taught of a rule.
+#[derive(Debug, Clone, Copy)]
+pub struct Lesson {
+    /// The rule's id.
+    pub rule: &'static str,
+    /// A picture in text; empty where words do.
+    pub picture: &'static str,
+    /// What to do.
+    pub cure: &'static str,
+    /// How the cure goes wrong.
+    pub trap: &'static str,
+}
+
+/// Rules that configuration alone does not show.
+const SEEN: &[(&str, Seen)] = &[
+    ("rs-garp-on-boot", Seen::Frames("no configuration says what a program sends")),
+    ("app-udp-source", Seen::Both("no configuration says from which address a program answers")),
+];
+
+impl Seen {
+    /// In a word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Configuration => "configuration",
+            Self::Frames(_) => "frames",
+            Self::Both(_) => "both",
+        }
+    }
+
+    /// Why configuration alone does not show it; nothing where it does.
+    pub const fn why(self) -> Option<&'static str> {
+        match self {
+            Self::Configuration => None,
+            Self::Frames(why) | Self::Both(why) => Some(why),
+        }
+    }
+}
+
+impl Rule {
+    /// By what its finding can be seen.
+    pub fn seen(&self) -> Seen {
+        SEEN.iter().find(|(id, _)| *id == self.id).map_or(Seen::Configuration, |(_, seen)| *seen)
+    }
+
+    /// What is taught of it.
+    pub fn lesson(&self) -> Option<&'static Lesson> {
+        ALL.iter().find(|lesson| lesson.rule == self.id)
+    }
+}
+
+/// A lesson for each rule.
+pub const ALL: &[Lesson] = &[];
