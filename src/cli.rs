@@ -2,6 +2,7 @@
 //!
 //! stdout is the result, stderr everything else.
 
+pub mod audit;
 pub mod check;
 pub mod doctor;
 pub mod exit;
@@ -67,6 +68,17 @@ Examples:
         /// Its id
         id: Option<String>,
     },
+    /// Judge this machine's own settings as a part of a Direct Routing setup; nothing is changed
+    #[command(after_help = "\
+What others do is taken to be right, and said. An ordinary user can't read packet filters and the IPVS
+table where there are some: what stays unread is undecided. Kernels load nothing for it.
+
+Examples:
+  drlab audit --role rs --vip 172.16.0.66 --service tcp:80
+  drlab audit --role rs --vip 172.16.0.66 --director 172.16.251.73 --client 203.0.113.9
+  drlab audit --role director --vip 172.16.0.66 --facts-out director.json
+  drlab check --facts rs1.json rs2.json director.json router.json")]
+    Audit(AuditArguments),
     /// List the root causes that drlab knows, and by what each can be seen
     #[command(after_help = "\
 configuration  a kernel's or a plan's settings alone show it: `drlab check`, `drlab audit`
@@ -159,6 +171,59 @@ pub struct CheckArguments {
     facts: Vec<PathBuf>,
 }
 
+/// What `drlab audit` takes.
+#[derive(Debug, clap::Args)]
+pub struct AuditArguments {
+    /// The part that this machine plays
+    #[arg(long, value_enum)]
+    role: AuditRole,
+    /// A VIP; may be given several times
+    #[arg(long, required = true, value_name = "ADDR", value_parser = audit::parse_ip)]
+    vip: Vec<std::net::IpAddr>,
+    /// What clients ask the VIP for; may be given several times
+    #[arg(long, value_name = "tcp:PORT|udp:PORT", value_parser = audit::parse_service)]
+    service: Vec<(crate::base::Protocol, u16)>,
+    /// The Director's own address
+    #[arg(long, value_name = "ADDR", value_parser = audit::parse_ip)]
+    director: Option<std::net::IpAddr>,
+    /// A client's address; without it clients are beyond the default route
+    #[arg(long, value_name = "ADDR", value_parser = audit::parse_ip)]
+    client: Option<std::net::IpAddr>,
+    /// This machine's address in the Director's table; without it that on the VIP's segment
+    #[arg(long, value_name = "ADDR", value_parser = audit::parse_ip)]
+    rip: Option<std::net::IpAddr>,
+    /// How it is printed
+    #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
+    format: PlanFormat,
+    /// Keep what was read in FILE, for `drlab check --facts`
+    #[arg(long, value_name = "FILE")]
+    facts_out: Option<PathBuf>,
+    /// What this machine is called; its host name without it
+    #[arg(long)]
+    name: Option<crate::base::NodeName>,
+}
+
+/// A part that a live machine plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AuditRole {
+    /// A real server
+    Rs,
+    /// The Director
+    Director,
+    /// A router in front of the VIP
+    Router,
+}
+
+impl From<AuditRole> for crate::base::Role {
+    fn from(role: AuditRole) -> Self {
+        match role {
+            AuditRole::Rs => Self::RealServer,
+            AuditRole::Director => Self::Director,
+            AuditRole::Router => Self::Router,
+        }
+    }
+}
+
 /// What holds the lab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SubstrateChoice {
@@ -246,6 +311,7 @@ pub fn main() -> Exit {
     };
     let exit = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Audit(arguments) => audit::audit(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Rules { format } => show::rules(format == PlanFormat::Json),
         Command::Plan { scenario, format } => show::plan(&scenario, format == PlanFormat::Json),

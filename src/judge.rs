@@ -9,6 +9,7 @@ pub mod census;
 pub mod checks;
 mod host;
 pub mod ladder;
+pub mod machines;
 mod model;
 pub mod rules;
 mod schedule;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::exit::Exit;
-use super::{CheckArguments, ReportFormat, complain_of, print, run, show};
+use super::{CheckArguments, ReportFormat, audit, complain_of, print, run, show};
 use crate::judge::{Finding, rules};
 use crate::plan::{self, Plan};
 use crate::report::Expected;
@@ -11,6 +11,12 @@ use crate::report::forecast::{self, Forecast, ForecastVerdict, OnlyInALab};
 
 /// Checks what the arguments say.
 pub fn check(arguments: &CheckArguments) -> Exit {
+    if !arguments.facts.is_empty() {
+        return match audit::together(&arguments.facts) {
+            Ok((forecast, exit)) => shown(&[forecast], arguments.format).worse(exit),
+            Err(exit) => exit,
+        };
+    }
     let plans = match run::plans(&arguments.scenarios) {
         Ok(plans) => plans,
         Err(exit) => return exit,
@@ -60,6 +66,8 @@ fn of_plan(plan: &Plan) -> Forecast {
         looked_at,
         findings,
         only_in_a_lab,
+        assumed: Vec::new(),
+        unread: Vec::new(),
         took_ms: begun.elapsed().as_secs_f64() * 1e3,
     }
 }

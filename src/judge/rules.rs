@@ -179,23 +179,33 @@ pub fn findings(input: &Input<'_>, checks: &[CheckResult]) -> Vec<Finding> {
     if checks.iter().all(|c| c.verdict == Verdict::Held) {
         return Vec::new();
     }
-    found(input)
+    found(input, &|_| true)
 }
 
-/// The root findings that facts alone show, with no check asked: of a lab that was not run, or of machines that nobody
-/// drives a load through. `ran` says what clients would ask.
+/// The root findings that facts alone show, with no check asked, of a lab that was not run. `ran` says what clients would
+/// ask.
 pub fn foreseen(case: &Case, before: &[NodeFacts], after: &[NodeFacts], ran: &Ran) -> Vec<Finding> {
     let capture = CaptureStats { frames: 0, dropped: BTreeMap::new(), vantages: Vec::new() };
-    found(&Input { case, trace: &Trace::default(), before, after, ran, capture: &capture })
+    found(&Input { case, trace: &Trace::default(), before, after, ran, capture: &capture }, &|_| true)
 }
 
-fn found(input: &Input<'_>) -> Vec<Finding> {
+/// The same of machines that nobody drives a load through; nodes that are not `whose` have none.
+pub fn foreseen_on(case: &Case, facts: &[NodeFacts], ran: &Ran, whose: &dyn Fn(&NodeName) -> bool) -> Vec<Finding> {
+    let capture = CaptureStats { frames: 0, dropped: BTreeMap::new(), vantages: Vec::new() };
+    found(&Input { case, trace: &Trace::default(), before: facts, after: &[], ran, capture: &capture }, whose)
+}
+
+fn found(input: &Input<'_>, whose: &dyn Fn(&NodeName) -> bool) -> Vec<Finding> {
     let later = Input { before: input.after, ..*input };
     let before = predicted(input);
     let sockets = |facts: &[NodeFacts]| facts.iter().map(|f| (f.node.clone(), f.sockets.clone())).collect::<Vec<_>>();
     let stopped = !input.after.is_empty() && sockets(input.before) != sockets(input.after);
     if !input.case.changes && !stopped {
-        return weighed(&claimed(input, &before, None));
+        let mut found = claimed(input, &before, None);
+        for (_, whom) in &mut found {
+            whom.retain(|affliction| whose(&affliction.node));
+        }
+        return weighed(&found);
     }
     let after = predicted(&later);
     let mut found = claimed(input, &before, Some((&after, Moment::After)));

@@ -44,6 +44,12 @@ pub struct Forecast {
     /// Root causes that the scenario expects and only a lab can show.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub only_in_a_lab: Vec<OnlyInALab>,
+    /// What was taken for granted of machines whose facts are not there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assumed: Vec<String>,
+    /// What could not be read on machines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<String>,
     /// How long it took, in milliseconds.
     pub took_ms: f64,
 }
@@ -89,21 +95,28 @@ pub fn render(forecast: &Forecast, style: &Style) -> String {
     if !forecast.findings.is_empty() {
         proof::findings(&mut page, &forecast.findings);
     }
+    for (head, lines) in [("Taken for granted", &forecast.assumed), ("Facts that could not be read", &forecast.unread)]
+    {
+        if !lines.is_empty() {
+            page.heading(head, "");
+        }
+        for line in lines {
+            page.wrapped(&[(Ink::Faint, "• ".to_owned())], Ink::Plain, line);
+        }
+    }
     page.heading("Verdict", "");
     page.wrapped(&[(ink, format!("{word}: "))], Ink::Plain, &sentence(forecast));
-    for difference in &forecast.expected.differences {
+    for difference in forecast.expected.differences.iter().filter(|_| forecast.assumed.is_empty()) {
         page.wrapped(&[(Ink::Broken, "  ✗ not as expected: ".to_owned())], Ink::Plain, difference);
     }
     for one in &forecast.only_in_a_lab {
         page.wrapped(&[(Ink::Undecided, "  ? not seen here: ".to_owned())], Ink::Plain, &told(one));
     }
     page.item(0, "took", Ink::Faint, &format!("{:.1} ms, no kernel was started", forecast.took_ms));
-    page.command(
-        0,
-        "next",
-        &format!("drlab run {}", quoted(&forecast.scenario)),
-        "the same in a lab, proven by frames",
-    );
+    if forecast.assumed.is_empty() {
+        let run = format!("drlab run {}", quoted(&forecast.scenario));
+        page.command(0, "next", &run, "the same in a lab, proven by frames");
+    }
     closing(&mut page);
     page.finish()
 }
@@ -160,6 +173,7 @@ fn closing(page: &mut Page<'_>) {
 
 fn words(forecast: &Forecast) -> (Ink, &'static str) {
     match (forecast.verdict, forecast.expected.met) {
+        (ForecastVerdict::Clean, true) if !forecast.unread.is_empty() => (Ink::Undecided, "UNDECIDED"),
         (ForecastVerdict::Clean, true) if forecast.only_in_a_lab.is_empty() => (Ink::Held, "CLEAN"),
         (ForecastVerdict::Clean, true) => (Ink::Undecided, "NOTHING SEEN HERE"),
         (ForecastVerdict::Clean, false) => (Ink::Broken, "CLEAN, BUT NOT AS EXPECTED"),

@@ -13,6 +13,8 @@ fn clean() -> Forecast {
         looked_at: "332 planned settings on 5 nodes, 53 rules".to_owned(),
         findings: Vec::new(),
         only_in_a_lab: Vec::new(),
+        assumed: Vec::new(),
+        unread: Vec::new(),
         took_ms: 1.84,
     }
 }

@@ -1,0 +1,190 @@
+//! What `drlab audit` sees on single machines, and `drlab check --facts` on several, of every shipped scenario.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that can't read its input has failed")]
+
+use std::collections::BTreeSet;
+
+use drlab::base::{Forwarding, Role};
+use drlab::cli::select;
+use drlab::judge::machines::{self, Hints, Machine};
+use drlab::judge::{checks, rules};
+use drlab::plan::{self, Act, Node, Plan, facts};
+use drlab::scenario;
+
+fn plans() -> Vec<Plan> {
+    let known_checks: Vec<&str> = checks::ALL.iter().map(|check| check.id).collect();
+    let known_findings: Vec<&str> = rules::ALL.iter().map(|rule| rule.id).collect();
+    let compile = |one: &select::Selected| {
+        let scenario = scenario::load(&one.origin, &one.text, &known_checks, &known_findings)
+            .unwrap_or_else(|problems| panic!("{}", problems.render(false)));
+        plan::compile(&one.name, &scenario).expect("a shipped scenario becomes a plan")
+    };
+    select::shipped().iter().map(compile).collect()
+}
+
+/// The scenario's machines as they are once its timeline is over, each as `drlab audit` would read it; with all that an
+/// operator can tell of them, or nothing.
+fn audited(plan: &Plan, told: bool, alone: bool) -> Vec<Machine> {
+    let (_, after) = facts::facts(plan);
+    // A real server under NAT is none of Direct Routing's.
+    let by_nat = |node: &Node| {
+        let tables = plan.nodes.iter().filter_map(|n| n.ipvs.as_ref()).flat_map(|t| &t.services);
+        let mut mine = tables.flat_map(|s| &s.destinations).filter(|d| d.node.as_ref() == Some(&node.name));
+        mine.any(|d| d.forwarding == Forwarding::Nat)
+    };
+    let nodes = plan.nodes.iter().zip(after).filter(|(node, _)| node.role != Role::Client && !(alone && by_nat(node)));
+    nodes
+        .map(|(node, facts)| Machine {
+            schema: machines::SCHEMA.to_owned(),
+            role: node.role,
+            vips: plan.vips.clone(),
+            hints: if told { hints(plan, node) } else { Hints::default() },
+            facts,
+        })
+        .collect()
+}
+
+fn hints(plan: &Plan, node: &Node) -> Hints {
+    let own = |role: Role| {
+        let nodes = plan.nodes.iter().filter(move |n| n.role == role).flat_map(|n| &n.interfaces);
+        let mut all = nodes.filter(|i| i.segment().is_some()).flat_map(|i| &i.addresses).map(|a| a.address.addr());
+        all.find(|ip| !plan.vips.contains(ip) && ip.is_ipv4() == plan.vips[0].is_ipv4())
+    };
+    let loads = plan.timeline.iter().filter_map(|step| match &step.act {
+        Act::Load(load) => Some((load.protocol, load.target.port())),
+        _ => None,
+    });
+    let tables = plan.nodes.iter().filter_map(|n| n.ipvs.as_ref()).flat_map(|t| &t.services);
+    let mut destinations = tables.flat_map(|s| &s.destinations);
+    Hints {
+        director: own(Role::Director),
+        client: own(Role::Client),
+        rip: destinations.find(|d| d.node.as_ref() == Some(&node.name)).map(|d| d.at.ip()),
+        services: loads.collect(),
+    }
+}
+
+fn ids(machines: &[Machine]) -> BTreeSet<String> {
+    let judged = machines::judge(machines).unwrap_or_else(|error| panic!("{error}"));
+    judged.findings.into_iter().map(|f| f.id).collect()
+}
+
+/// Real servers' mistakes that each of them shows by itself, by that name.
+const SEEN_ON_THE_SERVER_ALONE: &[&str] = &[
+    "broken/app/app-bound-rip",
+    "broken/app/app-not-listening",
+    "broken/arp/arp-unanswered",
+    "broken/arp/rs-announce-0",
+    "broken/arp/rs-announce-1-same-subnet",
+    "broken/arp/rs-arp-default",
+    "broken/arp/rs-arp-filter-instead",
+    "broken/arp/rs-arptables-in-only",
+    "broken/arp/rs-arptables-out-drop",
+    "broken/arp/rs-ignore-3-global-scope",
+    "broken/arp/rs-ignore-8",
+    "broken/arp/rs-ignore-reserved",
+    "broken/arp/rs-sysctl-default-only",
+    "broken/arp/rs-sysctl-lo-only",
+    "broken/arp/rs-vip-noarp-dummy",
+    "broken/arp/rs-vip-on-nic",
+    "broken/ipv6/v6-vip-on-nic-nodad",
+    "broken/ipvs/rs-fw",
+    "broken/routing/rs-gw-director",
+    "broken/routing/rs-gw-missing",
+    "broken/routing/rs-rpfilter-two-nic",
+    "broken/routing/rs-vip-missing",
+    "broken/routing/rs-vip-missing-forwarding",
+    "broken/routing/rs-vip-prefix-on-lo",
+    "broken/routing/rs-vip-prefix-on-lo-rpf",
+];
+
+/// Where a machine by itself tells something else than the lab: what, and why.
+const ALONE: &[(&str, &[&str], &str)] = &[
+    ("arp/static-binding", &["rs-arp-default"], "that every asker is bound, only the askers tell"),
+    ("broken/arp/all-nodes-own-vip", &["rs-vip-noarp-dummy"], "that all do it, one machine does not tell"),
+    ("broken/arp/rs-sysctl-reverted", &["rs-arp-default"], "at one moment only what is wrong now shows"),
+    ("broken/arp/proxy-arp", &["no-route"], "a host that leads elsewhere is no router of the VIP"),
+    ("broken/ipvs/ipvs-port-mapping", &["app-not-listening"], "nothing listens at the port that packets come with"),
+    ("broken/ipvs/ipvs-service-missing", &["app-not-listening"], "likewise"),
+    (
+        "broken/routing/rs-vip-prefix-on-lo-arp",
+        &["rs-arp-default", "rs-vip-prefix-on-lo"],
+        "whose addresses it answers for, only their owners tell",
+    ),
+];
+
+fn allowed(plan: &Plan) -> BTreeSet<String> {
+    let besides = ALONE.iter().filter(|(scenario, ..)| *scenario == plan.scenario);
+    let besides = besides.flat_map(|(_, ids, _)| ids.iter().map(|id| (*id).to_owned()));
+    plan.expect.findings.iter().cloned().chain(besides).collect()
+}
+
+#[test]
+fn a_machine_alone_is_blamed_for_nothing_that_the_lab_does_not_find() {
+    for plan in plans() {
+        let allowed = allowed(&plan);
+        for machine in audited(&plan, true, true) {
+            let untold = Machine { hints: Hints::default(), ..machine.clone() };
+            for machine in [machine, untold] {
+                let found = ids(std::slice::from_ref(&machine));
+                assert!(found.is_subset(&allowed), "{}: {} {found:?}", plan.scenario, machine.facts.node);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_real_servers_own_mistake_is_found_on_it_alone() {
+    let plans = plans();
+    for scenario in SEEN_ON_THE_SERVER_ALONE {
+        let plan = plans.iter().find(|p| p.scenario == *scenario).unwrap_or_else(|| panic!("{scenario} ships"));
+        let servers = audited(plan, true, true).into_iter().filter(|m| m.role == Role::RealServer);
+        let found: BTreeSet<String> = servers.flat_map(|m| ids(&[m])).collect();
+        assert_eq!(found, plan.expect.findings.iter().cloned().collect(), "{scenario}");
+    }
+}
+
+#[test]
+fn machines_together_tell_what_the_lab_finds_but_for_frames_clients_and_what_was_before() {
+    const NOT_TOGETHER: &[(&str, &[&str])] = &[
+        ("broken/arp/rs-garp-on-boot", &[]),
+        ("broken/arp/rs-vip-before-sysctl", &[]),
+        ("broken/arp/rs-sysctl-reverted", &["rs-arp-default"]),
+        ("broken/routing/no-route", &[]),
+    ];
+    for plan in plans() {
+        let other = NOT_TOGETHER.iter().find(|(scenario, _)| *scenario == plan.scenario);
+        let expected: BTreeSet<String> = match other {
+            Some((_, ids)) => ids.iter().map(|id| (*id).to_owned()).collect(),
+            None => plan.expect.findings.iter().cloned().collect(),
+        };
+        assert_eq!(ids(&audited(&plan, true, false)), expected, "{}", plan.scenario);
+        let untold = ids(&audited(&plan, false, false));
+        assert!(untold.is_subset(&expected), "{}, of which nothing was told: {untold:?}", plan.scenario);
+    }
+}
+
+#[test]
+fn an_address_that_was_made_up_is_in_no_mend() {
+    let plan = plans().into_iter().find(|p| p.scenario == "broken/routing/rs-gw-missing").expect("it ships");
+    let mut rs2 = audited(&plan, true, true).into_iter().find(|m| m.facts.node == *"rs2").expect("it has rs2");
+    rs2.hints.director = None;
+    let judged = machines::judge(&[rs2]).expect("one machine can be judged");
+    let mends: Vec<&str> = judged.findings.iter().flat_map(|f| &f.mend).map(|m| m.command.as_str()).collect();
+    assert!(mends.iter().any(|m| m.contains("default via ROUTER")), "{mends:?}");
+}
+
+#[test]
+fn machines_that_do_not_belong_together_are_refused() {
+    let plan = plans().into_iter().find(|p| p.scenario == "basic/lvs-dr").expect("it ships");
+    let all = audited(&plan, true, false);
+    let told = |machines: &[Machine]| machines::judge(machines).expect_err("it is refused").to_string();
+    assert_eq!(told(&[]), "there is no machine to judge");
+    assert_eq!(told(&[all[0].clone(), all[0].clone()]), "two machines are called router");
+    let mut other = all[1].clone();
+    other.vips = vec!["172.16.0.67".parse().expect("an address")];
+    assert!(told(&[all[0].clone(), other]).contains("172.16.0.66 is not a VIP of director"));
+    let mut bare = all[1].clone();
+    bare.facts.addresses.clear();
+    assert!(told(&[bare]).contains("no machine has an interface"));
+}
