@@ -39,8 +39,8 @@ pub fn explain(id: &str) -> Result<String, String> {
 fn of_rule(rule: &Rule) -> String {
     let mut parts = vec![("What happens in the kernel", indent(rule.teaches))];
     if let Some(lesson) = rule.lesson() {
-        let picture: Vec<String> = lesson.picture.lines().map(|line| format!("  {line}")).collect();
-        parts.push(("The picture", picture.join("\n").trim_end().to_owned()));
+        let picture: Vec<String> = lesson.picture.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
+        parts.push(("The picture", picture.join("\n")));
         parts.push(("What it causes", indent(rule.causes)));
         parts.push(("The cure", indent(lesson.cure)));
         parts.push(("The trap in the cure", indent(lesson.trap)));

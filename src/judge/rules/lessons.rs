@@ -1,6 +1,8 @@
 //! What `drlab explain` teaches of a rule beyond what happens in the kernel: the picture, the cure, the trap in the cure;
 //! and by what a rule's finding can be seen.
 
+mod texts;
+
 use super::Rule;
 
 /// What can show a rule's finding.
@@ -60,9 +62,29 @@ impl Rule {
 
     /// What is taught of it.
     pub fn lesson(&self) -> Option<&'static Lesson> {
-        ALL.iter().find(|lesson| lesson.rule == self.id)
+        texts::ALL.iter().find(|lesson| lesson.rule == self.id)
     }
 }
 
-/// A lesson for each rule.
-pub const ALL: &[Lesson] = &[];
+#[cfg(test)]
+mod tests {
+    use super::texts;
+    use crate::judge::rules;
+
+    #[test]
+    fn every_rule_has_a_lesson_and_every_lesson_a_rule() {
+        let rules: Vec<&str> = rules::ALL.iter().map(|rule| rule.id).collect();
+        let missing: Vec<_> = rules.iter().filter(|id| !texts::ALL.iter().any(|lesson| lesson.rule == **id)).collect();
+        assert!(missing.is_empty(), "lessons/texts.rs lacks the cure and the trap of {missing:?}");
+        let strange: Vec<_> = texts::ALL.iter().map(|l| l.rule).filter(|id| !rules.contains(id)).collect();
+        assert!(strange.is_empty(), "lessons/texts.rs has {strange:?}, which are no rules");
+    }
+
+    #[test]
+    fn a_picture_fits_beside_its_indent() {
+        for lesson in texts::ALL {
+            assert!(lesson.picture.lines().all(|line| line.chars().count() <= 84), "{}", lesson.rule);
+            assert!(!lesson.cure.is_empty() && !lesson.trap.is_empty(), "{}", lesson.rule);
+        }
+    }
+}
