@@ -1,11 +1,12 @@
-# Sourced: sees to the tools that tests use besides cargo (tshark as an independent reader of captures, arptables and
-# iptables). Root installs them by apt; anyone else gets them unpacked below the cache folder.
+# Sourced: sees to the tools that tests use besides cargo (tshark as an independent reader of captures, arptables,
+# iptables and ip). Root installs them by apt; anyone else gets them unpacked below the cache folder.
 drlab_cache=${DRLAB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/drlab}
 drlab_tools=$drlab_cache/test-tools
 
 tools_wanted() {
     local wanted=()
     [ -x "$(command -v tshark)" ] || [ -x "$drlab_tools/usr/bin/tshark" ] || wanted+=(tshark)
+    [ -x "$(command -v ip)" ] || [ -x "$drlab_tools/bin/ip" ] || [ -x "$drlab_tools/usr/bin/ip" ] || wanted+=(iproute2)
     local tool
     for tool in arptables iptables; do
         [ -x "/usr/sbin/$tool-legacy" ] || [ -x "$drlab_tools/usr/sbin/$tool-legacy" ] || wanted+=("$tool")
@@ -36,7 +37,7 @@ tools_install() {
 
 tools_install || { printf 'could not get the tools that the tests need\n' >&2; return 1; }
 if [ -d "$drlab_tools/usr/bin" ]; then
-    export PATH="$PATH:$drlab_tools/usr/bin:$drlab_tools/usr/sbin"
+    export PATH="$PATH:$drlab_tools/usr/bin:$drlab_tools/usr/sbin:$drlab_tools/bin:$drlab_tools/sbin"
     export DRLAB_TEST_TOOLS=$drlab_tools
-    export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$drlab_tools/usr/lib/$(uname -m)-linux-gnu"
+    export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$drlab_tools/usr/lib/$(uname -m)-linux-gnu:$drlab_tools/lib/$(uname -m)-linux-gnu"
 fi

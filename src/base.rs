@@ -13,5 +13,5 @@ pub use error::error_chain;
 pub use load::LoadMode;
 pub use lvs::{Forwarding, Protocol, Role, SCHEDULERS, ServiceId};
 pub use mac::Mac;
-pub use name::{IfName, NodeName};
+pub use name::{IfName, NodeName, natural};
 pub use verdict::Verdict;

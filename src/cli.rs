@@ -259,7 +259,7 @@ enum KernelCommand {
     /// List the kernels that are there
     #[command(after_help = "Example:\n  drlab kernel list")]
     List,
-    /// Fetch the distribution's user-mode-linux package into the cache, without root
+    /// Fetch Debian's user-mode-linux package into the cache, without root
     #[command(after_help = "Example:\n  drlab kernel fetch")]
     Fetch,
     /// Print the path of the kernel that would be used

@@ -7,7 +7,7 @@ pub mod run;
 pub mod statements;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,9 @@ pub struct NodeFacts {
     pub ipvs: Option<IpvsFacts>,
     /// Counters of `/proc/net/snmp` and `/proc/net/netstat` that are not zero (`IpInAddrErrors`, `TcpExtIPReversePathFilter`).
     pub counters: BTreeMap<String, u64>,
+    /// Ports that do more than switch; only the lab's switch has some.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<PortFact>,
     /// What could not be read, and why.
     pub unread: Vec<Unread>,
 }
@@ -61,9 +64,82 @@ impl NodeFacts {
             sockets: None,
             ipvs: None,
             counters: BTreeMap::new(),
+            ports: Vec::new(),
             unread: Vec::new(),
         }
     }
+}
+
+/// A switch's port (`RTM_GETLINK` of the bridge, `RTM_GETTFILTER`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortFact {
+    /// Its name.
+    pub name: IfName,
+    /// The node at the other end of its link.
+    pub node: NodeName,
+    /// Its interface there.
+    pub interface: IfName,
+    /// Whether it is isolated (`IFLA_BRPORT_ISOLATED`).
+    pub isolated: bool,
+    /// The VLAN of what comes in untagged, where the bridge heeds VLANs.
+    pub vlan: Option<u16>,
+    /// The only MACs that it takes frames from, where it is locked (`IFLA_BRPORT_LOCKED`).
+    pub locked: Option<Vec<Mac>>,
+    /// Its filters.
+    pub filters: Vec<PortFilter>,
+}
+
+/// A filter of a port: what has another address is dropped.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PortFilter {
+    /// What it looks at.
+    pub looks_at: LooksAt,
+    /// What passes.
+    pub passes: Vec<Ipv4Addr>,
+}
+
+/// What a port's filter looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LooksAt {
+    /// The source address of IPv4 packets from the node.
+    SourceIp,
+    /// The destination address of IPv4 packets to the node.
+    DestinationIp,
+    /// The sender's address in ARP from the node.
+    ArpSender,
+}
+
+impl LooksAt {
+    /// As statements write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SourceIp => "source-ip",
+            Self::DestinationIp => "destination-ip",
+            Self::ArpSender => "arp-sender",
+        }
+    }
+}
+
+impl PortFact {
+    /// What it does beyond switching, a line each, as statements write it.
+    pub fn lines(&self) -> Vec<String> {
+        let name = &self.name;
+        let mut lines = Vec::new();
+        lines.extend(self.isolated.then(|| format!("port {name} isolated")));
+        lines.extend(self.vlan.map(|vlan| format!("port {name} vlan {vlan}")));
+        lines.extend(self.locked.as_ref().map(|macs| format!("port {name} source-mac only {}", listed(macs))));
+        let filters = self.filters.iter();
+        lines.extend(filters.map(|f| format!("port {name} {} only {}", f.looks_at.name(), listed(&f.passes))));
+        lines
+    }
+}
+
+/// In order, between spaces.
+fn listed<T: Ord + Copy + std::fmt::Display>(all: &[T]) -> String {
+    let mut all = all.to_vec();
+    all.sort_unstable();
+    all.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
 /// A fact that was wanted and not had.

@@ -106,6 +106,36 @@ pub struct Finding {
     pub mend: Vec<Mend>,
     /// The kernel document, source or RFC that says so.
     pub source: String,
+    /// Where that can be read, as far as it has an address.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<String>,
+    /// What it rests on.
+    #[serde(default)]
+    pub confidence: Confidence,
+}
+
+/// What a finding rests on.
+///
+/// A rule fires where facts say that a kernel will do something, or where a frame shows a thing that no fact tells. Whether
+/// the other one says so too is what makes it certain.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Confidence {
+    /// On every node that is named, a fact says it and a frame shows it.
+    Certain,
+    /// On some node only facts say it (no packet met it, or the capture does not show it), or only frames do.
+    #[default]
+    Likely,
+}
+
+impl Confidence {
+    /// In a few words.
+    pub fn means(self) -> &'static str {
+        match self {
+            Self::Certain => "certain: facts and frames agree",
+            Self::Likely => "likely: only facts, or only frames, say so",
+        }
+    }
 }
 
 /// A command that mends something.

@@ -36,6 +36,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
 use crate::base::{Forwarding, IfName, Mac, NodeName, Protocol, Role, ServiceId, Verdict};
+use crate::facts::{PortFact, PortFilter};
 pub use act::{Act, Condition, During, Load, LoadMode, TimedAct, Trigger};
 pub use case::case;
 pub use compile::compile;
@@ -113,6 +114,30 @@ pub struct Port {
     pub interface: IfName,
     /// The port's own name in the switch namespace.
     pub name: IfName,
+    /// Whether it is isolated from other isolated ports.
+    pub isolated: bool,
+    /// Its VLAN, untagged; on all ports of a segment or on none.
+    pub vlan: Option<u16>,
+    /// The only MACs that it takes frames from; all of them where none is stated.
+    pub locked: Option<Vec<Mac>>,
+    /// Its filters.
+    pub filters: Vec<PortFilter>,
+}
+
+impl Port {
+    /// What is read back of it, where it does more than switch.
+    pub fn fact(&self) -> Option<PortFact> {
+        let plain = !self.isolated && self.vlan.is_none() && self.locked.is_none() && self.filters.is_empty();
+        (!plain).then(|| PortFact {
+            name: self.name.clone(),
+            node: self.node.clone(),
+            interface: self.interface.clone(),
+            isolated: self.isolated,
+            vlan: self.vlan,
+            locked: self.locked.clone(),
+            filters: self.filters.clone(),
+        })
+    }
 }
 
 /// A node: one host with its own network, mount, PID and UTS namespace.

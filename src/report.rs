@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::{Mac, NodeName, Role, Verdict};
 use crate::facts::NodeFacts;
-use crate::facts::run::Acted;
+use crate::facts::run::{Acted, Stopped};
 pub use crate::judge::{CensusEntry, LadderRung};
 use crate::judge::{CheckResult, Finding};
 pub(crate) use page::wrap;
@@ -68,6 +68,9 @@ pub struct Report {
     pub topology: Topology,
     /// What the timeline did.
     pub timeline: Vec<Acted>,
+    /// The wait at which it ended, where one was in vain.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub stopped: Option<Stopped>,
     /// One request, hop by hop, and its answer.
     pub journey: Vec<LadderRung>,
     /// Who answered for each VIP.
@@ -89,7 +92,7 @@ pub struct Report {
 pub enum RunVerdict {
     /// Every check held.
     Held,
-    /// At least one broke.
+    /// At least one broke, or the timeline waited in vain.
     Broken,
     /// None broke, at least one is undecided.
     Undecided,

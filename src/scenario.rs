@@ -7,6 +7,7 @@ mod check;
 mod format;
 mod problem;
 mod reference;
+mod repair;
 mod schema;
 mod shape;
 pub mod source;
@@ -14,11 +15,12 @@ pub mod spec;
 mod suggest;
 
 use serde::Deserialize;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
 use check::Known;
 pub use problem::{Problem, Problems};
 pub use reference::reference;
+use repair::Damage;
 pub use schema::schema;
 pub use source::{Path, Source};
 pub use spec::Scenario;
@@ -54,30 +56,19 @@ pub fn parse(name: &str, text: &str) -> Result<Parsed, Problems> {
 pub fn load(name: &str, text: &str, known_checks: &[&str], known_findings: &[&str]) -> Result<Scenario, Problems> {
     let mut read = read(name, text)?;
     let known = Known { checks: known_checks, findings: known_findings };
-    for complaint in check::complaints(&read.scenario, known) {
-        if read.trusts(&complaint) {
-            read.problems.file(&read.source, complaint);
-        }
+    for complaint in read.damage.sift(check::complaints(&read.scenario, known, &read.damage)) {
+        read.problems.file(&read.source, complaint);
     }
     if read.problems.is_empty() { Ok(read.scenario) } else { Err(read.problems) }
 }
 
-/// As much of a scenario as has the right shape.
+/// A scenario as far as it can be read.
 struct Read {
     scenario: Scenario,
     source: Source,
     problems: Problems,
-    /// What was taken out, as its shape is wrong.
-    pruned: Vec<Path>,
-}
-
-impl Read {
-    /// Whether a complaint can't be the mere consequence of what was taken out.
-    fn trusts(&self, complaint: &problem::Complaint) -> bool {
-        let lost = |path: &Path| self.pruned.iter().any(|pruned| path.is_within(pruned));
-        let damaged = |table: &Path| self.pruned.iter().any(|pruned| pruned.is_within(table));
-        !lost(&complaint.path) && !complaint.relies_on.iter().any(damaged)
-    }
+    /// What of it can't be concluded from, as its shape is wrong.
+    damage: Damage,
 }
 
 fn read(name: &str, text: &str) -> Result<Read, Problems> {
@@ -91,28 +82,25 @@ fn read(name: &str, text: &str) -> Result<Read, Problems> {
     if !problems.is_empty() {
         return Err(problems);
     }
-    let source = Source::new(text, table.get_ref());
+    let mut source = Source::new(text, table.get_ref());
     if let Some(complaint) = other_format(&source) {
         problems.file(&source, complaint);
         return Err(problems);
     }
-    let shape::Deviations { complaints, prune } = shape::deviations(schema::made(), source.root());
+    let shape::Deviations { complaints, repairs, damage } = shape::deviations(schema::made(), source.root());
+    let mut sound = table;
+    repair::apply(&repairs, &mut source, sound.get_mut());
     for complaint in complaints {
         problems.file(&source, complaint);
     }
-    let Some(prune) = prune else { return Err(problems) };
-    let mut sound = table;
-    for path in &prune {
-        remove(sound.get_mut(), path.parts());
-    }
-    let scenario = match Scenario::deserialize(toml::de::Deserializer::from(sound)) {
-        Ok(scenario) => scenario,
+    match Scenario::deserialize(toml::de::Deserializer::from(sound)) {
+        Ok(scenario) => Ok(Read { scenario, source, problems, damage }),
         Err(error) => {
+            debug_assert!(problems.is_empty(), "repaired, and still: {error}");
             problems.push(error.span().unwrap_or(0..0), error.message().to_owned(), None);
-            return Err(problems);
+            Err(problems)
         }
-    };
-    Ok(Read { scenario, source, problems, pruned: prune })
+    }
 }
 
 /// An address or a name that stands bare is what most errors of syntax are.
@@ -135,31 +123,4 @@ fn other_format(source: &Source) -> Option<problem::Complaint> {
         .label("it reads format 1")
         .help("write `format = 1`, or take a drlab that knows the other");
     Some(complaint)
-}
-
-fn remove(table: &mut DeTable<'_>, path: &[String]) {
-    match path {
-        [] => {}
-        [last] => {
-            table.remove(last.as_str());
-        }
-        [first, rest @ ..] => {
-            if let Some(value) = table.get_mut(first.as_str()) {
-                remove_in(value.get_mut(), rest);
-            }
-        }
-    }
-}
-
-fn remove_in(value: &mut DeValue<'_>, path: &[String]) {
-    match value {
-        DeValue::Table(table) => remove(table, path),
-        DeValue::Array(items) => {
-            let place = path.first().and_then(|part| part.parse::<usize>().ok());
-            if let Some(item) = place.and_then(|at| items.get_mut(at)) {
-                remove_in(item.get_mut(), path.get(1..).unwrap_or_default());
-            }
-        }
-        _ => {}
-    }
 }

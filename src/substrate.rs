@@ -96,6 +96,12 @@ pub enum StartError {
     /// `host` as root, but in a container that keeps root from making namespaces.
     #[error("the host substrate needs namespaces, which this root may not make; there is `--substrate uml`")]
     NoNamespaces,
+    /// `host` in a chroot whose root folder is no mount point.
+    #[error(
+        "the host substrate needs a root folder that is a mount point, or its mounts would show on the machine; there \
+         is `--substrate uml`, or a bind mount of the folder onto itself before chroot"
+    )]
+    BareChroot,
     /// No kernel is there.
     #[error("found no kernel to start")]
     Kernel {

@@ -221,7 +221,7 @@ fn every_request_of_a_load_is_answered_whole_and_logged_and_captured() {
         let timeline = [TimedAct { label: "ask".to_owned(), act: Act::Load(load(Protocol::Tcp, "10.9.0.66:80")) }];
         let results = timeline::run(&timeline, &stage, |_| {}).await.expect("a load");
         let stats = stop(capture);
-        let requests = &results[0].requests;
+        let requests = &results.loads[0].requests;
         assert_eq!(requests.len(), 20);
         assert!(requests.iter().all(whole), "{requests:#?}");
         let log = &servers.access_logs()[&name("rs1")];
@@ -417,7 +417,7 @@ async fn run_load(pair: &Pair, servers: &Servers, load: Load) -> Vec<RequestResu
     let stage = Stage { nodes: pair, servers, kernel: &NoKernel };
     let timeline = [TimedAct { label: "ask".to_owned(), act: Act::Load(load) }];
     let mut results = timeline::run(&timeline, &stage, |_| {}).await.expect("a load");
-    results.remove(0).requests
+    results.loads.remove(0).requests
 }
 
 #[test]

@@ -1,15 +1,30 @@
 //! The kernel tier: every shipped scenario under a real kernel, by the command that a user types.
 //!
+//! A run is right where `expect` is met exactly: every check's verdict, and the root causes by name, none more and none less
+//! (`lab/assemble.rs`). Besides, each root cause has to show a fact and a frame, and where everything holds the rules have
+//! to find nothing even if they are asked, as they would be if some check broke for another reason.
+//!
 //! Without a kernel that can hold a lab this fails; it never passes for want of one.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
+use drlab::base::Verdict;
 use drlab::cli::select;
+use drlab::facts::run::{CaptureStats, Ran};
+use drlab::judge::{CheckResult, Input, checks, rules};
+use drlab::plan;
+use drlab::report::{Report, RunVerdict};
+use drlab::scenario;
+use drlab::trace::Trace;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// What Debian's kernel lacks, and the words in which drlab has to say so: such a scenario is not run, never passed.
 const LACKED: &[(&str, &str)] = &[("schedulers/twos", "the kernel does not know the scheduler")];
+
+/// Root causes that no frame can show: the client has no way to send one.
+const UNSEEN: &[&str] = &["no-route"];
 
 fn main() {
     let mut arguments = Arguments::from_args();
@@ -59,7 +74,7 @@ fn run(scenario: &str) -> Result<(), Failed> {
     };
     match lack {
         // A kernel that has after all what Debian's lacks may run it.
-        _ if run.status.success() => return Ok(()),
+        _ if run.status.success() => return examined(scenario, &out.join(scenario)),
         Some((_, words)) if run.status.code() == Some(4) && told(words) => return Ok(()),
         _ => {}
     }
@@ -123,4 +138,53 @@ fn lines(facts: &drlab::facts::NodeFacts) -> Vec<String> {
     all.extend(facts.sysctls.iter().map(|(key, value)| format!("sysctl {key} = {value}")));
     all.extend(facts.sockets.iter().flatten().map(|s| format!("socket {} {}", s.protocol, s.at)));
     all
+}
+
+/// What a run left behind, looked at beyond its own verdict.
+fn examined(scenario: &str, out: &Path) -> Result<(), Failed> {
+    let report: Report = serde_json::from_str(&std::fs::read_to_string(out.join("report.json"))?)?;
+    for finding in &report.findings {
+        if !finding.evidence.iter().any(|e| e.fact.is_some()) {
+            return Err(format!("{} shows no fact", finding.id).into());
+        }
+        if !finding.evidence.iter().any(|e| e.frame.is_some()) && !UNSEEN.contains(&finding.id.as_str()) {
+            return Err(format!("{} shows no frame", finding.id).into());
+        }
+    }
+    if report.verdict == RunVerdict::Held {
+        silent(scenario, out, &report)?;
+    }
+    Ok(())
+}
+
+/// Applies the rules to a run in which everything held.
+fn silent(scenario: &str, out: &Path, report: &Report) -> Result<(), Failed> {
+    let shipped = select::shipped().into_iter().find(|s| s.name == scenario).ok_or("it does not ship")?;
+    let known: Vec<&str> = checks::ALL.iter().map(|c| c.id).collect();
+    let findings: Vec<&str> = rules::ALL.iter().map(|r| r.id).collect();
+    let read = scenario::load(scenario, &shipped.text, &known, &findings).map_err(|p| p.render(false))?;
+    let plan = plan::compile(scenario, &read)?;
+    let trace = Trace::read(std::fs::File::open(out.join("capture.pcapng"))?)?.trace;
+    let doubt = CheckResult {
+        id: "http".to_owned(),
+        verdict: Verdict::Broken,
+        summary: String::new(),
+        examined: 1,
+        evidence: Vec::new(),
+    };
+    let found = rules::findings(
+        &Input {
+            case: &plan::case(&plan),
+            trace: &trace,
+            before: &report.facts.before,
+            after: &report.facts.after,
+            ran: &Ran { loads: Vec::new(), access_logs: BTreeMap::new(), probes: Vec::new(), stopped: None },
+            capture: &CaptureStats { frames: 0, dropped: BTreeMap::new(), vantages: Vec::new() },
+        },
+        &[doubt],
+    );
+    match found.first() {
+        None => Ok(()),
+        Some(finding) => Err(format!("a false alarm: {finding:#?}").into()),
+    }
 }

@@ -35,6 +35,20 @@ pub enum BadName {
     },
 }
 
+/// By this key names stand as people count: `rs2` before `rs10`.
+pub fn natural(name: &str) -> (&str, usize, &str) {
+    let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    let number = name.get(stem.len()..).unwrap_or_default();
+    (stem, number.len(), number)
+}
+
+impl NodeName {
+    /// The name under which the lab's switch is spoken of; no node may have it where the switch does more than switch.
+    pub fn switch() -> Self {
+        Self("switch".to_owned())
+    }
+}
+
 macro_rules! name_type {
     ($(#[$doc:meta])* $type:ident, $format:literal, $check:path) => {
         $(#[$doc])*

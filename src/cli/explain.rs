@@ -37,20 +37,22 @@ pub fn explain(id: &str) -> Result<String, String> {
 
 /// What a rule teaches.
 fn of_rule(rule: &Rule) -> String {
-    let mut parts = vec![("What happens in the kernel", indent(rule.teaches))];
+    let (kernel, trap) = rule.taught();
+    let mut parts = vec![("What happens in the kernel", indent(kernel))];
     if let Some(lesson) = rule.lesson() {
-        let picture: Vec<String> = lesson.picture.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
+        let picture: Vec<&str> = lesson.picture.lines().filter(|line| !line.is_empty()).collect();
         parts.push(("The picture", picture.join("\n")));
-        parts.push(("What it causes", indent(rule.causes)));
-        parts.push(("The cure", indent(lesson.cure)));
-        parts.push(("The trap in the cure", indent(lesson.trap)));
     }
+    parts.push(("What it causes", indent(rule.causes)));
+    parts.push(("The cure", rule.lesson().map_or_else(String::new, |lesson| indent(lesson.cure))));
+    parts.push(("The trap in the cure", trap.map_or_else(String::new, indent)));
     parts.push(("Seen by", indent(&seen(rule))));
     parts.push((
         "Try it",
         shown_by(rule.id).iter().map(|name| format!("  drlab run {name}")).collect::<Vec<_>>().join("\n"),
     ));
-    parts.push(("Source", indent(rule.source)));
+    let links: String = rule.links().iter().map(|link| format!("\n  {link}")).collect();
+    parts.push(("Source", indent(rule.source) + &links));
     let parts = parts.iter().filter(|(_, text)| !text.trim().is_empty());
     let parts: Vec<String> = parts.map(|(head, text)| format!("{head}\n{text}\n")).collect();
     format!("{}: {}\n\n{}", rule.id, rule.title, parts.join("\n"))
@@ -107,10 +109,10 @@ pub fn rules_json() -> Result<String, serde_json::Error> {
                 "title": rule.title,
                 "seen_by": rule.seen().word(),
                 "why_not_by_configuration": rule.seen().why(),
-                "teaches": rule.teaches,
+                "teaches": rule.taught().0,
                 "causes": rule.causes,
                 "cure": lesson.map(|l| l.cure),
-                "trap": lesson.map(|l| l.trap),
+                "trap": rule.taught().1,
                 "source": rule.source,
                 "outranks": rule.outranks,
                 "scenarios": shown_by(rule.id),

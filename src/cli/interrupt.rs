@@ -10,7 +10,7 @@ use std::thread;
 
 use nix::sys::signal::{SigSet, Signal};
 
-use crate::substrate::{Guest, Killer};
+use crate::substrate::{Cache, Guest, Killer, cache};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
@@ -61,7 +61,8 @@ pub fn watch() {
     let spawned = thread::Builder::new().name("signals".to_owned()).spawn(move || {
         while signals.wait().is_ok() {
             if INTERRUPTED.swap(true, Ordering::SeqCst) {
-                leave("drlab: left at once; `drlab run` sweeps what remains in the cache folder next time");
+                end_all();
+                leave(&left_at_once());
             }
             if !STANDING.load(Ordering::SeqCst) {
                 leave("drlab: interrupted; no lab was begun");
@@ -72,6 +73,16 @@ pub fn watch() {
     if spawned.is_err() && signals.thread_unblock().is_err() {
         super::complain("drlab: Ctrl-C can't be watched for; use kill");
     }
+}
+
+/// What a second signal leaves behind: the guests are killed, the folders of their runs may be there.
+fn left_at_once() -> String {
+    let remains = Cache::locate().map(|cache| cache::remains(&cache)).unwrap_or_default();
+    if remains.is_empty() {
+        return "drlab: left at once; nothing remains".to_owned();
+    }
+    let folders: Vec<String> = remains.iter().map(|path| format!("\n  {}", path.display())).collect();
+    format!("drlab: left at once; this remains, and the next `drlab run` removes it:{}", folders.concat())
 }
 
 /// Ends the process here and now; all that it started ends with it.

@@ -85,11 +85,17 @@ fn clear(folder: &Path) -> io::Result<()> {
 
 /// Writes all that is kept of a run but the capture, which whoever judged it wrote.
 ///
+/// `typed` is the scenario as the reader types it.
+///
 /// # Errors
 /// [`KeepError::File`] for the first that can't be written; the others are there.
-pub fn write(out: &Path, report: &Report) -> Result<(), KeepError> {
+pub fn write(out: &Path, report: &Report, typed: &str) -> Result<(), KeepError> {
     let folder = folder_of(out, report);
-    let style = report::Style { out: Some(folder.display().to_string()), ..report::Style::default() };
+    let style = report::Style {
+        out: Some(folder.display().to_string()),
+        scenario: Some(typed.to_owned()),
+        ..report::Style::default()
+    };
     let texts = [
         Ok(report::text::render(report, &style)),
         report::json::render(report).map_err(io::Error::from),

@@ -22,8 +22,8 @@ use crate::substrate::{Abilities, Cache, Kernel, StartOptions, Substrate, kernel
 
 /// Runs what the arguments say.
 pub fn run(arguments: &RunArguments) -> Exit {
-    let plans = match plans(&arguments.scenarios) {
-        Ok(plans) => plans,
+    let (plans, typed): (Vec<Plan>, Vec<String>) = match typed_plans(&arguments.scenarios) {
+        Ok(plans) => plans.into_iter().unzip(),
         Err(exit) => return exit,
     };
     if let Some(out) = &arguments.out
@@ -40,7 +40,7 @@ pub fn run(arguments: &RunArguments) -> Exit {
     };
     let progress = Mutex::new(Progress::new(arguments.quiet));
     let results = match prepare(kind, &plans, &progress) {
-        Ok(ground) => run_all(arguments, &plans, &ground, &progress),
+        Ok(ground) => run_all(arguments, &plans, &typed, &ground, &progress),
         Err(error) => {
             lock(&progress).clear();
             complain_of(&*error);
@@ -48,7 +48,8 @@ pub fn run(arguments: &RunArguments) -> Exit {
             if arguments.format == ReportFormat::Text && arguments.out.is_none() {
                 return Exit::Lacking;
             }
-            plans.iter().map(|plan| kept(arguments, (once::not_run(plan, kind, &*error), Exit::Lacking))).collect()
+            let not_run = |plan| (once::not_run(plan, kind, &*error), Exit::Lacking);
+            plans.iter().zip(&typed).map(|(plan, typed)| kept(arguments, typed, not_run(plan))).collect()
         }
     };
     lock(&progress).clear();
@@ -57,6 +58,11 @@ pub fn run(arguments: &RunArguments) -> Exit {
 
 /// Reads and compiles every scenario; all mistakes of all of them are told before anything is touched.
 pub(super) fn plans(wanted: &[String]) -> Result<Vec<Plan>, Exit> {
+    Ok(typed_plans(wanted)?.into_iter().map(|(plan, _)| plan).collect())
+}
+
+/// The same, each with how a user types its scenario.
+fn typed_plans(wanted: &[String]) -> Result<Vec<(Plan, String)>, Exit> {
     let (selected, errors) = select::select(wanted);
     let mut refused = !errors.is_empty();
     for error in errors {
@@ -65,7 +71,7 @@ pub(super) fn plans(wanted: &[String]) -> Result<Vec<Plan>, Exit> {
     let mut plans = Vec::new();
     for one in &selected {
         match compile(one) {
-            Ok(plan) => plans.push(plan),
+            Ok(plan) => plans.push((plan, one.typed.clone())),
             Err(text) => {
                 complain(&text);
                 refused = true;
@@ -119,7 +125,13 @@ fn needed(plans: &[Plan]) -> Vec<&'static str> {
 /// A report and how its run ended.
 type Done = (Report, Exit);
 
-fn run_all(arguments: &RunArguments, plans: &[Plan], ground: &Ground, progress: &Mutex<Progress>) -> Vec<Done> {
+fn run_all(
+    arguments: &RunArguments,
+    plans: &[Plan],
+    typed: &[String],
+    ground: &Ground,
+    progress: &Mutex<Progress>,
+) -> Vec<Done> {
     interrupt::labs_begin();
     let jobs = arguments
         .jobs
@@ -128,17 +140,17 @@ fn run_all(arguments: &RunArguments, plans: &[Plan], ground: &Ground, progress: 
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<(usize, Done)>> = Mutex::new(Vec::new());
     let work = || {
-        while let Some((at, plan)) =
-            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, plans.get(at)?)))
+        while let Some((at, plan, typed)) =
+            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, plans.get(at)?, typed.get(at)?)))
         {
             if interrupt::interrupted() {
                 break;
             }
             let label = if plans.len() > 1 { format!("[{}/{}] ", at + 1, plans.len()) } else { String::new() };
             let mut watcher = Line { progress, prefix: format!("{label}{}: ", plan.scenario) };
-            let result = run_one(arguments, plan, ground, &mut watcher);
+            let result = run_one(arguments, plan, typed, ground, &mut watcher);
             lock(progress).clear();
-            show(arguments, plans.len(), &result);
+            show(arguments, plans.len(), typed, &result);
             lock(&done).push((at, result));
         }
     };
@@ -157,12 +169,12 @@ fn run_all(arguments: &RunArguments, plans: &[Plan], ground: &Ground, progress: 
     done.into_iter().map(|(_, result)| result).collect()
 }
 
-fn run_one(arguments: &RunArguments, plan: &Plan, ground: &Ground, watcher: &mut dyn Watcher) -> Done {
+fn run_one(arguments: &RunArguments, plan: &Plan, typed: &str, ground: &Ground, watcher: &mut dyn Watcher) -> Done {
     let folder = match RunFolder::make(&ground.cache) {
         Ok(folder) => folder,
         Err(error) => {
             complain_of(&error);
-            return kept(arguments, (once::not_run(plan, ground.kind, &error), Exit::Lacking));
+            return kept(arguments, typed, (once::not_run(plan, ground.kind, &error), Exit::Lacking));
         }
     };
     let settings = Settings {
@@ -182,12 +194,12 @@ fn run_one(arguments: &RunArguments, plan: &Plan, ground: &Ground, watcher: &mut
         report.failure = vec!["interrupted; the lab was taken down".to_owned()];
     }
     let exit = exit(&report, &ended);
-    kept(arguments, (report, exit))
+    kept(arguments, typed, (report, exit))
 }
 
 /// The same, after its files are written where that is asked for.
-fn kept(arguments: &RunArguments, (report, exit): Done) -> Done {
-    match arguments.out.as_ref().map(|out| keep::write(out, &report)) {
+fn kept(arguments: &RunArguments, typed: &str, (report, exit): Done) -> Done {
+    match arguments.out.as_ref().map(|out| keep::write(out, &report, typed)) {
         Some(Err(error)) => {
             complain_of(&error);
             (report, exit.worse(Exit::Lab))
@@ -214,14 +226,17 @@ fn exit(report: &Report, ended: &Ended) -> Exit {
 }
 
 /// Prints a run's text report as soon as it is there: whole for a single scenario, else only where it is not as expected.
-fn show(arguments: &RunArguments, count: usize, (report, _): &Done) {
+fn show(arguments: &RunArguments, count: usize, typed: &str, (report, _): &Done) {
     let nothing_to_tell = interrupt::interrupted() && report.verdict == RunVerdict::NotRun;
     if arguments.format != ReportFormat::Text || nothing_to_tell {
         return;
     }
     if count == 1 || arguments.full || !report.expected.met {
         let out = arguments.out.as_ref().map(|out| keep::folder_of(out, report).display().to_string());
-        print(&report::text::render(report, &report::Style { out, ..super::show::style() }));
+        print(&report::text::render(
+            report,
+            &report::Style { out, scenario: Some(typed.to_owned()), ..super::show::style() },
+        ));
     }
 }
 

@@ -17,6 +17,8 @@ pub struct Selected {
     pub name: String,
     /// Where it stands, for messages.
     pub origin: String,
+    /// How a user types it to get it again.
+    pub typed: String,
     /// The TOML text.
     pub text: String,
 }
@@ -97,7 +99,12 @@ fn collect(folder: &Dir<'_>, all: &mut Vec<Selected>) {
                     && is_toml(path)
                 {
                     let name = path.with_extension("").to_string_lossy().into_owned();
-                    all.push(Selected { origin: format!("{name}.toml (shipped)"), name, text: text.to_owned() });
+                    all.push(Selected {
+                        origin: format!("{name}.toml (shipped)"),
+                        typed: name.clone(),
+                        name,
+                        text: text.to_owned(),
+                    });
                 }
             }
         }
@@ -239,7 +246,10 @@ fn read(path: &Path, named: &Path) -> Result<Selected, SelectError> {
         _ if named.is_absolute() => name.last().map(|&n| n.to_owned()).unwrap_or_default(),
         _ => name.join("/"),
     };
-    Ok(Selected { name, origin: path.display().to_string(), text })
+    let origin = path.display().to_string();
+    let is_a_path = is_toml(path) || origin.starts_with(['.', '/']);
+    let typed = if is_a_path { origin.clone() } else { format!("./{origin}") };
+    Ok(Selected { name, origin, typed, text })
 }
 
 #[cfg(test)]

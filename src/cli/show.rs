@@ -100,5 +100,6 @@ pub fn style() -> Style {
         width: terminal_size::terminal_size().map_or(100, |(width, _)| width.0.into()),
         unicode: locale.contains("utf-8") || locale.contains("utf8"),
         out: None,
+        scenario: None,
     }
 }

@@ -23,12 +23,30 @@ pub struct Acted {
 /// What running a plan gave.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ran {
+    /// The wait at which the timeline ended, where one was in vain.
+    #[serde(default)]
+    pub stopped: Option<Stopped>,
     /// Each load's requests.
     pub loads: Vec<LoadResult>,
     /// What each server logged: node, then requests in order.
     pub access_logs: BTreeMap<NodeName, Vec<AccessLogEntry>>,
     /// What each probe heard, in the plan's order.
     pub probes: Vec<ProbeResult>,
+}
+
+/// A wait that was in vain: what comes after it was not done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopped {
+    /// The step's label.
+    pub label: String,
+    /// For what was waited.
+    pub condition: String,
+    /// For how long, in milliseconds.
+    pub deadline_ms: u64,
+    /// What was seen the last time.
+    pub seen: String,
+    /// How many steps of the timeline were not done.
+    pub left_out: usize,
 }
 
 /// One load's requests.

@@ -11,6 +11,7 @@
 //! neighbour 172.16.0.66 lladdr 02:d1:00:00:01:00 dev eth0 permanent
 //! sysctl net.ipv4.conf.all.arp_ignore = 1
 //! arptables -A INPUT -d 172.16.0.66 -j DROP
+//! port rs1.eth0 source-ip only 172.16.252.137
 //! ipvs TCP 172.16.0.66:80 rr
 //! ipvs TCP 172.16.0.66:80 -> 172.16.252.137:80 Route weight 1
 //! ```
@@ -39,6 +40,7 @@ impl NodeFacts {
         lines.extend(permanent.filter_map(|entry| Some(neighbour(entry.address, entry.mac?, &entry.interface))));
         lines.extend(self.sysctls.iter().map(|(key, value)| sysctl(key, value)));
         lines.extend(self.arptables.iter().flatten().map(|rule| arptables(rule)));
+        lines.extend(self.ports.iter().flat_map(super::PortFact::lines));
         if let Some(ipvs) = &self.ipvs {
             lines.push(timeouts(ipvs.timeout_tcp_s, ipvs.timeout_tcp_fin_s, ipvs.timeout_udp_s));
             for service in &ipvs.services {

@@ -198,7 +198,7 @@ impl Lab {
         Ok(Configured { absent_sysctls })
     }
 
-    /// Reads all nodes' facts, in the plan's order.
+    /// Reads all nodes' facts, in the plan's order; then the switch's, where it does more than switch.
     pub fn facts(&self) -> Vec<NodeFacts> {
         let pending: Vec<_> = self
             .plan
@@ -213,7 +213,9 @@ impl Lab {
                 (empty, worker.start(move || read::facts(wanted, space, filters)))
             })
             .collect();
-        pending
+        let plan = Arc::clone(&self.plan);
+        let switch = self.switch.as_ref().map(|switch| switch.start(move || switch::facts(plan)));
+        let mut facts: Vec<NodeFacts> = pending
             .into_iter()
             .map(|(wanted, answer)| {
                 answer.wait().unwrap_or_else(|gone| {
@@ -222,7 +224,9 @@ impl Lab {
                     facts
                 })
             })
-            .collect()
+            .collect();
+        facts.extend(switch.and_then(|answer| answer.wait().ok().flatten()));
+        facts
     }
 
     /// The plan that it is built from.

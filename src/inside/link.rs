@@ -4,12 +4,15 @@
 //! order in which a lab is built.
 
 pub mod offload;
+pub mod port;
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use futures_util::TryStreamExt;
 use nix::errno::Errno;
-use rtnetlink::packet_route::link::{InfoData, InfoKind, InfoVeth, LinkAttribute, LinkInfo, LinkMessage, State};
+use rtnetlink::packet_route::link::{
+    InfoBridge, InfoData, InfoKind, InfoVeth, LinkAttribute, LinkInfo, LinkMessage, State,
+};
 use rtnetlink::{Handle, LinkBridge, LinkDummy, LinkMessageBuilder, LinkUnspec, LinkVeth};
 
 use super::rtnl::{Attempt, Refused, RtnlError};
@@ -29,12 +32,12 @@ pub struct End<'a> {
     pub mac: Option<Mac>,
 }
 
-/// Makes a bridge that is a plain switch: no spanning tree, no delay before forwarding, no multicast snooping. It is
-/// down.
+/// Makes a bridge that is a plain switch: no spanning tree, no delay before forwarding, no multicast snooping; `vlans` makes it heed
+/// VLANs. It is down.
 ///
 /// # Errors
 /// The kernel's refusal.
-pub async fn add_bridge(handle: &Handle, name: &IfName, index: u32, mtu: u32) -> Result<(), RtnlError> {
+pub async fn add_bridge(handle: &Handle, name: &IfName, index: u32, mtu: u32, vlans: bool) -> Result<(), RtnlError> {
     let bridge = LinkBridge::new(name.as_str())
         .index(index)
         .mtu(mtu)
@@ -42,6 +45,13 @@ pub async fn add_bridge(handle: &Handle, name: &IfName, index: u32, mtu: u32) ->
         .stp_state(rtnetlink::packet_route::link::BridgeStpState::Disabled)
         .forward_delay(0)
         .down();
+    // Ports are then in no VLAN but their own.
+    let heeding = [InfoBridge::VlanDefaultPvid(0), InfoBridge::VlanFiltering(true)];
+    let bridge = if vlans {
+        heeding.into_iter().fold(bridge, LinkMessageBuilder::<LinkBridge>::append_info_data)
+    } else {
+        bridge
+    };
     handle.link().add(bridge.build()).execute().await.attempt(|| format!("make the bridge {name}"))
 }
 

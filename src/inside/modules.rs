@@ -37,6 +37,9 @@ pub struct Unloaded {
 pub fn needed(plan: &Plan) -> Vec<&'static str> {
     // `ipv6` first: bridge and ip_vs use it where it is there, and namespaces get their sysctls from it.
     let mut wanted = vec!["overlay", "ipv6", "bridge", "veth", "af_packet"];
+    if plan.segments.iter().flat_map(|segment| &segment.ports).any(|port| !port.filters.is_empty()) {
+        wanted.extend(["sch_ingress", "cls_u32", "act_gact"]);
+    }
     let interfaces = || plan.nodes.iter().flat_map(|node| &node.interfaces);
     if interfaces().any(|interface| interface.kind == LinkKind::Dummy) {
         wanted.push("dummy");
@@ -55,7 +58,7 @@ pub fn needed(plan: &Plan) -> Vec<&'static str> {
             wanted.extend(["ip6_tables", "ip6table_filter", "ip6table_mangle"]);
         }
         if filters.clone().any(|word| word == "nat") {
-            wanted.extend(["iptable_nat", "xt_nat", "xt_MASQUERADE"]);
+            wanted.extend(["iptable_nat", "xt_nat", "xt_MASQUERADE", "xt_REDIRECT"]);
         }
     }
     let services: Vec<&Service> = services(plan).collect();

@@ -25,7 +25,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{Pid, pipe2};
+use nix::unistd::{Pid, chroot, fchdir, pipe2};
 
 pub use worker::{Pending, Worker, WorkerGone};
 
@@ -102,6 +102,7 @@ pub struct Space {
 struct HostPart {
     agent: Pid,
     mnt: OwnedFd,
+    root: OwnedFd,
     pid: OwnedFd,
     uts: OwnedFd,
     /// The agent ends when this is closed, also by our death.
@@ -206,7 +207,11 @@ impl Space {
         self.set(&host.uts, CloneFlags::CLONE_NEWUTS, "UTS")?;
         // Threads share root and working directory; a mount namespace can only be entered with ones of one's own.
         unshare(CloneFlags::CLONE_FS).map_err(|source| self.refused("mount", source))?;
-        self.set(&host.mnt, CloneFlags::CLONE_NEWNS, "mount")
+        self.set(&host.mnt, CloneFlags::CLONE_NEWNS, "mount")?;
+        // A mount namespace is entered at its own root, which is not ours where drlab was started in a chroot.
+        let at_root = |source| self.refused("mount", source);
+        fchdir(&host.root).map_err(at_root)?;
+        chroot(".").map_err(at_root)
     }
 
     fn set(&self, namespace: &OwnedFd, flag: CloneFlags, kind: &'static str) -> Result<(), NsError> {
@@ -349,9 +354,18 @@ impl Begun {
         };
         let net = open("network", "net", own.net)?;
         let mnt = open("mount", "mnt", own.mnt)?;
+        let root = File::open(format!("/proc/{}/root", self.agent)).map_err(|source| NsError::Io {
+            node: self.name.clone(),
+            what: "open its root folder",
+            source,
+        })?;
         let pid = open("PID", "pid", own.pid)?;
         let uts = open("UTS", "uts", own.uts)?;
-        Ok(Space { name: self.name, net, host: Some(HostPart { agent: self.agent, mnt, pid, uts, _life: self.life }) })
+        Ok(Space {
+            name: self.name,
+            net,
+            host: Some(HostPart { agent: self.agent, mnt, root: root.into(), pid, uts, _life: self.life }),
+        })
     }
 }
 

@@ -203,12 +203,13 @@ impl Orders<'_> {
         };
         let plan = lab.plan();
         let stage = Stage { nodes: lab, servers, kernel: lab };
-        let loads = runtime
+        let played = runtime
             .block_on(timeline::run(&plan.timeline, &stage, |acted| self.voice.mention(&Event::Acted(acted))))
             .map_err(Box::new)?;
         self.voice.mention(&Event::Progress("asking who has the VIP".to_owned()));
         let probes = runtime.block_on(probe::ask_all(&plan.probes, lab))?;
-        Ok(Ran { loads, access_logs: servers.access_logs(), probes })
+        let timeline::Played { loads, stopped } = played;
+        Ok(Ran { stopped, loads, access_logs: servers.access_logs(), probes })
     }
 
     fn stop_capture(&mut self) -> Result<CaptureStats, OrderError> {

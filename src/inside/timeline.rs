@@ -1,12 +1,14 @@
 //! The timeline: acts, one after the other, each told with its time and what came of it.
 //!
 //! Owns: the order, loads, servers, pings, announcements, and waiting. Refuses: anything that goes to the kernel by
-//! netlink or `/proc`; that is behind [`Configure`]. It errs towards stopping: the first act that fails ends it.
+//! netlink or `/proc`; that is behind [`Configure`]. It errs towards stopping: the first act that fails ends it, and a wait
+//! in vain leaves out what comes after it.
 
 pub mod clock;
 pub mod nodes;
 mod wait;
 
+use std::cell::RefCell;
 use std::error::Error;
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -18,7 +20,7 @@ use super::ping::{self, PingError};
 use super::probe::{self, ProbeError};
 use super::serve::{ServeError, Servers};
 use crate::base::{IfName, Mac, NodeName};
-use crate::facts::run::{Acted, LoadResult, Outcome};
+use crate::facts::run::{Acted, LoadResult, Outcome, Stopped};
 use crate::plan::{Act, Condition, TimedAct};
 
 /// Why an act failed.
@@ -67,6 +69,15 @@ pub struct TimelineError {
     pub source: ActError,
 }
 
+/// What a timeline gave.
+#[derive(Debug)]
+pub struct Played {
+    /// What each load gave.
+    pub loads: Vec<LoadResult>,
+    /// The wait at which it ended, where one was in vain.
+    pub stopped: Option<Stopped>,
+}
+
 /// What was seen of a condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observed {
@@ -105,7 +116,8 @@ pub struct Stage<'a, N, C> {
     pub kernel: &'a C,
 }
 
-/// Does all acts in their order and tells of each once it is done; returns what the loads gave.
+/// Does all acts in their order and tells of each once it is done. After a wait in vain a load that is under way still
+/// runs to its end, and nothing else is done.
 ///
 /// # Errors
 /// The first act that fails; those after it are not done.
@@ -113,29 +125,54 @@ pub async fn run<N: Nodes, C: Configure>(
     timeline: &[TimedAct],
     stage: &Stage<'_, N, C>,
     tell: impl Fn(Acted),
-) -> Result<Vec<LoadResult>, TimelineError> {
+) -> Result<Played, TimelineError> {
     let mut loads = Vec::new();
+    let stopped = RefCell::new(None);
     for timed in timeline {
         let Act::Load(load) = &timed.act else {
-            stage.act(timed, &tell).await?;
+            stage.act(timed, &tell, &stopped).await?;
             continue;
         };
+        if left_out(&stopped) {
+            continue;
+        }
         let (at_ns, began) = (epoch_ns(), Instant::now());
-        let result = load::run(load, stage.nodes, async |timed: &TimedAct| stage.act(timed, &tell).await)
+        let result = load::run(load, stage.nodes, async |timed: &TimedAct| stage.act(timed, &tell, &stopped).await)
             .await
             .map_err(|error| TimelineError { label: timed.label.clone(), source: ActError::Load(Box::new(error)) })?;
         tell(acted(&timed.label, at_ns, began, in_words(&result)));
         loads.push(result);
     }
-    Ok(loads)
+    Ok(Played { loads, stopped: stopped.into_inner() })
+}
+
+/// Whether the timeline has ended at a wait; counts what comes after it.
+fn left_out(stopped: &RefCell<Option<Stopped>>) -> bool {
+    stopped.borrow_mut().as_mut().map(|stopped| stopped.left_out += 1).is_some()
 }
 
 impl<N: Nodes, C: Configure> Stage<'_, N, C> {
     /// Does one act that is no load.
-    async fn act(&self, timed: &TimedAct, tell: &impl Fn(Acted)) -> Result<(), TimelineError> {
+    async fn act(
+        &self,
+        timed: &TimedAct,
+        tell: &impl Fn(Acted),
+        stopped: &RefCell<Option<Stopped>>,
+    ) -> Result<(), TimelineError> {
+        if left_out(stopped) {
+            return Ok(());
+        }
         let (at_ns, began) = (epoch_ns(), Instant::now());
-        let outcome =
-            self.outcome(&timed.act).await.map_err(|source| TimelineError { label: timed.label.clone(), source })?;
+        let outcome = match self.outcome(&timed.act).await {
+            Ok(outcome) => outcome,
+            Err(ActError::Waited { deadline_ms, condition, seen }) => {
+                let outcome = "in vain".to_owned();
+                let label = timed.label.clone();
+                *stopped.borrow_mut() = Some(Stopped { label, condition, deadline_ms, seen, left_out: 0 });
+                outcome
+            }
+            Err(source) => return Err(TimelineError { label: timed.label.clone(), source }),
+        };
         tell(acted(&timed.label, at_ns, began, outcome));
         Ok(())
     }

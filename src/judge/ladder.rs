@@ -117,7 +117,7 @@ fn rung(input: &Input<'_>, packet: &Packet<'_>, hop: &Hop<'_>, before: Option<&H
 }
 
 /// The packet in a few words.
-fn words(packet: &Packet<'_>, hop: &Hop<'_>) -> String {
+pub(super) fn words(packet: &Packet<'_>, hop: &Hop<'_>) -> String {
     let bytes = match payload(packet.ip) {
         0 => String::new(),
         n => format!(" {n} bytes"),

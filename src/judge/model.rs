@@ -16,6 +16,7 @@ pub(super) mod resolve;
 pub(super) mod route;
 pub(super) mod source;
 pub(super) mod survey;
+pub(super) mod switch;
 pub(super) mod walk;
 
 use std::net::IpAddr;
@@ -74,7 +75,10 @@ impl<'a> World<'a> {
             let mut carried = place.facts.addresses.iter();
             carried.any(|a| a.interface == port.interface && a.address.addr() == address)
         });
-        by_facts.or_else(|| self.on(segment).find(|(_, port)| port.has(address)))
+        // One that has it on another of its interfaces may answer as well.
+        let elsewhere =
+            || self.on(segment).find(|(p, _)| p.facts.addresses.iter().any(|a| a.address.addr() == address));
+        by_facts.or_else(|| self.on(segment).find(|(_, port)| port.has(address))).or_else(elsewhere)
     }
 }
 

@@ -8,13 +8,21 @@ mod all_nodes_own_vip;
 mod app_bound_rip;
 mod app_not_listening;
 mod app_udp_source;
+mod arp_flux;
 mod arp_unanswered;
+mod cloud_l3_only;
+mod cloud_src_dst_check;
 mod diagnosis;
 mod dir_arp_suppressed;
 mod dir_fw_input;
 mod dir_rpfilter_two_arm;
 mod dir_vip_missing;
 mod dir_vip_primary;
+mod ha_backup_redirect_left;
+mod ha_failover_no_sync;
+mod ha_no_garp;
+mod ha_peer_loop;
+mod ha_split_brain;
 mod ipvs_fwmark_unmarked;
 mod ipvs_method_masq;
 mod ipvs_method_tun;
@@ -23,7 +31,9 @@ mod ipvs_port_mapping;
 mod ipvs_service_missing;
 pub mod lessons;
 mod link_down;
+mod links;
 mod mask;
+mod moved;
 mod no_route;
 mod not_forwarding;
 mod observed;
@@ -35,6 +45,7 @@ mod rs_announce_1_same_subnet;
 mod rs_arp_cache_survives_fix;
 mod rs_arp_default;
 mod rs_arp_filter_instead;
+mod rs_arp_notify;
 mod rs_arptables_in_only;
 mod rs_arptables_out_drop;
 mod rs_fw;
@@ -61,22 +72,33 @@ mod rs_vip_prefix_on_lo;
 mod rs_vip_prefix_on_lo_arp;
 mod rs_vip_prefix_on_lo_rpf;
 mod ruled_out;
+mod shown;
 mod source_refused;
+mod strict_arp_breaks_unnumbered;
+mod switch_mac_moved;
+mod switch_wrong_vlan;
+mod unexplained;
 mod v6_vip_on_nic_dad;
 mod v6_vip_on_nic_nodad;
+mod vip_twice;
+mod virt_arp_guard;
+mod virt_port_security;
+mod virt_pvlan;
+mod virt_vmac_filter;
 
 use std::collections::BTreeMap;
 
 use super::model::deviation::{Deviation, Predicted};
 use super::model::{World, survey};
 use super::traffic::Traffic;
-use super::{Case, CheckResult, Evidence, Finding, Input, Mend};
+use super::{Case, CheckResult, Confidence, Evidence, Finding, Input, Mend};
 use crate::base::{IfName, NodeName, Verdict};
 use crate::facts::NodeFacts;
 use crate::facts::run::{CaptureStats, Ran};
 use crate::trace::Trace;
 use diagnosis::{Diagnosis, Moment};
 pub use ruled_out::ruled_out;
+pub use unexplained::is_unexplained;
 
 /// A rule: its id, what `drlab explain` says of it, and the function that applies it.
 #[derive(Debug, Clone, Copy)]
@@ -108,13 +130,35 @@ struct Affliction {
     mend: Vec<Mend>,
 }
 
+impl Affliction {
+    /// The same, with the frames that show it.
+    fn shown_by(mut self, frames: Vec<Evidence>) -> Self {
+        self.evidence.extend(frames);
+        self
+    }
+}
+
 /// Every rule. What tells more of a mistake comes before what tells less of it.
 pub const ALL: &[Rule] = &[
+    ha_split_brain::RULE,
+    ha_no_garp::RULE,
+    ha_failover_no_sync::RULE,
+    ha_peer_loop::RULE,
+    ha_backup_redirect_left::RULE,
+    vip_twice::RULE,
+    cloud_src_dst_check::RULE,
+    virt_port_security::RULE,
+    virt_arp_guard::RULE,
+    virt_pvlan::RULE,
+    switch_wrong_vlan::RULE,
+    virt_vmac_filter::RULE,
+    switch_mac_moved::RULE,
     rs_vip_before_sysctl::RULE,
     rs_sysctl_reverted::RULE,
     rs_vip_prefix_on_lo_arp::RULE,
     rs_vip_prefix_on_lo_rpf::RULE,
     rs_vip_prefix_on_lo::RULE,
+    arp_flux::RULE,
     rs_vip_on_nic::RULE,
     v6_vip_on_nic_nodad::RULE,
     rs_ignore_3_global_scope::RULE,
@@ -134,18 +178,21 @@ pub const ALL: &[Rule] = &[
     link_down::RULE,
     rs_ignore_8::RULE,
     rs_nic_noarp::RULE,
+    strict_arp_breaks_unnumbered::RULE,
     dir_arp_suppressed::RULE,
     dir_vip_missing::RULE,
     arp_unanswered::RULE,
     router_static_arp::RULE,
     rip_neigh_stale::RULE,
     rs_arp_cache_survives_fix::RULE,
+    rs_arp_notify::RULE,
     rs_garp_on_boot::RULE,
     rs_same_mac::RULE,
     rs_gw_director::RULE,
     rs_gw_missing::RULE,
     rs_gw_wrong::RULE,
     no_route::RULE,
+    cloud_l3_only::RULE,
     rs_remote_subnet::RULE,
     v6_vip_on_nic_dad::RULE,
     rs_vip_missing_forwarding::RULE,
@@ -165,6 +212,8 @@ pub const ALL: &[Rule] = &[
     app_bound_rip::RULE,
     app_not_listening::RULE,
     app_udp_source::RULE,
+    unexplained::DROP,
+    unexplained::REFUSAL,
 ];
 
 /// The rule of that id.
@@ -174,28 +223,35 @@ pub fn find(id: &str) -> Option<&'static Rule> {
 
 /// All root findings, where at least one check did not hold; a setup whose checks all hold has none.
 ///
-/// Facts from before the timeline count, and where the timeline changes what was configured, those from after it too.
+/// Where no rule names a cause and a check is broken, the place where packets end is told instead.
 pub fn findings(input: &Input<'_>, checks: &[CheckResult]) -> Vec<Finding> {
     if checks.iter().all(|c| c.verdict == Verdict::Held) {
         return Vec::new();
     }
-    found(input, &|_| true)
+    let named = named(input, &|_| true);
+    if named.is_empty() && checks.iter().any(|c| c.verdict == Verdict::Broken) {
+        return unexplained::findings(input);
+    }
+    named
 }
 
 /// The root findings that facts alone show, with no check asked, of a lab that was not run. `ran` says what clients would
 /// ask.
 pub fn foreseen(case: &Case, before: &[NodeFacts], after: &[NodeFacts], ran: &Ran) -> Vec<Finding> {
     let capture = CaptureStats { frames: 0, dropped: BTreeMap::new(), vantages: Vec::new() };
-    found(&Input { case, trace: &Trace::default(), before, after, ran, capture: &capture }, &|_| true)
+    named(&Input { case, trace: &Trace::default(), before, after, ran, capture: &capture }, &|_| true)
 }
 
 /// The same of machines that nobody drives a load through; nodes that are not `whose` have none.
 pub fn foreseen_on(case: &Case, facts: &[NodeFacts], ran: &Ran, whose: &dyn Fn(&NodeName) -> bool) -> Vec<Finding> {
     let capture = CaptureStats { frames: 0, dropped: BTreeMap::new(), vantages: Vec::new() };
-    found(&Input { case, trace: &Trace::default(), before: facts, after: &[], ran, capture: &capture }, whose)
+    named(&Input { case, trace: &Trace::default(), before: facts, after: &[], ran, capture: &capture }, whose)
 }
 
-fn found(input: &Input<'_>, whose: &dyn Fn(&NodeName) -> bool) -> Vec<Finding> {
+/// The root causes that rules name.
+///
+/// Facts from before the timeline count, and where the timeline changes what was configured, those from after it too.
+fn named(input: &Input<'_>, whose: &dyn Fn(&NodeName) -> bool) -> Vec<Finding> {
     let later = Input { before: input.after, ..*input };
     let before = predicted(input);
     let sockets = |facts: &[NodeFacts]| facts.iter().map(|f| (f.node.clone(), f.sockets.clone())).collect::<Vec<_>>();
@@ -240,7 +296,7 @@ fn claimed<'a>(
     for deviation in &predicted.deviations {
         let claim = ALL.iter().enumerate().find_map(|(at, rule)| Some((at, (rule.claims)(&diagnosis, deviation)?)));
         if let Some((_, whom)) = claim.as_ref().and_then(|(at, _)| found.get_mut(*at)) {
-            whom.extend(claim.map(|(_, affliction)| affliction));
+            whom.extend(claim.map(|(_, affliction)| affliction.shown_by(shown::shown(&diagnosis.traffic, deviation))));
         }
     }
     found
@@ -276,6 +332,11 @@ fn weighed(found: &[(&'static Rule, Vec<Affliction>)]) -> Vec<Finding> {
 }
 
 impl Rule {
+    /// Where what it says can be read: kernel documents and sources, and RFCs.
+    pub fn links(&self) -> Vec<String> {
+        links::of(self.source)
+    }
+
     fn finding(&self, whom: &[&Affliction]) -> Option<Finding> {
         let first = whom.first()?;
         let mut nodes: Vec<&str> = Vec::new();
@@ -306,8 +367,19 @@ impl Rule {
             evidence,
             mend,
             source: self.source.to_owned(),
+            links: links::of(self.source),
+            confidence: confidence(whom),
         })
     }
+}
+
+/// Whether facts and frames agree on every node that is named.
+fn confidence(whom: &[&Affliction]) -> Confidence {
+    let shown = |node: &NodeName, such: fn(&Evidence) -> bool| {
+        whom.iter().filter(|a| a.node == *node).any(|a| a.evidence.iter().any(such))
+    };
+    let both = |a: &&Affliction| shown(&a.node, |e| e.fact.is_some()) && shown(&a.node, |e| e.frame.is_some());
+    if whom.iter().all(both) { Confidence::Certain } else { Confidence::Likely }
 }
 
 /// `rs1`, `rs1 and rs2`, `rs1, rs2 and rs3`.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::base::{Forwarding, Verdict};
-use crate::facts::run::{CaptureStats, Outcome, Ran};
+use crate::facts::run::{CaptureStats, Outcome, Ran, Stopped};
 use crate::judge::{CheckResult, Finding};
 use crate::plan::{Expect, Interface, LinkKind, Node, Plan};
 use crate::report::{CaptureSummary, Expected, Latency, LoadSummary, Topology, TopologyMember, TopologySegment};
@@ -156,6 +156,15 @@ pub fn expected(expect: &Expect, checks: &[CheckResult], findings: &[Finding], l
     }
     let broken = expect.checks.values().any(|verdict| *verdict == Verdict::Broken);
     Expected { met: differences.is_empty(), broken, differences }
+}
+
+/// No scenario expects that it waits in vain.
+pub fn stopped(expected: &mut Expected, stopped: Option<&Stopped>) {
+    let Some(Stopped { label, condition, deadline_ms, seen, .. }) = stopped else { return };
+    expected.met = false;
+    // A label that was made from the step says all of it.
+    let until = if label.contains(condition) { String::new() } else { format!(", {deadline_ms} ms until {condition}") };
+    expected.differences.insert(0, format!("step `{label}` waited in vain{until}; last seen: {seen}"));
 }
 
 #[cfg(test)]

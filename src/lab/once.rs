@@ -172,11 +172,16 @@ fn judge_run(plan: &Plan, settings: &Settings, observed: &Observed, report: &mut
     report.findings = judge::rules::findings(&input, &report.checks);
     report.ruled_out = judge::rules::ruled_out(&input, &report.checks, &report.findings);
     report.verdict = RunVerdict::of(&report.checks);
+    report.stopped.clone_from(&observed.ran.stopped);
+    if report.stopped.is_some() {
+        report.verdict = RunVerdict::Broken;
+    }
     report.journey = judge::ladder::ladder(&input);
     report.census = judge::census::census(&input);
     report.load = assemble::load(plan, &observed.ran);
     report.capture = assemble::capture(&observed.capture);
     report.expected = assemble::expected(&plan.expect, &report.checks, &report.findings, &report.load);
+    assemble::stopped(&mut report.expected, report.stopped.as_ref());
     if let Some(path) = &settings.keep_capture {
         write_capture(path, &trace, &recorded.dropped, &comments(&report.checks, &report.findings))?;
     }
@@ -229,6 +234,7 @@ fn blank(plan: &Plan, kind: Substrate) -> Report {
         capture: CaptureSummary::default(),
         topology: assemble::topology(plan),
         timeline: Vec::new(),
+        stopped: None,
         journey: Vec::new(),
         census: Vec::new(),
         checks: Vec::new(),

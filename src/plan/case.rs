@@ -1,7 +1,9 @@
 //! What the judge is told of a planned lab. The dependency goes one way only, from the plan to [`crate::judge::case`];
 //! the judge never sees a plan, so that a capture from elsewhere can be judged by the same code.
 
-use super::statements::planned;
+use std::collections::BTreeMap;
+
+use super::statements::{planned, switch};
 use super::{Act, Ipvs, Node, Plan, Service};
 use crate::base::NodeName;
 use crate::judge::case::{Case, Station, StationPort, WantedDestination, WantedService};
@@ -16,7 +18,7 @@ pub fn case(plan: &Plan) -> Case {
     for act in acts(plan) {
         match act {
             Act::AddService { node, service } if !known(&services, node, service) => {
-                services.push(wanted(node, service));
+                services.push(self::wanted(node, service));
             }
             Act::AddDestination { node, service, destination } => {
                 let of = services.iter_mut().find(|s| s.director == *node && s.id == *service);
@@ -27,6 +29,12 @@ pub fn case(plan: &Plan) -> Case {
             _ => {}
         }
     }
+    let mut wanted: BTreeMap<NodeName, Vec<String>> =
+        plan.nodes.iter().map(|node| (node.name.clone(), planned(node))).collect();
+    let of_switch = switch(plan);
+    if !of_switch.is_empty() {
+        wanted.insert(NodeName::switch(), of_switch);
+    }
     Case {
         vips: plan.vips.clone(),
         stations: plan.nodes.iter().map(station).collect(),
@@ -34,7 +42,7 @@ pub fn case(plan: &Plan) -> Case {
         changes: acts(plan).any(Act::reconfigures),
         reschedules: acts(plan).any(Act::reschedules),
         share: plan.expect.share.clone(),
-        wanted: plan.nodes.iter().map(|node| (node.name.clone(), planned(node))).collect(),
+        wanted,
     }
 }
 

@@ -53,6 +53,9 @@ fn write_segment(out: &mut String, plan: &Plan, segment: &Segment) -> fmt::Resul
     )?;
     let ports: Vec<&str> = segment.ports.iter().map(|p| p.name.as_str()).collect();
     writeln!(out, "  ports      {}", ports.join(", "))?;
+    for line in segment.ports.iter().filter_map(super::Port::fact).flat_map(|port| port.lines()) {
+        writeln!(out, "  {line}")?;
+    }
     write_implied(out, plan, segment.name.as_str())
 }
 

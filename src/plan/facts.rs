@@ -16,7 +16,7 @@ use ipnet::{IpNet, Ipv6Net};
 
 use super::statements::leaves_by;
 use super::{Address, Interface, LinkKind, Node, Plan, Service};
-use crate::base::{IfName, Mac, Role};
+use crate::base::{IfName, Mac, NodeName, Role};
 use crate::facts::run::{LoadResult, Outcome, Ran, RequestResult};
 use crate::facts::{
     AddressFact, DestinationFact, IpvsFacts, LinkFact, NeighbourFact, NodeFacts, RouteFact, ServiceFact, SocketFact,
@@ -27,7 +27,12 @@ const IPVS_TIMEOUTS_S: (u32, u32, u32) = (900, 120, 300);
 
 /// The facts of all nodes as they are built, and as the timeline leaves them.
 pub fn facts(plan: &Plan) -> (Vec<NodeFacts>, Vec<NodeFacts>) {
-    let before: Vec<NodeFacts> = plan.nodes.iter().map(node).collect();
+    let mut before: Vec<NodeFacts> = plan.nodes.iter().map(node).collect();
+    // The switch has facts only where it does more than switch.
+    let ports: Vec<_> = plan.segments.iter().flat_map(|s| &s.ports).filter_map(super::Port::fact).collect();
+    if !ports.is_empty() {
+        before.push(NodeFacts { ports, ..NodeFacts::unread(NodeName::switch()) });
+    }
     let mut after = before.clone();
     for act in super::case::acts(plan) {
         acts::apply(plan, act, &mut after);
@@ -56,7 +61,7 @@ pub fn asked(plan: &Plan) -> Ran {
         };
         Some(LoadResult { name: load.name.clone(), ms: 0.0, requests: vec![request] })
     };
-    Ran { loads: loads.filter_map(of).collect(), access_logs: BTreeMap::new(), probes: Vec::new() }
+    Ran { loads: loads.filter_map(of).collect(), access_logs: BTreeMap::new(), probes: Vec::new(), stopped: None }
 }
 
 fn node(node: &Node) -> NodeFacts {

@@ -1,13 +1,19 @@
 //! Segments: subnets, the bridge's and the ports' names, and the order in which ports join.
 
 use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 
 use super::draft::{Draft, many};
-use super::{Port, Segment};
+use super::{Interface, LinkKind, Node, Port, Segment};
 use crate::base::{IfName, NodeName, Role};
+use crate::facts::{LooksAt, PortFilter};
 use crate::scenario::Scenario;
+use crate::scenario::spec::{self, Guard};
+
+/// The VLAN of a port that names none (IEEE 802.1Q, table 9-2: the default PVID).
+const DEFAULT_VLAN: u16 = 1;
 
 /// The segments, their ports not joined yet.
 pub(super) fn segments(scenario: &Scenario) -> Vec<Segment> {
@@ -32,11 +38,12 @@ pub(super) fn join(draft: &mut Draft<'_>) {
         nodes.sort_by_key(|n| (listed.iter().position(|l| *l == n.name).map_or(0, |at| at + 1), joins(n.role)));
         let ports = nodes
             .iter()
-            .flat_map(|node| node.ports().map(move |interface| (&node.name, interface)))
-            .filter(|(_, interface)| interface.segment() == Some(&segment.name));
+            .flat_map(|node| node.ports().map(move |interface| (*node, interface)))
+            .filter(|(_, interface)| interface.kind == LinkKind::Segment(segment.name.clone()));
         for (node, interface) in ports {
-            if let Some(name) = short(&format!("{node}.{}", interface.name), &mut taken) {
-                segment.ports.push(Port { node: node.clone(), interface: interface.name.clone(), name });
+            if let Some(name) = short(&format!("{}.{}", node.name, interface.name), &mut taken) {
+                let said = draft.scenario.segments.get(&segment.name);
+                segment.ports.push(port(said, node, interface, name, &draft.vips));
             }
         }
         if listed.is_empty() && segment.ports.len() > 2 {
@@ -50,6 +57,41 @@ pub(super) fn join(draft: &mut Draft<'_>) {
             "the bridge floods the last port first, so real servers win an ARP race and an uncured ARP problem shows",
         );
     }
+}
+
+/// The port of an interface, with what the scenario says of it.
+fn port(segment: Option<&spec::Segment>, node: &Node, interface: &Interface, name: IfName, vips: &[IpAddr]) -> Port {
+    let mut port = Port {
+        node: node.name.clone(),
+        interface: interface.name.clone(),
+        name,
+        isolated: false,
+        vlan: None,
+        locked: None,
+        filters: Vec::new(),
+    };
+    let Some(segment) = segment else { return port };
+    let said = segment.ports.get(&node.name).cloned().unwrap_or_default();
+    port.isolated = said.isolated;
+    // A bridge that heeds VLANs heeds them at every port.
+    port.vlan = segment.ports.values().any(|p| p.vlan.is_some()).then(|| said.vlan.unwrap_or(DEFAULT_VLAN));
+    let own = interface.addresses.iter().map(|a| a.address.addr()).filter(|a| !vips.contains(a));
+    let own = own.filter_map(|a| if let IpAddr::V4(v4) = a { Some(v4) } else { None });
+    let passes: Vec<Ipv4Addr> = own.chain(said.allowed.iter().copied()).collect();
+    for guard in &said.guards {
+        let looks_at = match guard {
+            Guard::SourceIp => LooksAt::SourceIp,
+            Guard::DestinationIp => LooksAt::DestinationIp,
+            Guard::ArpSender => LooksAt::ArpSender,
+            Guard::SourceMac => {
+                port.locked = Some(interface.mac.into_iter().chain(said.allowed_macs.iter().copied()).collect());
+                continue;
+            }
+        };
+        port.filters.push(PortFilter { looks_at, passes: passes.clone() });
+    }
+    port.filters.sort();
+    port
 }
 
 fn joins(role: Role) -> u8 {

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::{Interface, LinkKind, Node, Route};
+use super::{Interface, LinkKind, Node, Plan, Route};
 use crate::base::IfName;
 use crate::facts::statements as say;
 
@@ -46,6 +46,14 @@ pub fn planned(node: &Node) -> Vec<String> {
             );
         }
     }
+    lines.sort();
+    lines
+}
+
+/// What the switch is to do beyond switching, as sorted lines; none where it only switches.
+pub fn switch(plan: &Plan) -> Vec<String> {
+    let ports = plan.segments.iter().flat_map(|segment| &segment.ports);
+    let mut lines: Vec<String> = ports.filter_map(super::Port::fact).flat_map(|port| port.lines()).collect();
     lines.sort();
     lines
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Property, Report as Suites, SerializeError, TestCase, TestCaseStatus, TestSuite};
 
-use super::proof::told;
+use super::proof::told as told_of;
 use super::style::escape;
 use super::text::{broken_as_expected, tally};
 use super::{Report, RunVerdict};
@@ -90,11 +90,14 @@ fn case(report: &Report, name: &str, status: TestCaseStatus) -> TestCase {
 }
 
 fn shown(check: &CheckResult) -> String {
-    lines(check.evidence.iter().map(told).chain([format!("drlab explain {}", check.id)]))
+    lines(check.evidence.iter().map(told_of).chain([format!("drlab explain {}", check.id)]))
 }
 
 pub(super) fn of_finding(finding: &Finding) -> Vec<String> {
     let mut told = vec![format!("root cause {} on {}: {}", finding.id, finding.node, finding.what)];
+    told.push(format!("    {}", finding.confidence.means()));
+    told.extend(finding.evidence.iter().map(|one| format!("    {}", told_of(one))));
+    told.extend(finding.links.iter().map(|link| format!("    see {link}")));
     told.extend(finding.mend.iter().map(|command| format!("    mend {command}")));
     told
 }

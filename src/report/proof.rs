@@ -10,6 +10,9 @@ use crate::judge::{CheckResult, Evidence, Finding};
 /// Pieces of evidence that are shown of a check.
 const EVIDENCE: usize = 5;
 
+/// Columns before an item's text.
+const LABEL: usize = 15;
+
 /// Findings of one rule that are written out.
 const ALIKE: usize = 2;
 
@@ -141,7 +144,13 @@ fn write(page: &mut Page<'_>, finding: &Finding, before: Option<&Finding>) {
             page.item(2, "and so", Ink::Plain, effect);
         }
         page.item(2, "source", Ink::Faint, &finding.source);
+        // Long ones are in report.json and in what `drlab explain` prints.
+        let columns = page.style().columns();
+        for link in finding.links.iter().filter(|link| link.len() + LABEL <= columns) {
+            page.item(2, "", Ink::Faint, link);
+        }
     }
+    page.item(2, "confidence", Ink::Plain, finding.confidence.means());
     evidence(page, &finding.evidence);
     for (nth, command) in finding.mend.iter().enumerate() {
         page.command(2, if nth == 0 { "mend" } else { "" }, &command.to_string(), "");

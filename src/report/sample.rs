@@ -9,7 +9,7 @@ use super::{
 use crate::base::{Mac, Role, Verdict};
 use crate::facts::run::Acted;
 use crate::judge::checks::Check;
-use crate::judge::{CheckResult, Dialect, Evidence, Finding, FrameRef, Mend};
+use crate::judge::{CheckResult, Confidence, Dialect, Evidence, Finding, FrameRef, Mend};
 
 /// The texts of one check, so that snapshots don't hang on the registry's wording.
 pub(crate) fn explained(id: &str) -> Option<&'static Check> {
@@ -55,6 +55,7 @@ pub(crate) fn held() -> Report {
                 .to_vec(),
         },
         topology: textbook(),
+        stopped: None,
         timeline: vec![Acted {
             label: "20 requests by client".to_owned(),
             at_ns: 1,
@@ -371,5 +372,7 @@ fn finding(node: &str) -> Finding {
             })
             .to_vec(),
         source: "Documentation/networking/ip-sysctl.rst, arp_ignore; net/ipv4/arp.c, arp_ignore()".to_owned(),
+        links: vec!["https://docs.kernel.org/networking/ip-sysctl.html".to_owned()],
+        confidence: Confidence::Likely,
     }
 }

@@ -16,12 +16,14 @@ pub struct Style {
     pub unicode: bool,
     /// The folder that holds this run's `capture.pcapng`, as the reader can type it; `None` where nothing was kept.
     pub out: Option<String>,
+    /// The scenario as the reader can type it; its name in the report where nothing else is given.
+    pub scenario: Option<String>,
 }
 
 impl Default for Style {
     /// 100 columns without colour, as in `report.txt`.
     fn default() -> Self {
-        Self { color: false, width: 100, unicode: true, out: None }
+        Self { color: false, width: 100, unicode: true, out: None, scenario: None }
     }
 }
 

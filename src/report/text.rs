@@ -8,7 +8,7 @@ use super::proof::{self, Lookup};
 use super::style::{Ink, Style};
 use super::{Report, RunVerdict, ladder, picture, traffic};
 use crate::base::Verdict;
-use crate::judge::checks;
+use crate::judge::{checks, rules};
 
 /// The whole report.
 pub fn render(report: &Report, style: &Style) -> String {
@@ -26,8 +26,11 @@ pub(crate) fn render_with(report: &Report, style: &Style, find: &Lookup) -> Stri
         if !report.topology.segments.is_empty() {
             picture::draw(&mut page, &report.topology);
         }
-        if report.timeline.len() > 1 {
+        if report.timeline.len() > 1 || report.stopped.is_some() {
             traffic::timeline(&mut page, &report.timeline);
+        }
+        if let Some(stopped) = &report.stopped {
+            traffic::stopped(&mut page, stopped);
         }
         if !report.journey.is_empty() {
             ladder::draw(&mut page, &report.journey);
@@ -40,10 +43,16 @@ pub(crate) fn render_with(report: &Report, style: &Style, find: &Lookup) -> Stri
         }
         proof::checks(&mut page, &report.checks);
         proof::failures(&mut page, &report.checks, find);
+        let named = !report.findings.iter().all(rules::is_unexplained);
         if !report.findings.is_empty() {
             proof::findings(&mut page, &report.findings);
-        } else if report.checks.iter().any(|c| c.verdict == Verdict::Broken) {
-            page.heading("Root causes", "");
+        }
+        if !named && report.checks.iter().any(|c| c.verdict == Verdict::Broken) {
+            if report.findings.is_empty() {
+                page.heading("Root causes", "");
+            } else {
+                page.blank();
+            }
             let text = "No root cause was found: no rule fits what was seen. The frames named above are all there is \
                         to go by.";
             page.wrapped(&[], Ink::Undecided, text);
@@ -124,6 +133,7 @@ fn verdict(page: &mut Page<'_>, report: &Report) {
     let text = match report.verdict {
         RunVerdict::NotRun => "nothing was proven, neither that it works nor that it does not.".to_owned(),
         RunVerdict::Broken if report.expected.met => broken_as_expected(report),
+        _ if report.stopped.is_some() => format!("the timeline waited in vain; until then {}.", tally(report)),
         _ => format!("{}.", tally(report)),
     };
     page.wrapped(&[(ink, format!("{word}: "))], Ink::Plain, &text);
@@ -162,19 +172,19 @@ pub(crate) fn broken_as_expected(report: &Report) -> String {
 }
 
 fn next_step(page: &mut Page<'_>, report: &Report) {
+    let scenario = proof::quoted(page.style().scenario.as_deref().unwrap_or(&report.scenario));
     if report.verdict == RunVerdict::NotRun {
         page.command(0, "next", "drlab doctor", "what this machine can do, and the one command that would change it");
-        let plan = format!("drlab plan {}", proof::quoted(&report.scenario));
+        let plan = format!("drlab plan {scenario}");
         page.command(0, "", &plan, "what would have been built");
         if report.substrate == "host" {
-            let run = format!("drlab run {} --substrate uml", proof::quoted(&report.scenario));
+            let run = format!("drlab run {scenario} --substrate uml");
             page.command(0, "", &run, "under a kernel of its own, which has IPVS and needs no root");
         }
         return;
     }
     let worst = [Verdict::Broken, Verdict::Undecided, Verdict::Held];
     let check = worst.iter().find_map(|v| report.checks.iter().find(|c| c.verdict == *v));
-    let scenario = proof::quoted(&report.scenario);
     let Some(check) = check else {
         page.command(0, "next", &format!("drlab plan {scenario}"), "what the scenario asks for");
         return;
@@ -208,6 +218,15 @@ mod tests {
         assert!(text.lines().count() <= 70, "{} lines", text.lines().count());
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
         insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn the_next_step_names_the_scenario_as_it_can_be_typed() {
+        let style = Style { scenario: Some("/tmp/my labs/x.toml".to_owned()), ..Style::default() };
+        for report in [sample::held(), sample::not_run()] {
+            let text = text(&report, &style);
+            assert!(text.contains(" '/tmp/my labs/x.toml'"), "{text}");
+        }
     }
 
     #[test]

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::ladder::micros;
 use super::page::{Page, fold};
-use super::style::{Ink, columns_of};
+use super::style::Ink;
 use super::table::Table;
 use super::{CensusEntry, LoadSummary};
-use crate::facts::run::Acted;
+use crate::facts::run::{Acted, Stopped};
 
 /// Names in a list before the others are only counted.
 const LISTED: usize = 6;
@@ -31,6 +31,20 @@ pub(crate) fn timeline(page: &mut Page<'_>, acts: &[Acted]) {
     if more > 0 {
         page.line(&[(Ink::Faint, format!("  … and {more} more acts, in report.json"))]);
     }
+}
+
+/// Writes which condition did not come to hold, and what was left out for it.
+pub(crate) fn stopped(page: &mut Page<'_>, stopped: &Stopped) {
+    page.heading("Waited in vain", "");
+    page.item(2, "until", Ink::Strong, &stopped.condition);
+    page.item(2, "for", Ink::Plain, &format!("{} ms, in step `{}`", stopped.deadline_ms, stopped.label));
+    page.item(2, "seen", Ink::Broken, &stopped.seen);
+    let rest = match stopped.left_out {
+        0 => "it was the last step".to_owned(),
+        1 => "the one step after it was left out".to_owned(),
+        n => format!("the {n} steps after it were left out"),
+    };
+    page.item(2, "then", Ink::Plain, &rest);
 }
 
 /// Writes who asked and who answered for each VIP.
@@ -114,11 +128,7 @@ fn bar(answers: u64, most: u64) -> String {
 /// By name as people count: `rs2` before `rs10`.
 fn natural(by: &BTreeMap<String, u64>) -> Vec<(&str, u64)> {
     let mut all: Vec<(&str, u64)> = by.iter().map(|(name, n)| (name.as_str(), *n)).collect();
-    all.sort_by_key(|(name, _)| {
-        let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
-        let digits = name.get(stem.len()..).unwrap_or_default();
-        (stem.to_owned(), columns_of(digits), digits.to_owned())
-    });
+    all.sort_by_key(|(name, _)| crate::base::natural(name));
     all
 }
 

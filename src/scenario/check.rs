@@ -19,6 +19,7 @@ mod vip;
 use std::fmt::Display;
 
 use super::problem::Complaint;
+use super::repair::Damage;
 use super::source::Path;
 use super::spec::{Node, OneOrMany, Scenario};
 use super::suggest;
@@ -33,9 +34,9 @@ pub(crate) struct Known<'a> {
 }
 
 /// Everything that is wrong with a scenario whose shape is right.
-pub(crate) fn complaints(scenario: &Scenario, known: Known<'_>) -> Vec<Complaint> {
+pub(crate) fn complaints(scenario: &Scenario, known: Known<'_>, damage: &Damage) -> Vec<Complaint> {
     let lab = Lab::of(scenario);
-    let mut cx = Context { scenario, lab, complaints: Vec::new() };
+    let mut cx = Context { scenario, lab, damage, complaints: Vec::new() };
     roles::check(&mut cx);
     segments::check(&mut cx);
     devices::check(&mut cx);
@@ -54,6 +55,8 @@ pub(crate) fn complaints(scenario: &Scenario, known: Known<'_>) -> Vec<Complaint
 struct Context<'a> {
     scenario: &'a Scenario,
     lab: Lab<'a>,
+    /// What of the scenario is not as it was written.
+    damage: &'a Damage,
     complaints: Vec<Complaint>,
 }
 
@@ -72,7 +75,9 @@ impl<'a> Context<'a> {
         if found.is_none() {
             let complaint = Complaint::value(path, format!("`{name}` is no node of this scenario"))
                 .label("no such node")
-                .maybe_help(suggest::or_list(name, self.node_names()));
+                .maybe_help(suggest::or_list(name, self.node_names()))
+                .relies_on_name(&Path::of(&["nodes"]), name)
+                .spoils();
             self.add(complaint);
         }
         found

@@ -115,21 +115,35 @@ fn why_no_prefix(text: &str) -> Option<&'static str> {
     }
 }
 
+/// The name that is most like a text that is none.
+pub(crate) fn legal(wanted: &str, text: &str) -> Option<String> {
+    match wanted {
+        "node-name" => {
+            let low: String = text.to_lowercase().replace(['_', ' ', '.'], "-").chars().take(32).collect();
+            low.parse::<NodeName>().ok().map(|name| name.to_string())
+        }
+        "interface-name" if !is_label(text) => {
+            let plain = text.chars().filter(char::is_ascii_graphic).filter(|c| !"/:".contains(*c));
+            plain.take(15).collect::<String>().parse::<IfName>().ok().map(|name| name.to_string())
+        }
+        _ => None,
+    }
+}
+
+fn is_label(text: &str) -> bool {
+    text.split_once(':').is_some_and(|(device, _)| device.parse::<IfName>().is_ok())
+}
+
 fn lowered(text: &str) -> Option<String> {
-    let low: String = text.to_lowercase().replace(['_', ' ', '.'], "-").chars().take(32).collect();
-    low.parse::<NodeName>().ok().map(|name| format!("write `{name}`"))
+    legal("node-name", text).map(|name| format!("write `{name}`"))
 }
 
 fn shorter(text: &str, wrong: Wrong) -> Wrong {
     let help = match text.split_once(':') {
-        Some((device, _)) if device.parse::<IfName>().is_ok() => {
+        Some((device, _)) if is_label(text) => {
             Some(format!("`{text}` is an address's label; the interface is `{device}`"))
         }
-        _ => {
-            let short: String =
-                text.chars().filter(char::is_ascii_graphic).filter(|c| !"/:".contains(*c)).take(15).collect();
-            short.parse::<IfName>().ok().map(|name| format!("write a shorter or plainer one, as `{name}`"))
-        }
+        _ => legal("interface-name", text).map(|name| format!("write a shorter or plainer one, as `{name}`")),
     };
     Wrong { help, ..wrong }
 }

@@ -149,8 +149,14 @@ pub(crate) struct Complaint {
     pub(crate) label: Option<String>,
     pub(crate) help: Option<String>,
     pub(crate) also: Vec<(bool, Path, String)>,
-    /// Tables that it draws conclusions from which may be wrong where something in them could not be read.
+    /// What it draws conclusions from, which may be wrong where something there could not be read.
     pub(crate) relies_on: Vec<Path>,
+    /// Tables that it takes to have no other names than those that were read.
+    pub(crate) relies_on_names: Vec<Path>,
+    /// A name that it takes not to be in its table.
+    pub(crate) relies_on_name: Option<Path>,
+    /// Whether what stands there can't be concluded from.
+    pub(crate) spoils: bool,
 }
 
 impl Complaint {
@@ -164,6 +170,9 @@ impl Complaint {
             help: None,
             also: Vec::new(),
             relies_on: Vec::new(),
+            relies_on_names: Vec::new(),
+            relies_on_name: None,
+            spoils: false,
         }
     }
 
@@ -196,9 +205,33 @@ impl Complaint {
         self
     }
 
-    /// It follows from something that is *not* in that table.
-    pub(crate) fn relies_on(mut self, table: &Path) -> Self {
-        self.relies_on.push(table.clone());
+    /// It follows from what is, or is not, at the end of that path and below.
+    pub(crate) fn relies_on(mut self, path: &Path) -> Self {
+        self.relies_on.push(path.clone());
+        self
+    }
+
+    /// It follows from what is at the end of these paths, or is not there.
+    pub(crate) fn relies_on_all(mut self, paths: impl IntoIterator<Item = Path>) -> Self {
+        self.relies_on.extend(paths);
+        self
+    }
+
+    /// It follows from a name that is *not* in that table, or an item that is not in that list.
+    pub(crate) fn relies_on_names(mut self, table: &Path) -> Self {
+        self.relies_on_names.push(table.clone());
+        self
+    }
+
+    /// It follows from that name not being in that table.
+    pub(crate) fn relies_on_name(mut self, table: &Path, name: &str) -> Self {
+        self.relies_on_name = Some(table.at(name));
+        self
+    }
+
+    /// What rests on this value is a consequence, and not told.
+    pub(crate) fn spoils(mut self) -> Self {
+        self.spoils = true;
         self
     }
 }

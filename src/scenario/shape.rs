@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::problem::Complaint;
+use super::repair::{Damage, Repair, placeholder};
 use super::schema::{Shape, Tag, shape};
 use super::source::{Content, Item, Path};
 use super::{format, suggest};
@@ -15,61 +16,74 @@ use super::{format, suggest};
 #[derive(Debug, Default)]
 pub(crate) struct Deviations {
     pub(crate) complaints: Vec<Complaint>,
-    /// What to take out so that the rest has the right shape; `None` where nothing less than all would do.
-    pub(crate) prune: Option<Vec<Path>>,
+    /// What gives the text its shape.
+    pub(crate) repairs: Vec<Repair>,
+    /// What is not known of it then.
+    pub(crate) damage: Damage,
 }
 
 /// Walks the whole text.
 pub(crate) fn deviations(schema: &Value, root: &Item) -> Deviations {
-    let mut walk = Walk { schema, complaints: Vec::new(), prune: Some(Vec::new()) };
-    walk.check(schema, root, &Path::default(), None);
-    Deviations { complaints: walk.complaints, prune: walk.prune }
+    let mut walk = Walk { schema, found: Deviations::default() };
+    walk.check(schema, root, &Path::default(), Need::Required);
+    walk.found
+}
+
+/// Whether a value may be left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Need {
+    Required,
+    Optional,
 }
 
 struct Walk<'s> {
     schema: &'s Value,
-    complaints: Vec<Complaint>,
-    prune: Option<Vec<Path>>,
+    found: Deviations,
 }
 
 impl<'s> Walk<'s> {
-    /// `spare` is the innermost thing around that may be left out.
-    fn check(&mut self, at: &'s Value, item: &Item, path: &Path, spare: Option<&Path>) {
+    fn check(&mut self, at: &'s Value, item: &Item, path: &Path, need: Need) {
         match (shape(self.schema, at), &item.content) {
-            (Shape::Word(words), Content::Text(text)) => self.word(&words, text, path, spare),
-            (Shape::Tagged(tags), Content::Table(table)) => self.tagged(&tags, table, path, spare),
-            (Shape::Either(ways), _) => self.either(at, &ways, item, path, spare),
-            (Shape::Text(format), Content::Text(text)) => self.text(format, text, path, spare),
+            (Shape::Word(words), Content::Text(text)) => self.word(at, &words, text, path, need),
+            (Shape::Tagged(tags), Content::Table(table)) => self.tagged(at, &tags, table, path, need),
+            (Shape::Either(ways), _) => self.either(at, &ways, item, path, need),
+            (Shape::Text(format), Content::Text(text)) => self.text(at, format, text, path, need),
             (Shape::Integer(low, high), Content::Integer(number)) => {
                 if !number.is_some_and(|n| (low..=high).contains(&n)) {
                     let complaint = Complaint::value(path, format!("`{path}` is out of range"));
-                    self.complain(complaint.label(format!("{low} to {high} fit")), spare);
+                    self.replace(at, complaint.label(format!("{low} to {high} fit")), path, need);
                 }
             }
             (Shape::List(each), Content::Array(items)) => {
                 for (place, item) in items.iter().enumerate() {
-                    self.check(each, item, &path.at(place), spare);
+                    self.check(each, item, &path.at(place), Need::Required);
                 }
             }
-            (Shape::Tuple(each), Content::Array(items)) => self.tuple(each, items, path, spare),
+            (Shape::Tuple(each), Content::Array(items)) => self.tuple(at, each, items, path, need),
             (Shape::Table { properties, required }, Content::Table(table)) => {
-                self.table(properties, &required, table, path, spare);
+                self.table(properties, &required, table, path);
             }
-            (Shape::Names { format, each }, Content::Table(table)) => self.names(format, each, table, path, spare),
+            (Shape::Names { format, each }, Content::Table(table)) => self.names(format, each, table, path),
             (Shape::Number, Content::Integer(Some(_)) | Content::Float) | (Shape::Boolean, Content::Boolean) => {}
-            _ => self.mismatch(at, item, path, spare),
+            _ => self.mismatch(at, item, path, need),
         }
     }
 
-    fn complain(&mut self, complaint: Complaint, spare: Option<&Path>) {
-        self.complaints.push(complaint);
-        match (spare, &mut self.prune) {
-            (Some(spare), Some(prune)) => prune.push(spare.clone()),
-            _ => self.prune = None,
-        }
+    /// Complains, and has something else stand there.
+    fn replace(&mut self, at: &'s Value, complaint: Complaint, path: &Path, need: Need) {
+        self.found.complaints.push(complaint);
+        self.lose(at, path, need);
     }
 
-    fn mismatch(&mut self, at: &'s Value, item: &Item, path: &Path, spare: Option<&Path>) {
+    fn lose(&mut self, at: &'s Value, path: &Path, need: Need) {
+        self.found.damage.lose(path.clone());
+        self.found.repairs.push(match need {
+            Need::Optional => Repair::Remove(path.clone()),
+            Need::Required => Repair::Put(path.clone(), placeholder(self.schema, at)),
+        });
+    }
+
+    fn mismatch(&mut self, at: &'s Value, item: &Item, path: &Path, need: Need) {
         let wanted = self.describe(at);
         let mut complaint = Complaint::value(path, format!("`{path}` is {}, not {wanted}", kind(&item.content)))
             .label(format!("expected {wanted}"));
@@ -87,10 +101,10 @@ impl<'s> Walk<'s> {
         {
             complaint = complaint.help(format!("write `{text}` without quotes"));
         }
-        self.complain(complaint, spare);
+        self.replace(at, complaint, path, need);
     }
 
-    fn word(&mut self, words: &[(&str, &str)], text: &str, path: &Path, spare: Option<&Path>) {
+    fn word(&mut self, at: &'s Value, words: &[(&str, &str)], text: &str, path: &Path, need: Need) {
         if words.iter().any(|(word, _)| *word == text) {
             return;
         }
@@ -98,24 +112,24 @@ impl<'s> Walk<'s> {
         let complaint = Complaint::value(path, format!("`{path}` can't be `{text}`"))
             .label(format!("expected {}", any_of(&names)))
             .maybe_help(suggest::nearest(text, names).map(|near| format!("did you mean `\"{near}\"`?")));
-        self.complain(complaint, spare);
+        self.replace(at, complaint, path, need);
     }
 
-    fn text(&mut self, wanted: Option<&str>, text: &str, path: &Path, spare: Option<&Path>) {
+    fn text(&mut self, at: &'s Value, wanted: Option<&str>, text: &str, path: &Path, need: Need) {
         if let Some(Err(wrong)) = wanted.map(|wanted| format::check(wanted, text)) {
             let complaint = Complaint::value(path, wrong.message).label(wrong.label).maybe_help(wrong.help);
-            self.complain(complaint, spare);
+            self.replace(at, complaint, path, need);
         }
     }
 
-    fn tuple(&mut self, each: &'s [Value], items: &[Item], path: &Path, spare: Option<&Path>) {
+    fn tuple(&mut self, at: &'s Value, each: &'s [Value], items: &[Item], path: &Path, need: Need) {
         if each.len() != items.len() {
             let message = format!("`{path}` has {} values, not {}", items.len(), each.len());
-            self.complain(Complaint::value(path, message), spare);
+            self.replace(at, Complaint::value(path, message), path, need);
             return;
         }
         for (place, (at, item)) in each.iter().zip(items).enumerate() {
-            self.check(at, item, &path.at(place), spare);
+            self.check(at, item, &path.at(place), Need::Required);
         }
     }
 
@@ -125,63 +139,116 @@ impl<'s> Walk<'s> {
         required: &[&str],
         table: &IndexMap<String, Item>,
         path: &Path,
-        spare: Option<&Path>,
     ) {
-        let unknown: Vec<&String> = table.keys().filter(|key| !properties.contains_key(*key)).collect();
-        let absent: Vec<&str> = required.iter().copied().filter(|key| !table.contains_key(*key)).collect();
-        for key in &unknown {
-            let candidates = properties.keys().map(String::as_str).filter(|known| !table.contains_key(*known));
-            let wanted = suggest::nearest(key, absent.iter().copied());
-            let help = wanted
-                .map_or_else(|| suggest::or_list(key, candidates), |near| Some(format!("did you mean `{near}`?")));
-            let place = if path.parts().is_empty() { "a scenario".to_owned() } else { format!("`{path}`") };
-            let complaint = Complaint::key(&path.at(key), format!("unknown key `{key}`"))
-                .label(format!("{place} has no such key"))
-                .maybe_help(help);
-            self.complain(complaint, Some(&path.at(key)));
+        let mut absent: Vec<&str> = required.iter().copied().filter(|key| !table.contains_key(*key)).collect();
+        for (key, item) in table {
+            let need = if required.contains(&key.as_str()) { Need::Required } else { Need::Optional };
+            if let Some(at) = properties.get(key) {
+                self.check(at, item, &path.at(key), need);
+            } else if let Some(place) = suggest::nearest(key, absent.iter().copied())
+                .and_then(|near| absent.iter().position(|key| *key == near))
+            {
+                let meant = absent.remove(place);
+                self.misspelt(properties, key, meant, item, path);
+            } else {
+                self.unknown(properties, key, item, table, path);
+            }
         }
         for key in absent {
-            // A misspelt key is one mistake, not two.
-            if unknown.iter().any(|u| suggest::nearest(u, [key]).is_some()) {
-                self.prune = None;
-                continue;
-            }
             let place = if path.parts().is_empty() { "the scenario".to_owned() } else { format!("`{path}`") };
-            let help = properties.get(key).map(|at| match key {
+            let Some(at) = properties.get(key) else { continue };
+            let help = match key {
                 "segments" => "add `[segments.lan]` with `subnet = \"172.16.0.0/16\"`".to_owned(),
                 "nodes" => "add `[nodes.director]` with `role = \"director\"` and `segment = \"lan\"`".to_owned(),
                 _ => format!("write `{key} = {}`", self.example(key, at)),
-            });
-            self.complain(Complaint::key(path, format!("{place} has no `{key}`")).maybe_help(help), spare);
-        }
-        for (key, item) in table {
-            if let Some(at) = properties.get(key) {
-                let below = path.at(key);
-                let spare = if required.contains(&key.as_str()) { spare.cloned() } else { Some(below.clone()) };
-                self.check(at, item, &below, spare.as_ref());
-            }
+            };
+            self.found.complaints.push(Complaint::key(path, format!("{place} has no `{key}`")).help(help));
+            self.lose(at, &path.at(key), Need::Required);
         }
     }
 
-    fn names(
+    /// A misspelt key of a value that must be there is one mistake, not two; what it holds is read all the same.
+    fn misspelt(
         &mut self,
-        wanted: Option<&str>,
-        each: &'s Value,
+        properties: &'s serde_json::Map<String, Value>,
+        key: &str,
+        meant: &str,
+        item: &Item,
+        path: &Path,
+    ) {
+        let Some(at) = properties.get(meant) else { return };
+        let below = path.at(meant);
+        let reads = self.fits(at, &item.content);
+        let place = if reads { below.clone() } else { path.at(key) };
+        let complaint = no_such_key(&place, key, path);
+        self.found.complaints.push(complaint.help(format!("did you mean `{meant}`?")));
+        if reads {
+            self.found.repairs.push(Repair::Rename { to: below.clone(), from: key.to_owned() });
+            self.check(at, item, &below, Need::Required);
+        } else {
+            self.found.repairs.push(Repair::Remove(path.at(key)));
+            self.lose(at, &below, Need::Required);
+        }
+    }
+
+    fn unknown(
+        &mut self,
+        properties: &'s serde_json::Map<String, Value>,
+        key: &str,
+        item: &Item,
         table: &IndexMap<String, Item>,
         path: &Path,
-        spare: Option<&Path>,
     ) {
-        for (name, item) in table {
-            let below = path.at(name);
-            if let Some(Err(wrong)) = wanted.map(|wanted| format::check(wanted, name)) {
-                let complaint = Complaint::key(&below, wrong.message).label(wrong.label).maybe_help(wrong.help);
-                self.complain(complaint, spare);
-            }
-            self.check(each, item, &below, spare);
+        let takes_more = |known: &str, at: &'s Value| match (shape(self.schema, at), &item.content) {
+            (Shape::Names { .. }, Content::Table(_)) => table.contains_key(known),
+            (Shape::List(_), Content::Array(_)) => table.contains_key(known),
+            _ => false,
+        };
+        let open = properties
+            .iter()
+            .filter(|(known, at)| !table.contains_key(*known) || takes_more(known, at))
+            .map(|(known, _)| known.as_str());
+        let complaint = no_such_key(&path.at(key), key, path).maybe_help(suggest::or_list(key, open.clone()));
+        self.found.complaints.push(complaint);
+        self.found.damage.lose(path.at(key));
+        self.found.repairs.push(Repair::Remove(path.at(key)));
+        match suggest::nearest(key, open.clone()) {
+            Some(meant) if table.contains_key(meant) => match &item.content {
+                Content::Table(held) => {
+                    held.keys().for_each(|name| self.found.damage.doubt_names(path.at(meant).at(name)))
+                }
+                _ => self.found.damage.doubt_names(path.at(meant)),
+            },
+            Some(meant) => self.found.damage.lose(path.at(meant)),
+            // It could have been any of those that are not there.
+            None => open.for_each(|key| self.found.damage.lose(path.at(key))),
         }
     }
 
-    fn tagged(&mut self, tags: &[Tag<'s>], table: &IndexMap<String, Item>, path: &Path, spare: Option<&Path>) {
+    fn names(&mut self, wanted: Option<&str>, each: &'s Value, table: &IndexMap<String, Item>, path: &Path) {
+        let mut taken: Vec<String> = table.keys().cloned().collect();
+        for (name, item) in table {
+            let Some((wanted, wrong)) = wanted.and_then(|w| Some((w, format::check(w, name).err()?))) else {
+                self.check(each, item, &path.at(name), Need::Required);
+                continue;
+            };
+            // Read under a name that fits, so that what it holds is checked.
+            let legal = format::legal(wanted, name).filter(|legal| !taken.contains(legal));
+            let below = path.at(legal.as_ref().unwrap_or(name));
+            let complaint = Complaint::key(&below, wrong.message).label(wrong.label).maybe_help(wrong.help);
+            self.found.complaints.push(complaint);
+            self.found.damage.doubt_names(path.at(name));
+            if let Some(legal) = legal {
+                taken.push(legal);
+                self.found.repairs.push(Repair::Rename { to: below.clone(), from: name.clone() });
+            } else {
+                self.lose(each, &below, Need::Optional);
+            }
+            self.check(each, item, &below, Need::Required);
+        }
+    }
+
+    fn tagged(&mut self, at: &'s Value, tags: &[Tag<'s>], table: &IndexMap<String, Item>, path: &Path, need: Need) {
         let names: Vec<&str> = tags.iter().map(|tag| tag.name).collect();
         if table.len() != 1 {
             let message = match table.len() {
@@ -189,36 +256,36 @@ impl<'s> Walk<'s> {
                 n => format!("`{path}` says {n} things, where one step does one"),
             };
             let complaint = Complaint::value(path, message).help(format!("write one of {}", suggest::listed(&names)));
-            self.complain(complaint, spare);
+            self.replace(at, complaint, path, need);
         }
         for (key, item) in table {
             let below = path.at(key);
             if let Some(tag) = tags.iter().find(|tag| tag.name == key) {
-                self.check(tag.holds, item, &below, spare);
+                self.check(tag.holds, item, &below, Need::Required);
             } else {
                 let complaint = Complaint::key(&below, format!("unknown word `{key}`"))
                     .label(format!("`{path}` knows no such thing"))
                     .maybe_help(suggest::or_list(key, names.iter().copied()));
-                self.complain(complaint, spare);
+                self.replace(at, complaint, path, need);
             }
         }
     }
 
-    fn either(&mut self, at: &'s Value, ways: &[&'s Value], item: &Item, path: &Path, spare: Option<&Path>) {
+    fn either(&mut self, at: &'s Value, ways: &[&'s Value], item: &Item, path: &Path, need: Need) {
         let fitting: Vec<&'s Value> = ways.iter().copied().filter(|way| self.fits(way, &item.content)).collect();
         match fitting.as_slice() {
-            [] => self.mismatch(at, item, path, spare),
-            [only] => self.check(only, item, path, spare),
+            [] => self.mismatch(at, item, path, need),
+            [only] => self.check(only, item, path, need),
             several => {
                 let tried = several.iter().map(|way| {
-                    let mut walk = Walk { schema: self.schema, complaints: Vec::new(), prune: Some(Vec::new()) };
-                    walk.check(way, item, path, spare);
-                    walk
+                    let mut walk = Walk { schema: self.schema, found: Deviations::default() };
+                    walk.check(way, item, path, need);
+                    walk.found
                 });
-                if let Some(best) = tried.min_by_key(|walk| walk.complaints.len()) {
-                    for complaint in best.complaints {
-                        self.complain(complaint, spare);
-                    }
+                if let Some(best) = tried.min_by_key(|found| found.complaints.len()) {
+                    self.found.complaints.extend(best.complaints);
+                    self.found.repairs.extend(best.repairs);
+                    self.found.damage.join(best.damage);
                 }
             }
         }
@@ -281,6 +348,11 @@ pub(crate) fn describe(root: &Value, at: &Value) -> String {
         Shape::Table { .. } | Shape::Names { .. } => "a table".into(),
         Shape::Unknown => "something else".into(),
     }
+}
+
+fn no_such_key(place: &Path, key: &str, table: &Path) -> Complaint {
+    let holder = if table.parts().is_empty() { "a scenario".to_owned() } else { format!("`{table}`") };
+    Complaint::key(place, format!("unknown key `{key}`")).label(format!("{holder} has no such key"))
 }
 
 /// The key that was meant where dots made tables of it.

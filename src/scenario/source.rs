@@ -92,6 +92,17 @@ impl Source {
         self.text.get(self.find(path)?.value.clone())
     }
 
+    /// Finds under the path what is written beside it under the key `from`.
+    pub(crate) fn rename(&mut self, to: &Path, from: &str) {
+        let Some((key, above)) = to.0.split_last() else { return };
+        let holder = above.iter().try_fold(&mut self.root, |item, part| item.child_mut(part));
+        if let Some(Content::Table(table)) = holder.map(|item| &mut item.content)
+            && let Some((place, _, item)) = table.shift_remove_full(from)
+        {
+            table.shift_insert(place, key.clone(), item);
+        }
+    }
+
     pub(crate) fn root(&self) -> &Item {
         &self.root
     }
@@ -138,6 +149,14 @@ impl Item {
         match &self.content {
             Content::Table(table) => table.get(part),
             Content::Array(items) => items.get(part.parse::<usize>().ok()?),
+            _ => None,
+        }
+    }
+
+    fn child_mut(&mut self, part: &str) -> Option<&mut Self> {
+        match &mut self.content {
+            Content::Table(table) => table.get_mut(part),
+            Content::Array(items) => items.get_mut(part.parse::<usize>().ok()?),
             _ => None,
         }
     }
@@ -190,6 +209,18 @@ mod tests {
     #[test]
     fn what_is_not_written_is_shown_at_what_holds_it() {
         assert_eq!(&TEXT[source().value(&Path::of(&["nodes", "rs1", "role"]))], "rs1");
+    }
+
+    #[test]
+    fn what_has_another_key_is_found_under_the_path_that_it_belongs_to() {
+        let mut source = source();
+        source.rename(&Path::of(&["services", "0", "prot"]), "port");
+        source.rename(&Path::of(&["nodes", "rs2"]), "rs1");
+        assert_eq!(&TEXT[source.key(&Path::of(&["services", "0", "prot"]))], "port");
+        assert_eq!(
+            &TEXT[source.value(&Path::of(&["nodes", "rs2", "interfaces", "eth0", "address"]))],
+            "\"172.16.0.1\""
+        );
     }
 
     #[test]

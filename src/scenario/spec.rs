@@ -5,6 +5,7 @@ mod expect;
 mod load;
 mod node;
 mod service;
+mod switch;
 mod timeline;
 
 use std::net::IpAddr;
@@ -19,6 +20,7 @@ pub use expect::{Expect, Share};
 pub use load::{DuringStep, Load};
 pub use node::{Interface, InterfaceKind, Neighbour, Node, NodeVip, PlacedVip, Route, Serve, SysctlValue};
 pub use service::{DetailedRealServer, RealServer, Service, Timeouts};
+pub use switch::{Guard, SwitchPort};
 pub use timeline::{Action, Condition, Step};
 
 /// A whole scenario.
@@ -119,4 +121,8 @@ pub struct Segment {
     /// then routers, clients and real servers, so that an uncured ARP problem shows.
     #[serde(default)]
     pub join_order: Vec<NodeName>,
+    /// What the switch does at the ports of certain nodes.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = { "type": "string", "format": "node-name" }))]
+    pub ports: IndexMap<NodeName, SwitchPort>,
 }

@@ -50,15 +50,26 @@ pub struct Confinement {
 pub struct Means {
     /// Landlock, which any user may use.
     pub landlock: bool,
-    /// A mount namespace in which everything else is read-only, and no capabilities but that of reading: root's.
+    /// A mount namespace in which everything else is read-only: root's, where the root folder is a mount point, which
+    /// that of a bare chroot is not.
     pub mounts: bool,
 }
 
 impl Confinement {
     /// What this machine has to confine a process with.
     pub fn means() -> Means {
-        Means { landlock: landlock_present(), mounts: geteuid().is_root() && capable(CAP_SYS_ADMIN) }
+        Means { landlock: landlock_present(), mounts: rules_mounts() && root_is_mounted() }
     }
+}
+
+fn rules_mounts() -> bool {
+    geteuid().is_root() && capable(CAP_SYS_ADMIN)
+}
+
+/// Whether the root folder is a mount point: only then can what is mounted below it be kept from the machine.
+pub(super) fn root_is_mounted() -> bool {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    mounts.lines().any(|line| line.split(' ').nth(4) == Some("/"))
 }
 
 const CAP_DAC_READ_SEARCH: u32 = 2;
@@ -111,6 +122,8 @@ struct Child {
     passed: Vec<RawFd>,
     landlock: Option<RulesetCreated>,
     read_only_but: Option<Vec<CString>>,
+    /// Whether it keeps no capabilities but that of reading.
+    reads_only: bool,
     own_namespaces: bool,
     fixed_addresses: bool,
 }
@@ -130,6 +143,7 @@ impl Child {
                 .transpose()
                 .map_err(io::Error::other)?,
             read_only_but: writable.filter(|_| means.mounts).map(paths).transpose()?,
+            reads_only: writable.is_some() && rules_mounts(),
             own_namespaces: confinement.own_namespaces,
             fixed_addresses: confinement.fixed_addresses,
         })
@@ -155,6 +169,8 @@ impl Child {
         }
         if let Some(folders) = &self.read_only_but {
             child::make_read_only_but(folders)?;
+        }
+        if self.reads_only {
             child::drop_capabilities()?;
         }
         if let Some(rules) = self.landlock.take() {

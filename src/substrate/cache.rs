@@ -103,6 +103,20 @@ impl Cache {
     }
 }
 
+/// The folders of this process's own runs that are still there, those outside the cache included.
+pub fn remains(cache: &Cache) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(cache.root().join("runs")) else { return Vec::new() };
+    let own = format!("{}-", std::process::id());
+    let mut found = Vec::new();
+    for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(&own)) {
+        let elsewhere = fs::read_to_string(entry.path().join("elsewhere")).unwrap_or_default();
+        found.extend(elsewhere.lines().map(PathBuf::from).filter(|path| path.is_dir()));
+        found.push(entry.path());
+    }
+    found.sort();
+    found
+}
+
 /// Makes a folder and its parents, for nobody else to look into.
 fn make_private(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
@@ -293,6 +307,19 @@ mod tests {
         assert!(path.join("lock").exists());
         drop(run);
         assert!(!path.exists());
+        std::fs::remove_dir_all(cache.root()).unwrap();
+    }
+
+    #[test]
+    fn what_remains_of_this_process_is_listed_until_it_is_gone() {
+        let cache = cache("remains");
+        let mut run = RunFolder::make(&cache).unwrap();
+        let beside = run.beside(&std::env::temp_dir()).unwrap();
+        let mut wanted = vec![beside, run.path().to_owned()];
+        wanted.sort();
+        assert_eq!(super::remains(&cache), wanted);
+        drop(run);
+        assert!(super::remains(&cache).is_empty());
         std::fs::remove_dir_all(cache.root()).unwrap();
     }
 

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use nix::unistd::geteuid;
 
-use super::bound::{CAP_SYS_ADMIN, Confinement, bind, capable};
+use super::bound::{CAP_SYS_ADMIN, Confinement, bind, capable, root_is_mounted};
 use super::guest::Guest;
 use super::{StartError, StartOptions};
 
@@ -22,6 +22,9 @@ pub(super) fn spawn(options: &StartOptions) -> Result<Guest, StartError> {
     }
     if !capable(CAP_SYS_ADMIN) {
         return Err(StartError::NoNamespaces);
+    }
+    if !root_is_mounted() {
+        return Err(StartError::BareChroot);
     }
     let program = match &options.program {
         Some(program) => program.clone(),

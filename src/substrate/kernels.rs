@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::cache::{Cache, CacheError};
 use super::packages::{self, PackageError};
 
-/// The package that has the kernel, in Debian and in Ubuntu.
+/// Debian's package that has the kernel.
 pub const PACKAGE: &str = "user-mode-linux";
 
 /// Where a kernel comes from.
@@ -126,7 +126,7 @@ pub fn chosen(cache: &Cache) -> Result<Kernel, KernelError> {
 pub fn chosen_or_fetched(cache: &Cache, progress: &mut dyn FnMut(&str)) -> Result<Kernel, KernelError> {
     match chosen(cache) {
         Err(KernelError::None) => {
-            progress("no User-Mode Linux kernel is here: fetching Debian's or Ubuntu's package, without root");
+            progress("no User-Mode Linux kernel is here: fetching Debian's package, without root");
             fetch(cache, progress)
         }
         other => other,
@@ -138,7 +138,7 @@ pub fn chosen_or_fetched(cache: &Cache, progress: &mut dyn FnMut(&str)) -> Resul
 /// # Errors
 /// [`KernelError::Fetch`] and [`KernelError::Empty`].
 pub fn fetch(cache: &Cache, progress: &mut dyn FnMut(&str)) -> Result<Kernel, KernelError> {
-    let package = packages::fetch(cache, PACKAGE, progress)?;
+    let package = packages::fetch_or_borrow(cache, PACKAGE, progress)?;
     let name = package.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     below(&package.join("usr"), Origin::Fetched(name)).ok_or(KernelError::Empty { package })
 }

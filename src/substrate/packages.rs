@@ -4,6 +4,7 @@
 //! package would run when installed. One process at a time changes the folder; what one left half-done the next removes.
 
 mod apt;
+mod debian;
 pub mod tools;
 
 use std::ffi::OsString;
@@ -109,7 +110,25 @@ pub fn cached(cache: &Cache, package: &str) -> Vec<PathBuf> {
 /// # Errors
 /// [`PackageError`]; the cache then has of this package what it had before.
 pub fn fetch(cache: &Cache, package: &str, progress: &mut dyn FnMut(&str)) -> Result<PathBuf, PackageError> {
-    fetch_with(cache, package, &mut |_, _, _, _| Ok(()), progress)
+    fetch_with(cache, package, &|| of_this_machine(cache), &mut |_, _, _, _| Ok(()), progress)
+}
+
+/// As [`fetch`]; where the machine's sources don't have the package, Debian's.
+///
+/// # Errors
+/// [`PackageError`]; the cache then has of this package what it had before.
+pub fn fetch_or_borrow(cache: &Cache, package: &str, progress: &mut dyn FnMut(&str)) -> Result<PathBuf, PackageError> {
+    match fetch(cache, package, progress) {
+        Err(PackageError::NoSuchPackage { .. }) => debian::fetch_from(cache, package, progress),
+        other => other,
+    }
+}
+
+/// Makes the `apt-get` to ask.
+type Source<'a> = &'a dyn Fn() -> Result<Apt, PackageError>;
+
+fn of_this_machine(cache: &Cache) -> Result<Apt, PackageError> {
+    Apt::at(&cache.folder("apt")?)
 }
 
 /// What is still to be done to a package that is unpacked and not yet in its place: given where it is unpacked and a
@@ -119,6 +138,7 @@ type Complete<'a> = &'a mut dyn FnMut(&Apt, &Path, &Path, &mut dyn FnMut(&str)) 
 fn fetch_with(
     cache: &Cache,
     package: &str,
+    source: Source<'_>,
     complete: Complete<'_>,
     progress: &mut dyn FnMut(&str),
 ) -> Result<PathBuf, PackageError> {
@@ -131,7 +151,7 @@ fn fetch_with(
     }
     let half_done = packages.join(HALF_DONE);
     remove(&half_done)?;
-    let fetched = fetch_into(cache, package, &packages, complete, progress);
+    let fetched = fetch_into(package, source, &packages, complete, progress);
     let cleaned = remove(&half_done);
     let folder = fetched?;
     cleaned?;
@@ -146,14 +166,14 @@ fn remove(folder: &Path) -> Result<(), PackageError> {
 }
 
 fn fetch_into(
-    cache: &Cache,
     package: &str,
+    source: Source<'_>,
     packages: &Path,
     complete: Complete<'_>,
     progress: &mut dyn FnMut(&str),
 ) -> Result<PathBuf, PackageError> {
     let half_done = packages.join(HALF_DONE);
-    let apt = Apt::at(&cache.folder("apt")?)?;
+    let apt = source()?;
     let downloaded = half_done.join("download");
     fs::create_dir_all(&downloaded).map_err(io_on("make the folder", &downloaded))?;
     // Lists of an earlier fetch save the update, unless what they name is no longer there.

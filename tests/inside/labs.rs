@@ -72,6 +72,10 @@ pub(crate) fn wide(real_servers: u32) -> Plan {
             node: name.parse().unwrap(),
             interface: "eth0".parse().unwrap(),
             name: format!("p2-{name}").parse().unwrap(),
+            isolated: false,
+            vlan: None,
+            locked: None,
+            filters: vec![],
         });
         plan.nodes.push(rs(&name, &format!("02:d1:01:00:{high:02x}:{low:02x}"), &format!("172.16.{high}.{low}/16")));
     }
@@ -197,6 +201,10 @@ fn segment(name: &str, bridge: &str, number: u8, ports: &[(&str, &str)]) -> Segm
                 node: node.parse().unwrap(),
                 interface: interface.parse().unwrap(),
                 name: format!("p{number}-{node}").parse().unwrap(),
+                isolated: false,
+                vlan: None,
+                locked: None,
+                filters: vec![],
             })
             .collect(),
     }

@@ -11,11 +11,12 @@ use rtnetlink::packet_route::link::{
 };
 
 use super::{BuildError, StepError, far_index, settled};
-use crate::base::{IfName, Mac};
+use crate::base::{IfName, Mac, NodeName, error_chain};
+use crate::facts::{NodeFacts, PortFact, Unread};
 use crate::inside::link::offload::Ethtool;
 use crate::inside::link::{self, End};
 use crate::inside::ns::{Space, Worker};
-use crate::inside::rtnl::{self, pipeline};
+use crate::inside::rtnl::{self, RtnlError, pipeline};
 use crate::inside::sysctl;
 use crate::plan::{Plan, Port, Segment};
 
@@ -80,7 +81,11 @@ pub(super) async fn create(plan: Arc<Plan>, wires: Vec<Wire>) -> Result<(), Step
     silence()?;
     let handle = rtnl::open()?;
     let bridges = plan.segments.iter().zip(FIRST_BRIDGE..);
-    pipeline(bridges.map(|(segment, index)| link::add_bridge(&handle, &segment.bridge, index, segment.mtu))).await?;
+    pipeline(bridges.map(|(segment, index)| {
+        let vlans = segment.ports.iter().any(|port| port.vlan.is_some());
+        link::add_bridge(&handle, &segment.bridge, index, segment.mtu, vlans)
+    }))
+    .await?;
     pipeline(wires.iter().map(|wire| {
         let port = End { name: &wire.port, index: wire.index, mac: None };
         let far = End { name: &wire.far, index: wire.far_index, mac: wire.mac };
@@ -89,7 +94,54 @@ pub(super) async fn create(plan: Arc<Plan>, wires: Vec<Wire>) -> Result<(), Step
     .await?;
     let ethtool = Ethtool::open().map_err(StepError::Ethtool)?;
     wires.iter().try_for_each(|wire| ethtool.offloads_off(&wire.port))?;
+    for (port, index) in doing_more(&plan) {
+        link::port::set(&handle, index, port).await?;
+    }
     Ok(())
+}
+
+/// The ports that do more than switch, with their numbers.
+fn doing_more(plan: &Plan) -> impl Iterator<Item = (&Port, u32)> {
+    let ports = plan.segments.iter().flat_map(|segment| &segment.ports).zip(FIRST_PORT..);
+    ports.filter(|(port, _)| port.fact().is_some())
+}
+
+/// Reads back what the switch does beyond switching; nothing where it is to do nothing more.
+pub(super) async fn facts(plan: Arc<Plan>) -> Option<NodeFacts> {
+    doing_more(&plan).next()?;
+    let mut facts = NodeFacts::unread(NodeName::switch());
+    match read(&plan).await {
+        Ok(ports) => facts.ports = ports,
+        Err(error) => facts.unread.push(Unread { what: "ports".to_owned(), why: error_chain(&error).join(": ") }),
+    }
+    Some(facts)
+}
+
+async fn read(plan: &Plan) -> Result<Vec<PortFact>, RtnlError> {
+    let handle = rtnl::open()?;
+    let vlans = link::port::vlans(&handle).await?;
+    let mut pinned = link::port::pinned(&handle).await?;
+    let mut heeding = Vec::new();
+    for (segment, index) in plan.segments.iter().zip(FIRST_BRIDGE..) {
+        if link::port::heeds_vlans(&link::one(&handle, index, &segment.bridge).await?) {
+            heeding.extend(segment.ports.iter().map(|port| &port.name));
+        }
+    }
+    let mut facts = Vec::new();
+    for (port, index) in plan.segments.iter().flat_map(|segment| &segment.ports).zip(FIRST_PORT..) {
+        let (isolated, locked) = link::port::attributes(&link::one(&handle, index, &port.name).await?);
+        let fact = PortFact {
+            name: port.name.clone(),
+            node: port.node.clone(),
+            interface: port.interface.clone(),
+            isolated,
+            vlan: vlans.get(&index).copied().filter(|_| heeding.contains(&&port.name)),
+            locked: locked.then(|| pinned.remove(&index).unwrap_or_default()),
+            filters: link::port::filters(&handle, index).await?,
+        };
+        facts.extend((!fact.lines().is_empty()).then_some(fact));
+    }
+    Ok(facts)
 }
 
 /// Keeps the switch from speaking on its own (IPv6) and from filtering what it carries. Keys that this kernel lacks

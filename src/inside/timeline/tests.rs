@@ -5,7 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use super::nodes::{NodeGone, NodeJob, Nodes};
-use super::{ActError, Configure, Observed, Stage, TimelineError, run};
+use super::{ActError, Configure, Observed, Played, Stage, TimelineError, run};
 use crate::base::NodeName;
 use crate::inside::serve::Servers;
 use crate::plan::{Act, Condition, TimedAct};
@@ -50,14 +50,14 @@ fn here<T>(test: impl Future<Output = T>) -> T {
 }
 
 /// Runs acts and gives each one's label and outcome beside the end.
-fn told(kernel: &Kernel, acts: Vec<Act>) -> (Vec<(String, String)>, Result<(), TimelineError>) {
+fn told(kernel: &Kernel, acts: Vec<Act>) -> (Vec<(String, String)>, Result<Played, TimelineError>) {
     let timeline: Vec<_> =
         acts.into_iter().enumerate().map(|(at, act)| TimedAct { label: format!("act {at}"), act }).collect();
     let said = RefCell::new(Vec::new());
     let servers = Servers::default();
     let stage = Stage { nodes: &Here, servers: &servers, kernel };
     let end = here(run(&timeline, &stage, |acted| said.borrow_mut().push((acted.label, acted.outcome))));
-    (said.into_inner(), end.map(drop))
+    (said.into_inner(), end)
 }
 
 fn kernel(holds_from: usize) -> Kernel {
@@ -94,13 +94,19 @@ fn waiting_ends_with_what_was_seen_once_the_condition_holds() {
 fn waiting_in_vain_says_for_what_and_what_was_seen_last() {
     let kernel = kernel(usize::MAX);
     let (_, end) = told(&kernel, vec![wait(connections(), 20)]);
-    assert_eq!(
-        end.unwrap_err().source.to_string(),
-        format!(
-            "waited 20 ms in vain until IPVS on director holds 3 connections or more; last seen: look {}",
-            kernel.looks.get()
-        )
-    );
+    let stopped = end.unwrap().stopped.unwrap();
+    assert_eq!((stopped.label.as_str(), stopped.deadline_ms), ("act 0", 20));
+    assert_eq!(stopped.condition, "IPVS on director holds 3 connections or more");
+    assert_eq!(stopped.seen, format!("look {}", kernel.looks.get()));
+}
+
+#[test]
+fn what_comes_after_a_wait_in_vain_is_left_out_and_counted() {
+    let (said, end) = told(&kernel(usize::MAX), vec![sysctl("1"), wait(connections(), 5), sysctl("0"), sysctl("bad")]);
+    let labels: Vec<&str> = said.iter().map(|(label, _)| label.as_str()).collect();
+    assert_eq!(labels, ["act 0", "act 1"]);
+    assert_eq!(said[1].1, "in vain");
+    assert_eq!(end.unwrap().stopped.unwrap().left_out, 2);
 }
 
 #[test]
@@ -117,8 +123,8 @@ fn a_port_is_open_once_somebody_listens() {
     let open = || wait(Condition::PortOpen { node: "client".parse().unwrap(), at }, 20);
     assert!(told(&kernel(1), vec![open()]).1.is_ok());
     drop(listener);
-    let why = told(&kernel(1), vec![open()]).1.unwrap_err().source.to_string();
-    assert!(why.contains("last seen: Connection refused"), "{why}");
+    let seen = told(&kernel(1), vec![open()]).1.unwrap().stopped.unwrap().seen;
+    assert!(seen.contains("Connection refused"), "{seen}");
 }
 
 #[test]

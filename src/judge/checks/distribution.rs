@@ -5,7 +5,7 @@ mod witnesses;
 use std::collections::BTreeMap;
 
 use super::Check;
-use crate::base::{NodeName, Protocol, ServiceId};
+use crate::base::{NodeName, Protocol, ServiceId, natural};
 use crate::facts::ServiceFact;
 use crate::facts::run::Outcome;
 use crate::judge::case::WantedService;
@@ -83,7 +83,9 @@ fn shared_out(input: &Input<'_>, service: &WantedService, own: &[&Connection<'_>
         *shares.entry(name).or_default() += 1;
     }
     let stayed = own.iter().filter(|c| c.to.is_none()).count();
-    let mut told: Vec<String> = shares.iter().map(|(name, n)| format!("{name} {n}")).collect();
+    let mut told: Vec<_> = shares.into_iter().collect();
+    told.sort_by_key(|(name, _)| natural(name));
+    let mut told: Vec<String> = told.into_iter().map(|(name, n)| format!("{name} {n}")).collect();
     if stayed > 0 {
         told.push(format!("none of them {stayed}"));
     }

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use super::Check;
 use crate::base::Forwarding;
-use crate::facts::AddressFact;
-use crate::judge::case::WantedService;
+use crate::facts::{AddressFact, NodeFacts};
+use crate::judge::case::{Station, WantedService};
 use crate::judge::host::{Host, address_line};
 use crate::judge::tally::{Tally, count};
 use crate::judge::traffic::Traffic;
@@ -41,7 +41,9 @@ fn run(input: &Input<'_>) -> CheckResult {
                 }
                 examined += 1;
                 let node = &station.node;
-                let Some(facts) = input.facts(node) else {
+                let facts =
+                    if comes_later(input, service, station) { input.facts_after(node) } else { input.facts(node) };
+                let Some(facts) = facts else {
                     tally.doubt(format!("the addresses of {node} were not read"));
                     continue;
                 };
@@ -82,6 +84,16 @@ fn lost(traffic: &Traffic<'_>, tally: &mut Tally) {
             }
         }
     }
+}
+
+/// Whether the timeline put a real server into the table: it needs the VIP from then on.
+fn comes_later(input: &Input<'_>, service: &WantedService, station: &Station) -> bool {
+    let holds = |facts: Option<&NodeFacts>| {
+        let table = facts?.ipvs.as_ref()?.services.iter().filter(|s| s.service == service.id);
+        Some(table.flat_map(|s| &s.destinations).any(|d| station.has(d.at.ip())))
+    };
+    let before = input.before.iter().find(|f| f.node == service.director);
+    holds(before) == Some(false) && holds(input.facts_after(&service.director)) == Some(true)
 }
 
 /// Whether another Director with the same service has its VIP: one without it then stands by.
@@ -148,6 +160,20 @@ mod tests {
         let table = lab.after.iter_mut().find_map(|f| f.ipvs.as_mut()).unwrap();
         table.services[0].destinations.retain(|d| d.at.ip() != address);
         lab.expect("vip-owned", Held);
+    }
+
+    #[test]
+    fn a_real_server_that_the_timeline_adds_needs_the_vip_from_then_on() {
+        let mut lab = Lab::textbook();
+        let address = lab.address("rs1", "lan");
+        let without = |facts: &mut crate::facts::NodeFacts| facts.addresses.retain(|a| a.interface != "lo");
+        lab.before.iter_mut().filter(|f| f.node == "rs1").for_each(without);
+        lab.expect("vip-owned", Broken);
+        let table = lab.before.iter_mut().find_map(|f| f.ipvs.as_mut()).unwrap();
+        table.services[0].destinations.retain(|d| d.at.ip() != address);
+        lab.expect("vip-owned", Held);
+        lab.after.iter_mut().filter(|f| f.node == "rs1").for_each(without);
+        lab.expect("vip-owned", Broken);
     }
 
     #[test]

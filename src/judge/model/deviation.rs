@@ -5,8 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use super::answer::{Because, Silence};
 use super::local::Local;
 use super::source::Refusal;
+use super::switch::{Block, Sent};
 use crate::base::{Forwarding, IfName, Mac, NodeName, Protocol, ServiceId};
-use crate::facts::{AddressFact, NeighbourFact, RouteFact, ServiceFact, SocketFact};
+use crate::facts::{AddressFact, NeighbourFact, PortFact, RouteFact, ServiceFact, SocketFact};
 
 /// One thing that is not as direct routing needs it, at the node that would have to be changed.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,6 +83,18 @@ pub(in crate::judge) enum Kind<'a> {
     AnswersFromRip { socket: &'a SocketFact, vip: IpAddr },
     /// The capture shows it announcing a VIP that is another's to announce.
     Announces { vip: IpAddr, frame: u32 },
+    /// The switch does not pass on at this port what a station sends to another.
+    Blocked { port: &'a PortFact, why: Block<'a>, from: &'a NodeName, to: &'a NodeName, sent: Sent },
+    /// It answers for the VIP as another Director does, too.
+    Rival { vip: IpAddr, of: &'a NodeName, because: Because<'a> },
+    /// What the Director hands it, it balances once more.
+    BalancesAgain { service: &'a ServiceFact, from: &'a NodeName },
+    /// A rule of the packet filter takes packets away before IPVS sees them.
+    Redirected { rule: &'a str, at: SocketAddr },
+    /// The VIP has come to it from another Director, and it has told nobody; in the frame somebody still sends to that one.
+    Unannounced { vip: IpAddr, from: &'a NodeName, asker: Option<&'a NodeName>, frame: u32 },
+    /// The VIP has come to it from another Director, whose connections it does not know: it resets them.
+    Unsynced { vip: IpAddr, from: &'a NodeName, frame: u32 },
 }
 
 /// Everything that the model predicts to go wrong, each once.
@@ -103,7 +116,7 @@ impl<'a> Predicted<'a> {
 impl Deviation<'_> {
     /// Whether it is the same mistake: met on another client's packet, by another asker.
     fn repeats(&self, other: &Self) -> bool {
-        use Kind::{AsksAs, AsksInVain, Deafened, Refuses, Silent, Stays, ThroughDirector};
+        use Kind::{AsksAs, AsksInVain, Blocked, Deafened, Refuses, Rival, Silent, Stays, ThroughDirector};
         if self.node != other.node || self.interface != other.interface {
             return false;
         }
@@ -114,6 +127,9 @@ impl Deviation<'_> {
             (Deafened { rule: a, .. }, Deafened { rule: b, .. }) => a == b,
             (Refuses { why: a, .. }, Refuses { why: b, .. }) => a == b,
             (ThroughDirector { route: a, .. }, ThroughDirector { route: b, .. }) => a == b,
+            (Rival { vip: a, .. }, Rival { vip: b, .. }) => a == b,
+            // The first frame that a port stops is enough to tell why.
+            (Blocked { why: a, .. }, Blocked { why: b, .. }) => a.is_like(b),
             (Stays { .. }, Stays { .. }) => true,
             (a, b) => a == b,
         }

@@ -64,6 +64,17 @@ pub(in crate::judge) fn chain<'a>(rules: &'a [String], table: &str, name: &str, 
     policy
 }
 
+/// The rule that sends a packet elsewhere before it is routed: to the node itself, or to another.
+pub(in crate::judge) fn redirected<'a>(rules: &'a [String], packet: Shown<'_>) -> Option<&'a str> {
+    let redirects = |line: &&'a String| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let has = |flag: &str, value: &str| words.windows(2).any(|w| w[0] == flag && w[1] == value);
+        let early = has("-t", "nat") && has("-A", "PREROUTING");
+        early && (has("-j", "REDIRECT") || has("-j", "DNAT")) && matches(&words, packet)
+    };
+    rules.iter().find(redirects).map(String::as_str)
+}
+
 /// Whether all matches of a rule hold.
 pub(in crate::judge) fn matches(words: &[&str], packet: Shown<'_>) -> bool {
     let mut at = 0;
@@ -80,7 +91,8 @@ pub(in crate::judge) fn matches(words: &[&str], packet: Shown<'_>) -> bool {
                 continue;
             }
             "-A" | "-I" | "--append" | "--insert" | "-j" | "--jump" | "-t" | "-m" | "--mangle-ip-s"
-            | "--mangle-target" | "--set-mark" | "--set-xmark" | "--reject-with" | "--h-length" => Some(true),
+            | "--mangle-target" | "--set-mark" | "--set-xmark" | "--reject-with" | "--h-length" | "--to-ports"
+            | "--to-destination" => Some(true),
             "-s" | "--source" | "--src-ip" | "--source-ip" => packet.source.map(|a| covers(value, a)),
             "-d" | "--destination" | "--dst-ip" | "--destination-ip" => packet.destination.map(|a| covers(value, a)),
             "-i" | "--in-interface" => packet.into.map(|i| i == value),

@@ -6,6 +6,7 @@ use super::answer::{Answer, Because, Silence, answer};
 use super::ask::{Question, question};
 use super::filter::{Fate, Shown, chain};
 use super::source::Refusal;
+use super::switch::Sent;
 use super::{Kind, Place, Predicted, World};
 use crate::base::{IfName, NodeName};
 use crate::judge::case::StationPort;
@@ -69,6 +70,16 @@ pub(in crate::judge) fn resolve<'a>(world: &World<'a>, sought: &Sought<'a>, pred
             sender
         }
     };
+    let question = Sent { from: out.mac, source: sender, destination: next_hop, arp: true };
+    let reply = Sent { from: into.mac, source: next_hop, destination: sender, arp: true };
+    let (asker, asked) = ((from.node(), out), (to.node(), into));
+    if let Some((port, why)) = world.blocked(asker, asked, question) {
+        let kind = Kind::Blocked { port, why, from: from.node(), to: to.node(), sent: question };
+        predicted.note(world.switch_name(from.node()), Some(&port.name), kind);
+    } else if let Some((port, why)) = world.blocked(asked, asker, reply) {
+        let kind = Kind::Blocked { port, why, from: to.node(), to: from.node(), sent: reply };
+        predicted.note(world.switch_name(from.node()), Some(&port.name), kind);
+    }
     if let Answer::No(why) = answer(&to, into.interface.as_str(), next_hop, sender) {
         let own = matches!(&why, Silence::Refused(Refusal::Own(super::local::Local::Address(_))));
         if own && world.case.is_vip(sender) {
@@ -86,13 +97,15 @@ fn others<'a>(world: &World<'a>, sought: &Sought<'a>, sender: IpAddr, predicted:
     let vip = world.case.is_vip(sought.next_hop);
     for (place, port) in world.on(&sought.out.segment) {
         let node: &NodeName = place.node();
-        if node == sought.from.node()
-            || node == sought.meant.0.node()
-            || (vip && world.speaks_for(&place, sought.next_hop))
-        {
+        if node == sought.from.node() || node == sought.meant.0.node() {
             continue;
         }
         if let Answer::Yes(because) = answer(&place, port.interface.as_str(), sought.next_hop, sender) {
+            if vip && world.speaks_for(&place, sought.next_hop) {
+                let kind = Kind::Rival { vip: sought.next_hop, of: sought.meant.0.node(), because };
+                predicted.note(node, Some(&port.interface), kind);
+                continue;
+            }
             // A proxy that is asked for what it does lead to is somebody's wish.
             if vip || !matches!(because, Because::Proxy(_)) {
                 predicted.note(node, Some(&port.interface), Kind::Answers { asked: sought.next_hop, because });

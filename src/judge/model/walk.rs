@@ -7,11 +7,12 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::answer::forwards;
 use super::director::{Decision, decide};
-use super::filter::{Fate, Shown, chain};
+use super::filter::{Fate, Shown, chain, redirected};
 use super::local::{Local, local};
 use super::resolve::{Sought, resolve};
 use super::route::{Way, lookup};
 use super::source::refusal;
+use super::switch::Sent;
 use super::{Kind, Place, Predicted, World};
 use crate::base::{Forwarding, NodeName, Protocol, Role};
 use crate::facts::{DestinationFact, ServiceFact, SocketFact};
@@ -60,11 +61,13 @@ impl<'a> World<'a> {
             .or_else(|| there().next())
     }
 
-    /// Sends a packet on from node to node until it is where it is meant to go, and gives that place.
+    /// Sends a packet on from node to node until it is where it is meant to go, and gives that place. It is sent towards
+    /// `to`, and says `destination`: not the same where the Director hands it to a real server.
     fn travel(
         &self,
         start: At<'a>,
         (source, to): (IpAddr, IpAddr),
+        destination: IpAddr,
         arrived: &dyn Fn(&Place<'a>) -> bool,
         predicted: &mut Predicted<'a>,
     ) -> Option<At<'a>> {
@@ -107,6 +110,11 @@ impl<'a> World<'a> {
             let immune = self.case.vips.iter().all(|v| self.immune(*v, &out.segment));
             let sought = Sought { from: at.place, out, next_hop, meant, source, immune };
             resolve(self, &sought, predicted);
+            let sent = Sent { from: out.mac, source, destination, arp: false };
+            if let Some((port, why)) = self.blocked((node, out), (meant.0.node(), meant.1), sent) {
+                let kind = Kind::Blocked { port, why, from: node, to: meant.0.node(), sent };
+                predicted.note(self.switch_name(node), Some(&port.name), kind);
+            }
             at = At { place: meant.0, into: Some(meant.1) };
         }
         None
@@ -140,7 +148,7 @@ impl<'a> World<'a> {
             return;
         }
         let start = At { place: client, into: None };
-        let Some(at) = self.travel(start, (source, vip), &|p| self.speaks_for(p, vip), predicted) else { return };
+        let Some(at) = self.travel(start, (source, vip), vip, &|p| self.speaks_for(p, vip), predicted) else { return };
         let director = at.place;
         if local(director.facts, vip).is_none() {
             let into = at.into.map(|p| &p.interface);
@@ -150,6 +158,7 @@ impl<'a> World<'a> {
                 predicted.note(director.node(), into, Kind::NotOwn { address: vip, forwards: false });
             }
         }
+        away(&director, at.into, packet, predicted);
         if filtered(&director, at.into, packet, "INPUT", predicted) {
             return;
         }
@@ -164,10 +173,12 @@ impl<'a> World<'a> {
                 predicted.note(director.node(), None, kind);
             }
             Decision::Balanced(service) => {
-                if service.destinations.iter().all(|d| d.weight == 0) {
+                let none = service.destinations.iter().all(|d| d.weight == 0);
+                if none {
                     predicted.note(director.node(), None, Kind::NoDestination { service });
                 }
-                for destination in &service.destinations {
+                // One of weight 0 beside others gets nothing new, so that what it lacks is not missed.
+                for destination in service.destinations.iter().filter(|d| none || d.weight > 0) {
                     self.serve(&director, service, destination, (packet, client), predicted);
                 }
             }
@@ -203,8 +214,11 @@ impl<'a> World<'a> {
         let nat = method == Forwarding::Nat;
         let outer = if method == Forwarding::Tun { own_address(director, rip) } else { Some(packet.source) };
         let start = At { place: *director, into: None };
+        let shown = if method == Forwarding::DirectRouting { vip } else { rip };
         let is_server = |p: &Place<'a>| server.is_some_and(|s| s.node() == p.node());
-        let Some(at) = self.travel(start, (outer.unwrap_or(packet.source), rip), &is_server, predicted) else { return };
+        let Some(at) = self.travel(start, (outer.unwrap_or(packet.source), rip), shown, &is_server, predicted) else {
+            return;
+        };
         let server = at.place;
         if method == Forwarding::Tun && !unwraps(&server, packet) {
             let kind = Kind::Unwrapped {
@@ -222,6 +236,9 @@ impl<'a> World<'a> {
             predicted.note(server.node(), None, Kind::NotOwn { address: vip, forwards });
         }
         let arriving = Packet { target, ..packet };
+        if method == Forwarding::DirectRouting {
+            again(director, &server, packet, predicted);
+        }
         filtered(&server, at.into, arriving, "INPUT", predicted);
         listens(&server, arriving, method, predicted);
         self.reply(director, &server, service, destination, (arriving, client), predicted);
@@ -266,7 +283,7 @@ impl<'a> World<'a> {
             }
         }
         let start = At { place: *server, into: None };
-        self.travel(start, (from, to), &|p| p.node() == client.node(), predicted);
+        self.travel(start, (from, to), to, &|p| p.node() == client.node(), predicted);
     }
 }
 
@@ -312,6 +329,35 @@ fn unwraps(server: &Place<'_>, packet: Packet) -> bool {
     tunnel.is_some_and(|l| refusal(server.facts, l.name.as_str(), packet.source).is_none())
 }
 
+/// Notes where what one Director hands to another is balanced once more, to others than that one itself.
+fn again<'a>(from: &Place<'a>, server: &Place<'a>, packet: Packet, predicted: &mut Predicted<'a>) {
+    let Decision::Balanced(service) = decide(server, packet.protocol, packet.target) else { return };
+    if service.destinations.iter().any(|d| d.weight > 0 && local(server.facts, d.at.ip()).is_none()) {
+        predicted.note(server.node(), None, Kind::BalancesAgain { service, from: from.node() });
+    }
+}
+
+/// Notes a rule that takes the packet away before it is routed.
+fn away<'a>(place: &Place<'a>, into: Option<&'a StationPort>, packet: Packet, predicted: &mut Predicted<'a>) {
+    let word = packet.protocol.to_string().to_lowercase();
+    let shown = shown(into, packet, &word);
+    if let Some(rule) = redirected(place.facts.iptables.as_deref().unwrap_or_default(), shown) {
+        predicted.note(place.node(), None, Kind::Redirected { rule, at: packet.target });
+    }
+}
+
+/// The packet as a filter sees it; `word` is its protocol's.
+fn shown<'a>(into: Option<&'a StationPort>, packet: Packet, word: &'a str) -> Shown<'a> {
+    Shown {
+        source: Some(packet.source),
+        destination: Some(packet.target.ip()),
+        into: into.map(|p| p.interface.as_str()),
+        protocol: Some(word),
+        port: Some(packet.target.port()),
+        ..Shown::default()
+    }
+}
+
 /// Notes a rule of the packet filter that drops the packet.
 fn filtered<'a>(
     place: &Place<'a>,
@@ -321,14 +367,7 @@ fn filtered<'a>(
     predicted: &mut Predicted<'a>,
 ) -> bool {
     let word = packet.protocol.to_string().to_lowercase();
-    let shown = Shown {
-        source: Some(packet.source),
-        destination: Some(packet.target.ip()),
-        into: into.map(|p| p.interface.as_str()),
-        protocol: Some(&word),
-        port: Some(packet.target.port()),
-        ..Shown::default()
-    };
+    let shown = shown(into, packet, &word);
     let Fate::Dropped(rule) = chain(place.facts.iptables.as_deref().unwrap_or_default(), "filter", name, shown) else {
         return false;
     };

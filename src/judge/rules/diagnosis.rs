@@ -8,9 +8,12 @@ use crate::facts::NodeFacts;
 use crate::judge::host::{Host, address_line};
 use crate::judge::model::deviation::{Deviation, Predicted};
 use crate::judge::model::survey::own_address;
+use crate::judge::model::switch::Sent;
 use crate::judge::model::{Place, World};
 use crate::judge::traffic::Traffic;
 use crate::judge::{Dialect, Evidence, Mend};
+use crate::trace::{Direction, Frame};
+use crate::wire::frame::Body;
 
 /// One moment of a run, as rules see it.
 pub(super) struct Diagnosis<'a> {
@@ -108,6 +111,41 @@ impl<'a> Diagnosis<'a> {
             ));
         }
         mend
+    }
+
+    /// A frame that one station sent to another and that did not get there: the trace has it at the one and not at the
+    /// other.
+    pub(super) fn vanished(&self, from: &NodeName, to: &NodeName, sent: Sent) -> Option<Evidence> {
+        let (trace, case) = (self.traffic.input.trace, self.world.case);
+        if self.traffic.input.lost(to) > 0 {
+            return None;
+        }
+        let alike = |frame: &Frame| match &frame.decoded.body {
+            Body::Arp(arp) => {
+                sent.arp && IpAddr::V4(arp.sender_ip) == sent.source && IpAddr::V4(arp.target_ip) == sent.destination
+            }
+            Body::Ip(ip) => !sent.arp && ip.source == sent.source && ip.destination == sent.destination,
+            Body::Other(_) | Body::Malformed(_) => false,
+        };
+        let at = |node: &NodeName, direction: Direction| {
+            let vantages = &trace.vantages;
+            let node = node.clone();
+            trace.frames.iter().filter(move |f| {
+                f.direction == direction && vantages.get(f.vantage).is_some_and(|v| v.node == node) && alike(f)
+            })
+        };
+        let captured = trace.vantages.iter().any(|v| v.node == *to);
+        let arrived =
+            at(to, Direction::In).any(|f| case.owner_of(f.decoded.source).is_some_and(|(s, _)| s.node == *from));
+        let meant = |f: &&Frame| {
+            let mac = f.decoded.destination;
+            mac.is_group() || case.owners(mac).iter().any(|(s, _)| s.node == *to)
+        };
+        let left = at(from, Direction::Out).find(meant).filter(|_| captured && !arrived)?;
+        let what = if sent.arp { "ARP" } else { "packet" };
+        let what =
+            format!("{from} sends this {what} from {} to {}; it never gets to {to}", sent.source, sent.destination);
+        Some(Evidence::frame(trace, left, what))
     }
 
     /// The finding's part for the deviation.

@@ -12,7 +12,7 @@ pub(super) const RULE: Rule = Rule {
               gets to IPVS: no entry, no counter, no answer. The service's port has to be open on the Director as \
               well as on the real servers.",
     causes: "SYNs enter the Director and nothing leaves it; its counters stay 0",
-    source: "iptables(8); net/netfilter/ipvs/ip_vs_core.c: ip_vs_ops (LOCAL_IN, after filter INPUT)",
+    source: "iptables(8); net/netfilter/ipvs/ip_vs_core.c: ip_vs_ops4 (LOCAL_IN, after filter INPUT)",
     outranks: &[],
     what: |nodes| format!("the packet filter drops what clients send to the VIP on {nodes}"),
     claims,

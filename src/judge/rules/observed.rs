@@ -23,6 +23,7 @@ pub(super) fn add<'a>(input: &'a Input<'a>, predicted: &mut Predicted<'a>) {
             predicted.note(&speaker.node, port.map(|p| &p.interface), kind);
         }
     }
+    super::moved::add(input, &traffic, predicted);
     for packet in traffic.packets.iter().filter(|p| p.protocol == Protocol::Udp) {
         let Some(hop) = packet.exit(|s| traffic.is_real_server(s)) else { continue };
         let asked = input.ran.loads.iter().flat_map(|l| &l.requests).find(|r| {

@@ -13,7 +13,7 @@ pub(super) const RULE: Rule = Rule {
     teaches: "A rule that was written for the RIP alone, or a policy that drops the rest, does not let packets for \
               the VIP in. A health check of the RIP stays green.",
     causes: "SYNs arrive and nothing leaves: connections to that real server time out",
-    source: "iptables(8); net/netfilter/ipvs/ip_vs_core.c: ip_vs_ops (LOCAL_IN, after filter INPUT)",
+    source: "iptables(8); net/netfilter/ipvs/ip_vs_core.c: ip_vs_ops4 (LOCAL_IN, after filter INPUT)",
     outranks: &[],
     what: |nodes| format!("the packet filter drops what comes for the VIP on {nodes}"),
     claims,

@@ -25,7 +25,8 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     let Kind::Announces { vip, frame } = deviation.kind else { return None };
     let trace = diagnosis.traffic.input.trace;
     let what = format!("{} says unasked that it has {vip}", deviation.node);
-    let evidence = trace.frame(frame).map(|f| Evidence::frame(trace, f, what)).into_iter().collect();
+    let mut evidence = diagnosis.address_shown(deviation.node, vip);
+    evidence.extend(trace.frame(frame).map(|f| Evidence::frame(trace, f, what)));
     let command = format!("arptables -A OUTPUT -s {vip} -d {vip} -j DROP");
     let mend = vec![
         mended(deviation.node, Dialect::Arptables, command),

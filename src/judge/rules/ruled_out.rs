@@ -58,9 +58,10 @@ const SUSPECTS: &[Suspect] = &[
     },
 ];
 
-/// What is ruled out, a line each, and what could not be. Nothing where no check is broken or a cause is named.
+/// What is ruled out, a line each, and what could not be. Nothing where no check is broken or a cause is named; the place
+/// where packets end is none.
 pub fn ruled_out(input: &Input<'_>, checks: &[CheckResult], findings: &[Finding]) -> Vec<String> {
-    if !findings.is_empty() || !checks.iter().any(|c| c.verdict == Verdict::Broken) {
+    if !findings.iter().all(super::is_unexplained) || !checks.iter().any(|c| c.verdict == Verdict::Broken) {
         return Vec::new();
     }
     let traffic = Traffic::new(input);

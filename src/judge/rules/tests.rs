@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use crate::base::Forwarding;
 use crate::facts::NeighbourFact;
 use crate::judge::Finding;
-use crate::judge::rules::ALL;
+use crate::judge::rules::{ALL, is_unexplained};
 use crate::judge::testlab::{Back, Exchange, Lab, There, VIP, carried, name, route};
 
+/// The causes that are named; places where packets end are none (see `unexplained`).
 fn ids(lab: &Lab) -> Vec<String> {
-    lab.findings().into_iter().map(|f| f.id).collect()
+    lab.findings().into_iter().filter(|f| !is_unexplained(f)).map(|f| f.id).collect()
 }
 
 /// What mends a finding, as it is printed.
@@ -216,6 +217,7 @@ fn a_real_server_behind_a_router_is_found_but_not_where_packets_are_readdressed(
 }
 
 mod faults;
+mod places;
 
 #[test]
 fn what_a_rule_outranks_is_a_rule() {

@@ -73,6 +73,7 @@ fn node(case: &Case, station: &Station) -> NodeFacts {
         sockets: (station.role == Role::RealServer).then(|| vec![listening()]),
         ipvs: (station.role == Role::Director).then(|| ipvs(&case.services[0])),
         counters: BTreeMap::new(),
+        ports: Vec::new(),
         unread: Vec::new(),
     }
 }

@@ -15,7 +15,7 @@ pub(super) fn check(cx: &mut Context<'_>) {
     for port in &cx.lab.ports {
         for (path, wrong) in &port.unreadable {
             let complaint = Complaint::value(path, wrong.message.clone()).label(wrong.label.clone());
-            found.push(complaint.maybe_help(wrong.help.clone()));
+            found.push(complaint.maybe_help(wrong.help.clone()).spoils());
         }
         for given in &port.addresses {
             found.extend(unfit(cx, port, given));
@@ -41,6 +41,8 @@ fn unfit(cx: &Context<'_>, port: &Port<'_>, given: &Given) -> Option<Complaint> 
         let complaint =
             Complaint::value(&given.path, format!("segment `{segment}` has no {version} subnet for {}", given.ip))
                 .also(first, format!("the subnet of `{segment}`"))
+                .relies_on(&Path::of(&["segments", segment.as_str(), "subnet"]))
+                .spoils()
                 .help("give the segment one too: `subnet = [\"…\", \"…\"]`, or write an address of the other family");
         return Some(complaint);
     };
@@ -49,12 +51,14 @@ fn unfit(cx: &Context<'_>, port: &Port<'_>, given: &Given) -> Option<Complaint> 
         let complaint =
             Complaint::value(&given.path, format!("{} is outside {net}, the subnet of `{segment}`", given.ip))
                 .label(format!("not in {net}"))
-                .also(net_path, format!("the subnet of `{segment}`"));
+                .also(net_path, format!("the subnet of `{segment}`"))
+                .relies_on(net_path)
+                .spoils();
         return Some(complaint.maybe_help(free));
     }
     let edge = edge_of(*net, given.ip)?;
     let complaint = Complaint::value(&given.path, format!("{} is the {edge} of {net}, no host's", given.ip));
-    Some(complaint.maybe_help(free))
+    Some(complaint.maybe_help(free).relies_on(net_path))
 }
 
 fn write(given: &Given, ip: IpAddr) -> String {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Context;
-use super::lab::{comes_by_name, subnets};
+use super::lab::{comes_by_name, interfaces, subnets};
 use super::segments::mtu;
 use crate::base::{IfName, Mac};
 use crate::scenario::problem::Complaint;
@@ -35,12 +35,14 @@ pub(super) fn check(cx: &mut Context<'_>) {
                 found.push(
                     Complaint::key(path, format!("`{name}` of `{}` is on no segment and of no kind", port.node))
                         .help(help)
-                        .relies_on(path),
+                        .relies_on(&path.at("segment"))
+                        .relies_on(&path.at("kind")),
                 );
             }
             (None, Some(InterfaceKind::Ipip)) if name != "tunl0" => {
                 let help = "the kernel's own IPIP device is `tunl0`; write `interfaces.tunl0`";
-                found.push(Complaint::key(path, format!("`{name}` can't be the IPIP device")).help(help));
+                let complaint = Complaint::key(path, format!("`{name}` can't be the IPIP device"));
+                found.push(complaint.help(help).relies_on(&path.at("segment")));
             }
             _ => {}
         }
@@ -127,6 +129,7 @@ pub(super) fn interface(cx: &mut Context<'_>, path: &Path, node: &str, name: &st
     let complaint = Complaint::value(path, format!("node `{node}` has no interface `{name}`"))
         .label("no such interface")
         .maybe_help(suggest::or_list(name, devices.iter().copied()))
-        .relies_on(&Path::of(&["nodes", node]));
+        .relies_on_name(&interfaces(node), name)
+        .relies_on(&Path::of(&["nodes", node, "segment"]));
     cx.add(complaint);
 }

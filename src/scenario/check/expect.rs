@@ -1,5 +1,6 @@
 //! Expectations: checks and findings that exist, shares that can be.
 
+use super::lab::role;
 use super::{Context, Known};
 use crate::base::Role;
 use crate::scenario::problem::Complaint;
@@ -43,12 +44,14 @@ fn shares(cx: &mut Context<'_>, path: &Path) {
         match scenario.nodes.get(name) {
             None => {
                 let complaint = Complaint::key(&here, format!("`{name}` is no node of this scenario"));
-                cx.add(complaint.maybe_help(suggest::or_list(name.as_str(), cx.node_names())));
+                let help = suggest::or_list(name.as_str(), cx.node_names());
+                cx.add(complaint.maybe_help(help).relies_on_name(&Path::of(&["nodes"]), name.as_str()));
             }
             Some(node) if matches!(node.role, Role::Client | Role::Router) && node.serve.is_none() => {
                 cx.add(
                     Complaint::key(&here, format!("`{name}` is a {}, which answers nothing", node.role))
-                        .relies_on(&Path::of(&["nodes", name.as_str()])),
+                        .relies_on(&role(name.as_str()))
+                        .relies_on(&Path::of(&["nodes", name.as_str(), "serve"])),
                 );
             }
             Some(_) => {}

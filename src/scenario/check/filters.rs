@@ -1,7 +1,7 @@
 //! Lines for `arptables` and `iptables`, and sysctls: that they can be read, and stay within the network.
 
 use super::Context;
-use super::lab::comes_by_name;
+use super::lab::{comes_by_name, interfaces};
 use crate::scenario::problem::Complaint;
 use crate::scenario::source::Path;
 use crate::scenario::spec::SysctlValue;
@@ -73,7 +73,8 @@ pub(super) fn sysctl(cx: &mut Context<'_>, path: &Path, on_key: bool, key: &str,
             let candidates = devices.iter().copied().chain(["all", "default"]);
             let complaint = at(format!("node `{node}` has no interface `{device}` to set `{key}` on"))
                 .maybe_help(suggest::or_list(device, candidates))
-                .relies_on(&Path::of(&["nodes", node]));
+                .relies_on_name(&interfaces(node), device)
+                .relies_on(&Path::of(&["nodes", node, "segment"]));
             cx.add(complaint);
         }
     }

@@ -58,6 +58,13 @@ impl<'a> Lab<'a> {
         std::iter::once("lo").chain(named).collect()
     }
 
+    /// Where the scenario says which segments a node is on.
+    pub(super) fn places(&self, node: &str) -> Vec<Path> {
+        let path = Path::of(&["nodes", node]);
+        let ports = self.of_node(node).map(|port| port.path.at("segment"));
+        ports.chain([path.at("segment")]).collect()
+    }
+
     /// Every address that the scenario gives to some node.
     pub(super) fn given(&self) -> impl Iterator<Item = (&Port<'a>, &Given)> {
         self.ports.iter().flat_map(|port| port.addresses.iter().map(move |given| (port, given)))
@@ -74,6 +81,16 @@ pub(super) fn subnets(scenario: &Scenario, segment: &NodeName) -> Vec<(Path, IpN
     let path = Path::of(&["segments", segment.as_str(), "subnet"]);
     let Some(said) = scenario.segments.get(segment) else { return Vec::new() };
     each(&path, &said.subnet).into_iter().map(|(path, net)| (path, *net)).collect()
+}
+
+/// Where the interfaces of a node are named.
+pub(super) fn interfaces(node: &str) -> Path {
+    Path::of(&["nodes", node, "interfaces"])
+}
+
+/// Where the role of a node is said.
+pub(super) fn role(node: &str) -> Path {
+    Path::of(&["nodes", node, "role"])
 }
 
 fn ports<'a>(name: &'a NodeName, node: &'a Node) -> Vec<Port<'a>> {

@@ -67,7 +67,10 @@ fn during(cx: &mut Context<'_>, path: &Path, load: &Load) {
                     Complaint::key(&here.at("at_ms"), message).also(&here.at("after_requests"), "the first").help(help),
                 );
             }
-            (None, None) => cx.add(Complaint::value(&here, "the step has no moment").help(help).relies_on(&here)),
+            (None, None) => {
+                let complaint = Complaint::value(&here, "the step has no moment").help(help);
+                cx.add(complaint.relies_on(&here.at("after_requests")).relies_on(&here.at("at_ms")));
+            }
             (Some(after), None) => {
                 if let Some(requests) = load.requests.filter(|requests| after > *requests) {
                     let message = format!("the step waits for {after} requests, the load has {requests}");

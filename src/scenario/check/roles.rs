@@ -1,6 +1,7 @@
 //! Whether the lab has its parts: a Director, real servers, a client, each on a segment.
 
 use super::Context;
+use super::lab::{interfaces, role as role_of};
 use crate::base::Role;
 use crate::scenario::problem::Complaint;
 use crate::scenario::source::Path;
@@ -17,6 +18,9 @@ pub(super) fn check(cx: &mut Context<'_>) {
 
 fn parts(cx: &mut Context<'_>) {
     let path = Path::of(&["nodes"]);
+    let lists = || (0..cx.scenario.services.len()).map(|at| Path::of(&["services"]).at(at).at("real_servers"));
+    let roles: Vec<Path> = cx.node_names().map(role_of).collect();
+    let servers: Vec<Path> = lists().collect();
     let lacks = |role: Role| !cx.scenario.nodes.values().any(|n| n.role == role);
     let elsewhere = cx.scenario.services.iter().any(|s| s.real_servers.as_ref().is_some_and(|r| !r.is_empty()));
     let mut missing = Vec::new();
@@ -32,7 +36,14 @@ fn parts(cx: &mut Context<'_>) {
     for (what, name, role) in missing {
         let segment = cx.scenario.segments.keys().next().map_or("lan", |s| s.as_str());
         let help = format!("add `[nodes.{name}]` with `role = \"{role}\"` and `segment = \"{segment}\"`");
-        cx.add(Complaint::key(&path, format!("the lab has {what}")).help(help));
+        let mut complaint = Complaint::key(&path, format!("the lab has {what}"))
+            .help(help)
+            .relies_on_names(&path)
+            .relies_on_all(roles.iter().cloned());
+        if role == "real-server" {
+            complaint = complaint.relies_on_names(&Path::of(&["services"])).relies_on_all(servers.iter().cloned());
+        }
+        cx.add(complaint);
     }
 }
 
@@ -46,7 +57,9 @@ fn segments_are_there(cx: &mut Context<'_>) {
             let complaint =
                 Complaint::value(&port.path.at("segment"), format!("`{segment}` is no segment of this scenario"))
                     .label("no such segment")
-                    .maybe_help(suggest::or_list(segment.as_str(), known.clone()));
+                    .maybe_help(suggest::or_list(segment.as_str(), known.clone()))
+                    .relies_on_name(&Path::of(&["segments"]), segment.as_str())
+                    .spoils();
             found.push(complaint);
         }
     }
@@ -55,13 +68,17 @@ fn segments_are_there(cx: &mut Context<'_>) {
         if cx.lab.of_node(name.as_str()).all(|port| port.segment.is_none()) {
             let segment = known.clone().next().unwrap_or("lan");
             let help = format!("write `segment = \"{segment}\"`");
-            found.push(Complaint::key(&path, format!("node `{name}` is on no segment")).help(help).relies_on(&path));
+            let complaint = Complaint::key(&path, format!("node `{name}` is on no segment"))
+                .help(help)
+                .relies_on_names(&interfaces(name.as_str()))
+                .relies_on_all(cx.lab.places(name.as_str()));
+            found.push(complaint);
         }
         let shorthand = [("address", node.address.is_some()), ("mac", node.mac.is_some())];
         for (key, _) in shorthand.iter().filter(|(_, said)| *said && node.segment.is_none()) {
             let help = "say it of an interface, as `interfaces.eth0 = { … }`, or write `segment` beside it";
             let message = format!("`{key}` of node `{name}` belongs to no interface");
-            found.push(Complaint::key(&path.at(key), message).help(help).relies_on(&path));
+            found.push(Complaint::key(&path.at(key), message).help(help).relies_on(&path.at("segment")));
         }
         if node.segment.is_some() && node.interfaces.contains_key("eth0") {
             let complaint = Complaint::key(

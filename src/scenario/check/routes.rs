@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::devices::interface;
-use super::lab::subnets;
+use super::lab::{interfaces, subnets};
 use super::segments::mtu;
 use super::{Context, each};
 use crate::base::{Mac, NodeName};
@@ -39,12 +39,13 @@ fn gateway(cx: &mut Context<'_>, path: &Path, name: &NodeName, node: &Node, text
     let Ok(ip) = text.parse::<IpAddr>() else {
         if text.contains(['.', ':', '/']) {
             if let Err(wrong) = format::address(text) {
-                cx.add(Complaint::value(path, wrong.message).label(wrong.label).maybe_help(wrong.help));
+                let complaint = Complaint::value(path, wrong.message).label(wrong.label).maybe_help(wrong.help);
+                cx.add(complaint.spoils());
             }
         } else if cx.node(path, text).is_some() && !meet(cx, name.as_str(), text) {
             let complaint =
                 Complaint::value(path, format!("`{name}` and its gateway `{text}` have no segment in common"));
-            cx.add(complaint.relies_on(&Path::of(&["nodes"])));
+            cx.add(on_segments_of(cx, on_segments_of(cx, complaint, name.as_str()), text).spoils());
         }
         return;
     };
@@ -53,17 +54,31 @@ fn gateway(cx: &mut Context<'_>, path: &Path, name: &NodeName, node: &Node, text
     } else if !on_link(cx, name.as_str(), node, ip) {
         let mut nets: Vec<String> = connected(cx, name.as_str()).iter().map(ToString::to_string).collect();
         nets.dedup();
+        let routes = Path::of(&["nodes", name.as_str(), "routes"]);
         let complaint = Complaint::value(path, format!("`{name}` can't reach its gateway {ip}"))
             .label(if nets.is_empty() { "no subnet".to_owned() } else { format!("not in {}", nets.join(", ")) })
             .help("a gateway is a neighbour: write an address of the segment, or leave it out for the segment's router")
-            .relies_on(&Path::of(&["nodes", name.as_str()]));
-        cx.add(complaint);
+            .relies_on_names(&routes)
+            .relies_on_all((0..node.routes.len()).filter(|at| node.routes[*at].via.is_none()).map(|at| routes.at(at)))
+            .relies_on_names(&Path::of(&["segments"]))
+            .spoils();
+        let subnets: Vec<(Path, IpNet)> = cx.scenario.segments.keys().flat_map(|s| subnets(cx.scenario, s)).collect();
+        // On the right segment it could be reached where one has it; an address of none is wrong on any.
+        cx.add(if subnets.iter().any(|(_, net)| net.contains(&ip)) {
+            on_segments_of(cx, complaint, name.as_str())
+        } else {
+            complaint.relies_on_all(subnets.into_iter().map(|(path, _)| path))
+        });
     }
 }
 
 fn connected(cx: &Context<'_>, node: &str) -> Vec<IpNet> {
     let segments = cx.lab.of_node(node).filter_map(|p| p.segment);
     segments.flat_map(|s| subnets(cx.scenario, s)).map(|(_, net)| net).collect()
+}
+
+fn on_segments_of(cx: &Context<'_>, complaint: Complaint, node: &str) -> Complaint {
+    complaint.relies_on_names(&interfaces(node)).relies_on_all(cx.lab.places(node))
 }
 
 fn on_link(cx: &Context<'_>, name: &str, node: &Node, ip: IpAddr) -> bool {
@@ -86,7 +101,9 @@ fn route(cx: &mut Context<'_>, path: &Path, node: &NodeName, said: &Route) {
         text => match format::subnet(text) {
             Ok(net) => Some(net),
             Err(wrong) => {
-                cx.add(Complaint::value(&path.at("to"), wrong.message).label(wrong.label).maybe_help(wrong.help));
+                let complaint =
+                    Complaint::value(&path.at("to"), wrong.message).label(wrong.label).maybe_help(wrong.help);
+                cx.add(complaint.spoils());
                 None
             }
         },
@@ -101,7 +118,8 @@ fn route(cx: &mut Context<'_>, path: &Path, node: &NodeName, said: &Route) {
             Complaint::key(path, format!("a route of `{node}` leads nowhere"))
                 .label("neither `via` nor `dev`")
                 .help(help)
-                .relies_on(path),
+                .relies_on(&path.at("via"))
+                .relies_on(&path.at("dev")),
         );
     }
     for (key, hop) in [("via", said.via), ("src", said.src)] {
@@ -137,7 +155,8 @@ pub(super) fn mac(cx: &mut Context<'_>, path: &Path, text: &str) {
         let near = suggest::nearest(node, cx.node_names());
         let complaint = Complaint::value(path, format!("`{text}` is neither a MAC nor a node's name"))
             .label("expected a MAC, `node` or `node:interface`")
-            .maybe_help(near.map(|near| format!("did you mean `{near}`?")));
+            .maybe_help(near.map(|near| format!("did you mean `{near}`?")))
+            .relies_on_name(&Path::of(&["nodes"]), node);
         cx.add(complaint);
     }
 }

@@ -3,9 +3,11 @@
 use ipnet::IpNet;
 
 use super::Context;
-use super::lab::subnets;
+use super::lab::{interfaces, subnets};
+use crate::base::NodeName;
 use crate::scenario::problem::Complaint;
 use crate::scenario::source::Path;
+use crate::scenario::spec::Guard;
 use crate::scenario::suggest;
 
 /// The smallest MTU of a link that carries IPv4 (RFC 791).
@@ -18,7 +20,8 @@ pub(super) const LARGEST_MTU: u32 = 65_535;
 pub(super) fn check(cx: &mut Context<'_>) {
     if cx.scenario.segments.is_empty() {
         let help = "add `[segments.lan]` with `subnet = \"172.16.0.0/16\"`";
-        cx.add(Complaint::key(&Path::of(&["segments"]), "the lab has no segment").help(help));
+        let path = Path::of(&["segments"]);
+        cx.add(Complaint::key(&path, "the lab has no segment").help(help).relies_on_names(&path));
     }
     for name in cx.scenario.segments.keys() {
         let nets = subnets(cx.scenario, name);
@@ -45,6 +48,7 @@ pub(super) fn check(cx: &mut Context<'_>) {
         }
         mtu(cx, &Path::of(&["segments", name.as_str(), "mtu"]), cx.scenario.segments[name].mtu, &nets);
         join_order(cx, name.as_str());
+        ports(cx, name);
     }
     overlaps(cx);
 }
@@ -104,6 +108,36 @@ fn overlaps(cx: &mut Context<'_>) {
     cx.complaints.extend(found);
 }
 
+/// Ports are of nodes on the segment, and VLANs have numbers that the standard leaves.
+fn ports(cx: &mut Context<'_>, segment: &NodeName) {
+    let said: Vec<_> = cx.scenario.segments[segment].ports.iter().collect();
+    for (name, port) in said {
+        let path = Path::of(&["segments", segment.as_str(), "ports", name.as_str()]);
+        let there = cx.lab.ports.iter().any(|p| p.node == name && p.segment == Some(segment));
+        if cx.node(&path, name.as_str()).is_some() && !there {
+            let message = format!("`{name}` has no interface on segment `{segment}`");
+            let on = cx.lab.ports.iter().filter(|p| p.segment == Some(segment)).map(|p| p.node.as_str());
+            let help = suggest::or_list(name.as_str(), on.collect::<Vec<_>>().into_iter());
+            cx.add(Complaint::key(&path, message).maybe_help(help));
+        }
+        cx.bound(&path.at("vlan"), port.vlan, 1, 4094, "0 and 4095 are reserved (IEEE 802.1Q, table 9-2)");
+        let addresses = port.guards.iter().any(|guard| *guard != Guard::SourceMac);
+        if !port.allowed.is_empty() && !addresses {
+            let help = "name what is guarded: `guards = [\"source-ip\"]`";
+            cx.add(Complaint::value(&path.at("allowed"), "nothing keeps other addresses out").help(help));
+        }
+        if !port.allowed_macs.is_empty() && !port.guards.contains(&Guard::SourceMac) {
+            let help = "name what is guarded: `guards = [\"source-mac\"]`";
+            cx.add(Complaint::value(&path.at("allowed_macs"), "nothing keeps other MACs out").help(help));
+        }
+        if cx.scenario.nodes.contains_key(NodeName::switch().as_str()) {
+            let path = Path::of(&["nodes", NodeName::switch().as_str()]);
+            let complaint = Complaint::key(&path, "a node can't be called `switch` where a segment has `ports`");
+            cx.add(complaint.help("reports speak of the lab's switch by that name; give the node another"));
+        }
+    }
+}
+
 fn join_order(cx: &mut Context<'_>, segment: &str) {
     let path = Path::of(&["segments", segment, "join_order"]);
     let order = cx.scenario.segments.get(segment).map(|s| s.join_order.as_slice()).unwrap_or_default();
@@ -124,7 +158,8 @@ fn join_order(cx: &mut Context<'_>, segment: &str) {
                 .collect();
             let complaint = Complaint::value(&here, format!("`{name}` is not on segment `{segment}`"))
                 .maybe_help((!here_are.is_empty()).then(|| format!("on it is {}", suggest::listed(&here_are))))
-                .relies_on(&Path::of(&["nodes", name.as_str()]));
+                .relies_on_names(&interfaces(name.as_str()))
+                .relies_on_all(cx.lab.places(name.as_str()));
             cx.add(complaint);
         }
     }

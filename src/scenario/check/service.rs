@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::lab::role;
 use super::{Context, each};
 use crate::base::{Protocol, Role, SCHEDULERS};
 use crate::scenario::problem::Complaint;
@@ -17,6 +18,9 @@ const FLAGS: &[(&str, Option<&str>)] = &[
     ("mh-port", Some("mh")),
     ("ops", None),
 ];
+
+/// What tells one service from another.
+const IDENTITY: [&str; 5] = ["vip", "port", "protocol", "fwmark", "director"];
 
 /// The longest IPVS timeout in seconds (`INT_MAX / HZ`, `ip_vs_ctl.c`).
 const LONGEST_S: u32 = 2_147_483;
@@ -56,7 +60,9 @@ pub(super) fn known_vip(cx: &mut Context<'_>, path: &Path, vip: Option<IpAddr>) 
     let Some(vip) = vip.map(|vip| vip.to_string()).filter(|vip| !vips.contains(vip)) else { return };
     let complaint = Complaint::value(path, format!("{vip} is none of the scenario's VIPs"))
         .also(&Path::of(&["vip"]), "the VIPs")
-        .maybe_help(suggest::or_list(&vip, vips.iter().map(String::as_str)));
+        .maybe_help(suggest::or_list(&vip, vips.iter().map(String::as_str)))
+        .relies_on(&Path::of(&["vip"]))
+        .spoils();
     cx.add(complaint);
 }
 
@@ -65,7 +71,8 @@ fn identity(cx: &mut Context<'_>, path: &Path, service: &Service) {
         && let Some(node) = cx.node(&path.at("director"), director.as_str())
         && node.role != Role::Director
     {
-        cx.add(Complaint::value(&path.at("director"), format!("`{director}` is a {}, no Director", node.role)));
+        let complaint = Complaint::value(&path.at("director"), format!("`{director}` is a {}, no Director", node.role));
+        cx.add(complaint.relies_on(&role(director.as_str())).spoils());
     }
     known_vip(cx, &path.at("vip"), service.vip);
     if service.port == Some(0) && service.persistence_s.is_none() && service.fwmark.is_none() {
@@ -73,7 +80,8 @@ fn identity(cx: &mut Context<'_>, path: &Path, service: &Service) {
             &path.at("port"),
             "port 0 stands for every port, which only a persistent service can take",
         )
-        .relies_on(path)
+        .relies_on(&path.at("persistence_s"))
+        .relies_on(&path.at("fwmark"))
         .help("add `persistence_s = 300`, or write the port");
         cx.add(complaint);
     }
@@ -86,7 +94,7 @@ fn identity(cx: &mut Context<'_>, path: &Path, service: &Service) {
         cx.add(
             Complaint::key(&path.at("mark_packets"), "the service has no firewall mark to give to packets")
                 .help(help)
-                .relies_on(path),
+                .relies_on(&path.at("fwmark")),
         );
     }
 }
@@ -95,7 +103,8 @@ fn scheduling(cx: &mut Context<'_>, path: &Path, service: &Service) {
     let scheduler = service.scheduler.as_deref().unwrap_or("rr");
     if !SCHEDULERS.contains(&scheduler) {
         let complaint = Complaint::value(&path.at("scheduler"), format!("the kernel has no scheduler `{scheduler}`"))
-            .maybe_help(suggest::or_list(scheduler, SCHEDULERS.iter().copied()));
+            .maybe_help(suggest::or_list(scheduler, SCHEDULERS.iter().copied()))
+            .spoils();
         cx.add(complaint);
     }
     for (at, flag) in service.flags.iter().enumerate() {
@@ -110,13 +119,14 @@ fn scheduling(cx: &mut Context<'_>, path: &Path, service: &Service) {
                 let message = format!("`{flag}` is a flag of scheduler `{owner}`, not of `{scheduler}`");
                 cx.add(
                     Complaint::value(&here, message)
-                        .relies_on(path)
+                        .relies_on(&path.at("scheduler"))
                         .help(format!("write `scheduler = \"{owner}\"`, or leave the flag out")),
                 );
             }
             Some((_, None)) if service.fwmark.is_none() && service.protocol != Some(Protocol::Udp) => {
                 let help = "add `protocol = \"udp\"`, or leave the flag out";
-                cx.add(Complaint::value(&here, "one-packet scheduling (`ops`) is for UDP").help(help).relies_on(path));
+                let complaint = Complaint::value(&here, "one-packet scheduling (`ops`) is for UDP").help(help);
+                cx.add(complaint.relies_on(&path.at("protocol")).relies_on(&path.at("fwmark")));
             }
             Some(_) => {}
         }
@@ -131,12 +141,16 @@ fn persistence(cx: &mut Context<'_>, path: &Path, service: &Service) {
         LONGEST_S,
         "leave it out for a service without persistence",
     );
-    let longest = if vip_of(cx, service).is_some_and(|vip| vip.is_ipv6()) { 128 } else { 32 };
+    let family_is_known = cx.damage.knows(&path.at("vip")) && cx.damage.knows(&Path::of(&["vip"]));
+    let v4 = family_is_known && vip_of(cx, service).is_none_or(|vip| vip.is_ipv4());
+    let longest = if v4 { 32 } else { 128 };
     let here = path.at("persistence_prefix");
     cx.bound(&here, service.persistence_prefix, 1, longest, "it is the length of a prefix of the client's address");
     if service.persistence_prefix.is_some() && service.persistence_s.is_none() {
         cx.add(
-            Complaint::key(&here, "the service is not persistent").help("add `persistence_s = 300`").relies_on(path),
+            Complaint::key(&here, "the service is not persistent")
+                .help("add `persistence_s = 300`")
+                .relies_on(&path.at("persistence_s")),
         );
     }
 }
@@ -149,11 +163,13 @@ fn real_servers(cx: &mut Context<'_>, path: &Path, service: &Service) {
             RealServer::Node(node) => {
                 cx.node(&here, node.as_str());
             }
-            RealServer::Detailed(said) => detailed(cx, &here, service, said),
+            RealServer::Detailed(said) => detailed(cx, path, &here, service, said),
         }
-        if list[..at].iter().any(|before| same_destination(before, real_server)) {
+        if let Some(first) = list[..at].iter().position(|before| same_destination(before, real_server)) {
             let help = "IPVS holds each address and port once per service; give a weight of 2 instead";
-            cx.add(Complaint::value(&here, "the real server is listed twice").help(help).relies_on(path));
+            let first = path.at("real_servers").at(first);
+            let complaint = Complaint::value(&here, "the real server is listed twice").help(help);
+            cx.add(complaint.relies_on(&here).relies_on(&first));
         }
     }
 }
@@ -166,7 +182,7 @@ fn same_destination(one: &RealServer, other: &RealServer) -> bool {
     key(one) == key(other)
 }
 
-fn detailed(cx: &mut Context<'_>, path: &Path, service: &Service, said: &DetailedRealServer) {
+fn detailed(cx: &mut Context<'_>, of: &Path, path: &Path, service: &Service, said: &DetailedRealServer) {
     match (&said.node, said.address) {
         (Some(node), _) => {
             cx.node(&path.at("node"), node.as_str());
@@ -174,7 +190,8 @@ fn detailed(cx: &mut Context<'_>, path: &Path, service: &Service, said: &Detaile
         (None, None) => cx.add(
             Complaint::value(path, "a real server without `node` and without `address`")
                 .help("write `node = \"rs1\"`")
-                .relies_on(path),
+                .relies_on(&path.at("node"))
+                .relies_on(&path.at("address")),
         ),
         (None, Some(_)) => {}
     }
@@ -185,15 +202,17 @@ fn detailed(cx: &mut Context<'_>, path: &Path, service: &Service, said: &Detaile
             cx.add(
                 Complaint::value(&path.at("address"), message)
                     .help("only `forwarding = \"tun\"` crosses families")
-                    .relies_on(path)
-                    .relies_on(&Path::of(&["services"])),
+                    .relies_on(&path.at("forwarding"))
+                    .relies_on(&of.at("forwarding"))
+                    .relies_on(&of.at("vip"))
+                    .relies_on(&Path::of(&["vip"])),
             );
         }
     }
     cx.bound(&path.at("weight"), said.weight, 0, 65_535, "IPVS shares out by weight; 0 takes no new connections");
     if said.lower.unwrap_or(0) > said.upper.unwrap_or(0) {
         let message = "the lower threshold is above the upper one, which the kernel refuses";
-        let complaint = Complaint::value(&path.at("lower"), message).relies_on(path);
+        let complaint = Complaint::value(&path.at("lower"), message).relies_on(&path.at("upper"));
         cx.add(if said.upper.is_some() {
             complaint.also(&path.at("upper"), "the upper one")
         } else {
@@ -220,7 +239,8 @@ fn same_as_before(cx: &mut Context<'_>, at: usize) {
     let complaint = Complaint::key(&path.at(at), "the Director would hold this service twice")
         .also(&path.at(before), "the first")
         .help("give one of them another `vip`, `port`, `protocol` or `fwmark`")
-        .relies_on(&path);
+        .relies_on(&Path::of(&["vip"]))
+        .relies_on_all([at, before].into_iter().flat_map(|at| IDENTITY.map(|key| path.at(at).at(key))));
     cx.add(complaint);
 }
 
@@ -236,7 +256,10 @@ fn servers(cx: &mut Context<'_>) {
             let socket = |s: &crate::scenario::spec::Serve| (s.protocol.unwrap_or(Protocol::Tcp), s.port, s.bind);
             if let Some(first) = before.iter().position(|other| socket(other) == socket(serve)) {
                 let message = format!("two servers of `{name}` listen on port {}", serve.port);
-                cx.add(Complaint::value(&here.at("port"), message).also(&path.at(first).at("port"), "the first"));
+                let complaint =
+                    Complaint::value(&here.at("port"), message).also(&path.at(first).at("port"), "the first");
+                let sockets = [&here, &path.at(first)].map(|server| ["protocol", "bind"].map(|key| server.at(key)));
+                cx.add(complaint.relies_on_all(sockets.into_iter().flatten()));
             }
             if let Some(said) = &serve.name
                 && let Some(first) = before.iter().position(|other| other.name.as_ref() == Some(said))

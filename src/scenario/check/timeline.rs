@@ -2,6 +2,7 @@
 
 use super::devices::{interface, place};
 use super::filters::{sysctl, sysctl_value};
+use super::lab::role;
 use super::load::{self, LONGEST_MS};
 use super::{Context, routes};
 use crate::base::{NodeName, Protocol, Role};
@@ -94,7 +95,7 @@ fn ping(cx: &mut Context<'_>, path: &Path, node: &NodeName, to: &str, count: Opt
     if to.parse::<std::net::IpAddr>().is_err() && !cx.scenario.nodes.contains_key(to) {
         let complaint = Complaint::value(&path.at("to"), format!("`{to}` is neither an address nor a node's name"));
         let near = suggest::nearest(to, cx.node_names()).map(|near| format!("did you mean `{near}`?"));
-        cx.add(complaint.maybe_help(near));
+        cx.add(complaint.maybe_help(near).relies_on_name(&Path::of(&["nodes"]), to));
     }
     cx.bound(&path.at("count"), count, 1, 1000, "so many echo requests are sent");
     cx.bound(&path.at("timeout_ms"), timeout_ms, 1, LONGEST_MS, "a wait ends: ten minutes at most");
@@ -110,7 +111,8 @@ fn service(cx: &mut Context<'_>, path: &Path, at: usize) {
             format!("they are counted from 0 to {}", count - 1)
         };
         let message = format!("there is no service {at}");
-        cx.add(Complaint::value(&path.at("service"), message).help(help).relies_on(&Path::of(&["services"])));
+        let complaint = Complaint::value(&path.at("service"), message).help(help).spoils();
+        cx.add(complaint.relies_on_names(&Path::of(&["services"])));
     }
 }
 
@@ -128,19 +130,32 @@ fn destination(cx: &mut Context<'_>, path: &Path, real_server: &NodeName, at: us
     });
     if !of_service.unwrap_or(node.role == Role::RealServer) {
         let message = format!("`{real_server}` is no real server of service {at}");
-        cx.add(Complaint::value(&here, message).relies_on(&Path::of(&["services"])));
+        let services = Path::of(&["services"]);
+        let help = "list it in the service's `real_servers`: one that the timeline adds before all else is not in the \
+                    table at the start";
+        let mut complaint = Complaint::value(&here, message)
+            .help(help)
+            .relies_on_names(&services)
+            .relies_on(&services.at(at).at("real_servers"))
+            .relies_on(&path.at("service"));
+        if listed.is_none() {
+            complaint = complaint.relies_on(&role(real_server.as_str()));
+        }
+        cx.add(complaint);
     }
 }
 
 fn server(cx: &mut Context<'_>, path: &Path, name: &NodeName, server: Option<&str>) {
     let Some(node) = cx.node(&path.at("node"), name.as_str()) else { return };
+    let serve = Path::of(&["nodes", name.as_str(), "serve"]);
     let said = node.serve.as_deref();
     if said.is_some_and(<[_]>::is_empty) || (said.is_none() && node.role != Role::RealServer) {
         let help = "a node serves what its `serve` says, a real server HTTP where not said";
         cx.add(
             Complaint::value(&path.at("node"), format!("node `{name}` serves nothing"))
                 .help(help)
-                .relies_on(&Path::of(&["nodes", name.as_str()])),
+                .relies_on(&role(name.as_str()))
+                .relies_on(&serve),
         );
         return;
     }
@@ -149,15 +164,11 @@ fn server(cx: &mut Context<'_>, path: &Path, name: &NodeName, server: Option<&st
     match (server, names) {
         (None, _) if list.len() > 1 => {
             let complaint = Complaint::value(path, format!("node `{name}` has {} servers", list.len()));
-            cx.add(complaint.help("say which one: `server = \"…\"`").relies_on(&Path::of(&["nodes", name.as_str()])));
+            cx.add(complaint.help("say which one: `server = \"…\"`").relies_on(&path.at("server")).relies_on(&serve));
         }
         (Some(server), names) if !names.iter().any(|name| name == server) => {
             let complaint = Complaint::value(&path.at("server"), format!("node `{name}` has no server `{server}`"));
-            cx.add(
-                complaint
-                    .maybe_help(suggest::or_list(server, names.iter().map(String::as_str)))
-                    .relies_on(&Path::of(&["nodes", name.as_str()])),
-            );
+            cx.add(complaint.maybe_help(suggest::or_list(server, names.iter().map(String::as_str))).relies_on(&serve));
         }
         _ => {}
     }

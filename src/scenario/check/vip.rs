@@ -1,12 +1,13 @@
 //! The VIP: an address that packets can reach, that no node has as its own, placed where a device is.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
 use super::addresses::{edge_of, free_host, no_host};
 use super::devices::place;
-use super::lab::subnets;
+use super::lab::{role, subnets};
 use super::{Context, each};
 use crate::base::Role;
 use crate::scenario::problem::Complaint;
@@ -42,7 +43,8 @@ fn one(cx: &mut Context<'_>, path: &Path, vip: IpAddr) {
         Some((segment, net)) => {
             if let Some(edge) = edge_of(net, vip) {
                 let complaint = Complaint::value(path, format!("VIP {vip} is the {edge} of {net} (`{segment}`)"));
-                cx.add(complaint.maybe_help(free_host(cx, net, vip).map(|ip| format!("write `\"{ip}\"` instead"))));
+                let help = free_host(cx, net, vip).map(|ip| format!("write `\"{ip}\"` instead"));
+                cx.add(complaint.maybe_help(help).relies_on(&Path::of(&["segments", segment.as_str(), "subnet"])));
             }
         }
         None if !routed(cx, vip) => cx.add(unreachable(cx, path, vip)),
@@ -53,7 +55,9 @@ fn one(cx: &mut Context<'_>, path: &Path, vip: IpAddr) {
         .given()
         .filter(|(_, given)| given.ip == vip)
         .map(|(port, given)| {
+            let known = cx.damage.knows(&role(port.node.as_str()));
             let what = match port.role {
+                _ if !known => "the node's own address",
                 Role::Director => "the Director's own address (DIP)",
                 Role::RealServer => "the real server's own address (RIP)",
                 Role::Router | Role::Client => "the node's own address",
@@ -81,6 +85,32 @@ fn routed(cx: &Context<'_>, vip: IpAddr) -> bool {
         let gateways = node.gateway.iter().flat_map(|g| each(&Path::default(), g));
         by_route || gateways.into_iter().any(|(_, gateway)| director(gateway))
     })
+}
+
+/// Where the scenario says what may lead to a VIP outside all subnets.
+fn ways(cx: &Context<'_>) -> Vec<Path> {
+    let nodes = || cx.scenario.nodes.iter();
+    let hops: BTreeSet<String> = nodes()
+        .flat_map(|(_, node)| {
+            let gateways = node.gateway.iter().flat_map(|g| each(&Path::default(), g)).map(|(_, hop)| hop.clone());
+            gateways.chain(node.routes.iter().filter_map(|route| Some(route.via?.to_string())))
+        })
+        .collect();
+    let is_hop = |node: &str| {
+        let addresses = ["address", "interfaces"].map(|key| Path::of(&["nodes", node, key]));
+        let unread = !addresses.iter().all(|path| cx.damage.knows(path));
+        unread
+            || hops.contains(node)
+            || cx.lab.of_node(node).flat_map(|p| &p.addresses).any(|g| hops.contains(&g.ip.to_string()))
+    };
+    let subnets = cx.scenario.segments.keys().map(|name| Path::of(&["segments", name.as_str(), "subnet"]));
+    let routes =
+        nodes().flat_map(|(name, _)| ["gateway", "routes"].map(|key| Path::of(&["nodes", name.as_str(), key])));
+    let addresses = nodes()
+        .filter(|(_, node)| node.role == Role::Director)
+        .flat_map(|(name, _)| ["address", "segment", "interfaces"].map(|key| Path::of(&["nodes", name.as_str(), key])));
+    let roles = cx.node_names().filter(|name| is_hop(name)).map(role);
+    subnets.chain(routes).chain(addresses).chain(roles).collect()
 }
 
 fn unreachable(cx: &Context<'_>, path: &Path, vip: IpAddr) -> Complaint {
@@ -113,7 +143,9 @@ fn unreachable(cx: &Context<'_>, path: &Path, vip: IpAddr) -> Complaint {
             if nets.is_empty() { "any subnet".into() } else { nets.join(", ") }
         ))
         .maybe_help(help)
-        .relies_on(&Path::of(&["nodes"]))
+        .relies_on_names(&Path::of(&["segments"]))
+        .relies_on_names(&Path::of(&["nodes"]))
+        .relies_on_all(ways(cx))
 }
 
 fn placements(cx: &mut Context<'_>, vips: &[IpAddr]) {
@@ -121,10 +153,12 @@ fn placements(cx: &mut Context<'_>, vips: &[IpAddr]) {
     let usual = &scenario.vip_placement;
     let (default, path) = (VipPlacement::default(), Path::of(&["vip_placement"]));
     let unsaid = |node: &Node| matches!(node.vip, None | Some(NodeVip::Own(true)));
-    let with =
-        |role: Role| scenario.nodes.iter().filter(move |(_, n)| n.role == role && unsaid(n)).map(|(n, _)| n.as_str());
-    let servers: Vec<&str> = with(Role::RealServer).collect();
-    let directors: Vec<&str> = with(Role::Director).collect();
+    let known = |node: &str| ["role", "vip"].iter().all(|key| cx.damage.knows(&Path::of(&["nodes", node, key])));
+    let with = |role: Role| -> Vec<&str> {
+        let nodes = scenario.nodes.iter().filter(|(_, node)| node.role == role && unsaid(node));
+        nodes.map(|(name, _)| name.as_str()).filter(|name| known(name)).collect()
+    };
+    let (servers, directors) = (with(Role::RealServer), with(Role::Director));
     place(cx, &path.at("real_server"), &usual.real_server, &servers);
     if usual.director != default.director {
         place(cx, &path.at("director"), &usual.director, &directors);
@@ -147,7 +181,7 @@ fn placements(cx: &mut Context<'_>, vips: &[IpAddr]) {
 }
 
 fn prefix(cx: &mut Context<'_>, path: &Path, prefix: Option<u8>, vips: &[IpAddr]) {
-    let v4 = vips.iter().any(IpAddr::is_ipv4);
+    let v4 = vips.iter().any(IpAddr::is_ipv4) && cx.damage.knows(&Path::of(&["vip"]));
     let (longest, why) = if v4 {
         (32, "an IPv4 address has 32 bits; 32 is the VIP alone, as Direct Routing wants it on real servers")
     } else {

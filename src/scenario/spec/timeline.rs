@@ -64,7 +64,8 @@ pub enum Action {
         #[serde(default)]
         service: usize,
     },
-    /// Add a real server to a service as the scenario has it.
+    /// Add a real server to a service as the scenario has it. Where the timeline says this first of it, the table does
+    /// not have it at the start.
     AddRealServer {
         /// The real server.
         real_server: NodeName,

@@ -49,13 +49,25 @@ pub(super) struct Apt {
 impl Apt {
     /// Lays out the folders below `folder`.
     pub(super) fn at(folder: &Path) -> Result<Self, PackageError> {
+        Self::laid_out(folder, "")
+    }
+
+    /// As [`Apt::at`], with one source, a line of `sources.list`, in place of the machine's.
+    pub(super) fn with_source(folder: &Path, line: &str) -> Result<Self, PackageError> {
+        let list = folder.join("sources.list");
+        fs::write(&list, line).map_err(|source| PackageError::Io { what: "write", path: list.clone(), source })?;
+        let instead = format!("Dir::Etc::sourcelist \"{}\";\nDir::Etc::sourceparts \"/dev/null\";\n", list.display());
+        Self::laid_out(folder, &instead)
+    }
+
+    fn laid_out(folder: &Path, more: &str) -> Result<Self, PackageError> {
         let made = |path: PathBuf| {
             fs::create_dir_all(&path).map_err(|source| PackageError::Io { what: "make the folder", path, source })
         };
         made(folder.join("lists/partial"))?;
         made(folder.join("archives/partial"))?;
         let configuration = folder.join("apt.conf");
-        let text = configuration_text(Path::new("/etc/apt"));
+        let text = configuration_text(Path::new("/etc/apt")) + more;
         fs::write(&configuration, text).map_err(|source| PackageError::Io {
             what: "write",
             path: configuration.clone(),

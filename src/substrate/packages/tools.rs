@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::apt::Apt;
-use super::{PackageError, apt, cached, fetch_with, io_on, only_file};
+use super::{PackageError, apt, cached, fetch_with, io_on, of_this_machine, only_file};
 use crate::substrate::cache::Cache;
 
 /// The folders for programs; a guest's `PATH` has these and no others, whatever the user's has.
@@ -58,7 +58,7 @@ pub fn roots(
                 return Ok(root);
             }
             progress(&format!("this machine has no {tool}: fetching its package, without root"));
-            fetch_with(cache, tool, &mut add_libraries, progress)
+            fetch_with(cache, tool, &|| of_this_machine(cache), &mut add_libraries, progress)
         })
         .collect()
 }

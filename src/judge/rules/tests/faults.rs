@@ -381,6 +381,22 @@ fn a_udp_server_that_answers_from_the_rip_is_found_in_the_capture() {
 }
 
 #[test]
+fn what_a_real_server_of_weight_0_lacks_is_not_missed() {
+    let stopped = |weight: u32| {
+        let mut lab = failed();
+        lab.edit_facts("rs1", |f| f.sockets = Some(Vec::new()));
+        lab.edit_facts("director", |f| {
+            let of_rs1 = |d: &&mut crate::facts::DestinationFact| d.at.ip() == IpAddr::from([172, 16, 252, 137]);
+            let destinations = &mut f.ipvs.as_mut().unwrap().services[0].destinations;
+            destinations.iter_mut().find(of_rs1).unwrap().weight = weight;
+        });
+        ids(&lab)
+    };
+    assert_eq!(stopped(1), ["app-not-listening"]);
+    assert_eq!(stopped(0), [""; 0]);
+}
+
+#[test]
 fn two_mistakes_are_two_findings() {
     let mut lab = failed();
     lab.edit_facts("rs1", |f| set(f, &OFF));
