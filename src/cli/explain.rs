@@ -51,7 +51,7 @@ fn of_rule(rule: &Rule) -> String {
         "Try it",
         shown_by(rule.id).iter().map(|name| format!("  drlab run {name}")).collect::<Vec<_>>().join("\n"),
     ));
-    let links: String = rule.links().iter().map(|link| format!("\n  {link}")).collect();
+    let links: String = rule.links().iter().flat_map(|link| ["\n  ", link.as_ref()]).collect();
     parts.push(("Source", indent(rule.source) + &links));
     let parts = parts.iter().filter(|(_, text)| !text.trim().is_empty());
     let parts: Vec<String> = parts.map(|(head, text)| format!("{head}\n{text}\n")).collect();

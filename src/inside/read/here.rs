@@ -62,7 +62,7 @@ struct Family {
     legacy: &'static str,
     nft: &'static str,
     plain: &'static str,
-    family: &'static str,
+    of_nft: &'static str,
 }
 
 const FAMILIES: [Family; 3] = [
@@ -72,7 +72,7 @@ const FAMILIES: [Family; 3] = [
         legacy: "arptables-legacy",
         nft: "arptables-nft",
         plain: "arptables",
-        family: "arp",
+        of_nft: "arp",
     },
     Family {
         what: "iptables",
@@ -80,7 +80,7 @@ const FAMILIES: [Family; 3] = [
         legacy: "iptables-legacy",
         nft: "iptables-nft",
         plain: "iptables",
-        family: "ip",
+        of_nft: "ip",
     },
     Family {
         what: "iptables",
@@ -88,7 +88,7 @@ const FAMILIES: [Family; 3] = [
         legacy: "ip6tables-legacy",
         nft: "ip6tables-nft",
         plain: "ip6tables",
-        family: "ip6",
+        of_nft: "ip6",
     },
 ];
 
@@ -137,7 +137,7 @@ fn rules(family: &Family, nft: Result<&[(String, String)], &String>) -> Result<V
         all.extend(listing(family, &[family.legacy, family.plain], table)?);
     }
     let nft = nft.map_err(Clone::clone)?;
-    for table in TABLES.iter().filter(|t| nft.iter().any(|(of, name)| of == family.family && name == **t)) {
+    for table in TABLES.iter().filter(|t| nft.iter().any(|(of, name)| of == family.of_nft && name == **t)) {
         all.extend(listing(family, &[family.nft, family.plain], table)?);
     }
     Ok(all)

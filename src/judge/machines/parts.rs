@@ -217,7 +217,7 @@ impl Around<'_> {
             let interface = format!("in{nth}");
             made = made.port(&interface, segment, self.mac_of(&own), own.iter().map(|ip| with_length(*ip, net)));
             if *segment == self.home {
-                made.to_vip(&interface, self.vip);
+                made.leads_to(&interface, self.vip);
             }
         }
         made

@@ -70,7 +70,7 @@ impl Made {
     }
 
     /// With the VIP on that interface's segment.
-    pub(super) fn to_vip(&mut self, interface: &str, vip: IpAddr) {
+    pub(super) fn leads_to(&mut self, interface: &str, vip: IpAddr) {
         self.routes.push(route(IpNet::from(vip), None, Some(&device(interface))));
     }
 

@@ -17,7 +17,7 @@ const ANNOUNCE: &str = r"
 
 const PATH: &str = r"
   client ─► router ─► director ─► rs       the request: only MACs change
-  client ◄─ router ◄───────────── rs       the reply: from the VIP, past the Director
+  client ◄─ router ◄───────────── rs       the reply, past the Director
 ";
 
 const GW: &str = r"
