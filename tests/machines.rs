@@ -122,6 +122,9 @@ const ALONE: &[(&str, &[&str], &str)] = &[
 /// What machines together don't show, and why.
 const NOT_TOGETHER: &[(&str, &str)] = &[
     ("broken/routing/no-route", "it is a client that has no route, and clients are not read"),
+    ("broken/ipvs/dir-local-client", "that the Director is a client, nobody says"),
+    ("broken/ipvs/rs-local-client", "likewise of a real server"),
+    ("broken/routing/mtu-jumbo-one-side", "how large packets are, only requests tell"),
     ("broken/arp/vip-twice", "it is a client that has the VIP"),
     ("broken/arp/strict-arp-breaks-unnumbered", "an interface without an address is on no segment that subnets tell"),
     ("broken/cloud/cloud-l3-only", "subnets look like one segment, and are not"),

@@ -336,7 +336,15 @@ impl<'a> Around<'a> {
     }
 
     fn add(&mut self, made: Made) {
-        let (station, facts) = made.whole();
+        // An interface is as wide as those that are there already.
+        let mtu = |segment: &NodeName| {
+            let mut there = self.stations.iter().zip(&self.facts).filter_map(|(station, facts)| {
+                let port = station.ports.iter().find(|p| p.segment == *segment)?;
+                facts.links.iter().find(|l| l.name == port.interface).map(|l| l.mtu)
+            });
+            there.next().unwrap_or(1500)
+        };
+        let (station, facts) = made.whole(&mtu);
         self.stations.push(station);
         self.facts.push(facts);
     }

@@ -94,8 +94,16 @@ impl Around<'_> {
         let on_home =
             nobody || self.hints.client.is_some_and(|c| self.subnet(&self.home).is_some_and(|net| net.contains(&c)));
         let outside = if nobody { self.free(&self.home).unwrap_or_else(|| self.outside()) } else { self.outside() };
+        let lone = if told { None } else { self.edge() };
+        let router = lone.as_ref().map(|(at, _)| *at).or(router);
         let (segment, client, net) = match router {
             _ if on_home => (Some(self.home.clone()), outside, self.subnet(&self.home)),
+            Some(_) if lone.is_some() => {
+                let Some(segment) = lone.map(|(_, segment)| segment) else { return };
+                let Some(client) = self.free(&segment) else { return };
+                let net = self.subnet(&segment);
+                (Some(segment), client, net)
+            }
             Some(at) => {
                 let towards = self.segment_towards(at, outside);
                 let other = || self.stations[at].ports.iter().map(|p| &p.segment).find(|s| **s != self.home).cloned();
@@ -166,6 +174,17 @@ impl Around<'_> {
             self.made_up.push((client, "CLIENT"));
         }
         self.add(made);
+    }
+
+    /// Of several routers the one at the edge, and the segment there on which nobody else is.
+    fn edge(&self) -> Option<(usize, NodeName)> {
+        let routers = self.of_role(Role::Router);
+        let alone = |segment: &NodeName| self.stations.iter().filter(|s| s.is_on(segment)).count() == 1;
+        let beyond = |at: &usize| {
+            let mut segments = self.stations[*at].ports.iter().map(|p| &p.segment);
+            segments.find(|s| **s != self.home && alone(s)).map(|s| (*at, s.clone()))
+        };
+        if routers.len() > 1 { routers.iter().find_map(beyond) } else { None }
     }
 
     /// Gives stand-ins beside the router their way to clients.

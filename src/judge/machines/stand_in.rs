@@ -75,7 +75,7 @@ impl Made {
     }
 
     /// The station and its facts.
-    pub(super) fn whole(self) -> (Station, NodeFacts) {
+    pub(super) fn whole(self, mtu: &dyn Fn(&NodeName) -> u32) -> (Station, NodeFacts) {
         let mut sysctls = BTreeMap::new();
         let cured = self.role == Role::RealServer;
         let forwards = self.role == Role::Router;
@@ -95,7 +95,7 @@ impl Made {
             index,
             kind: Some("veth".to_owned()),
             mac: Some(port.mac),
-            mtu: 1500,
+            mtu: mtu(&port.segment),
             up: true,
             carrier: true,
             noarp: false,

@@ -35,6 +35,14 @@ const SEEN: &[(&str, Seen)] = &[
     ("rs-arp-notify", Seen::Both("no configuration says that a link will come up again")),
     ("ha-failover-no-sync", Seen::Both("no configuration says which connections are open")),
     ("ha-no-garp", Seen::Both("that nobody announced the VIP, only the frames show")),
+    ("app-wrong-host", Seen::Both("no configuration that is read says which sites a server has")),
+    ("ipvs-conn-reuse-1s", Seen::Both("no configuration says how soon a client uses a port again")),
+    ("ipvs-idle-timeout", Seen::Both("no configuration says how long connections are idle")),
+    ("ipvs-nodest-drop", Seen::Both("no configuration says which connections are open when a real server goes")),
+    ("ipvs-persistence-pins", Seen::Both("no configuration says from how many addresses clients come")),
+    ("ipvs-persistence-quiesced", Seen::Both("no configuration says which clients are remembered")),
+    ("ipvs-udp-sticky", Seen::Both("no configuration says from which ports datagrams come")),
+    ("ipvs-weights-ignored", Seen::Both("that the shares are not as wanted, only counting shows")),
     ("unexplained-drop", Seen::Both("it is what no configuration explains")),
     ("unexplained-refusal", Seen::Both("it is what no configuration explains")),
     ("app-udp-source", Seen::Both("no configuration says from which address a program answers")),
@@ -67,7 +75,8 @@ impl Rule {
 
     /// What it teaches of the kernel, and, where there is no lesson, the trap that its own text ends with.
     pub fn taught(&self) -> (&'static str, Option<&'static str>) {
-        match (self.lesson(), self.teaches.split_once("Trap: ")) {
+        let parted = self.teaches.split_once("The trap: ").or_else(|| self.teaches.split_once("Trap: "));
+        match (self.lesson(), parted) {
             (None, Some((kernel, trap))) => (kernel.trim_end(), Some(trap)),
             (lesson, _) => (self.teaches, lesson.map(|l| l.trap)),
         }

@@ -216,8 +216,12 @@ fn a_real_server_behind_a_router_is_found_but_not_where_packets_are_readdressed(
     assert!(!ids(&lab).contains(&"rs-remote-subnet".to_owned()));
 }
 
+mod clients;
 mod faults;
+mod filters;
+mod memory;
 mod places;
+mod sizes;
 
 #[test]
 fn what_a_rule_outranks_is_a_rule() {

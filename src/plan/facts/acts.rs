@@ -56,7 +56,7 @@ pub(super) fn apply(plan: &Plan, act: &Act, all: &mut [NodeFacts]) {
                 state: if *permanent { "permanent" } else { "stale" }.to_owned(),
             });
         }
-        Act::Load(_) | Act::GratuitousArp { .. } | Act::Ping { .. } | Act::WaitUntil { .. } => {}
+        Act::Load(_) | Act::GratuitousArp { .. } | Act::Ping { .. } | Act::Pause { .. } | Act::WaitUntil { .. } => {}
     }
 }
 

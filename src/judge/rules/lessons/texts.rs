@@ -463,4 +463,64 @@ pub(super) const ALL: &[Lesson] = &[
         trap: "One socket for each address has to be added for each new VIP. SNAT by iptables mends \
                it at the price of connection tracking.",
     },
+    Lesson {
+        rule: "mtu-jumbo-one-side",
+        picture: "",
+        cure: "Give every interface of the segment one MTU, the switch's ports included: raise the \
+               one that drops, or lower the others.",
+        trap: "Small requests and pings work. `ping -M do -s SIZE` from both ends shows it, for each \
+               direction by itself.",
+    },
+    Lesson {
+        rule: "pmtu-icmp-blackhole",
+        picture: "",
+        cure: "Let ICMP type 3 code 4 in on the Director and on real servers, ahead of any rule that \
+               goes by state; clamp the MSS on the narrow router as a second line.",
+        trap: "Clamping helps TCP alone. For IPv6 it is Packet Too Big, ICMPv6 type 2, and a rule of \
+               ip6tables.",
+    },
+    Lesson {
+        rule: "dir-local-client",
+        picture: "",
+        cure: "Ask from another machine; on the Director ask a RIP.",
+        trap: "A health check of the VIP that runs on the Director fails although the service is \
+               well; accept_local on the real servers only moves the failure.",
+    },
+    Lesson {
+        rule: "rs-local-client",
+        picture: "",
+        cure: "Let applications on real servers ask another VIP whose real servers they are not, or \
+               a RIP.",
+        trap: "A check of the VIP on a real server is always answered by that server, so it tells \
+               nothing of the others.",
+    },
+    Lesson {
+        rule: "ipvs-nodest-drop",
+        picture: "",
+        cure: "Set weight 0, wait until its connections have ended, then remove it; \
+               net.ipv4.vs.expire_nodest_conn=1 for those that are removed without warning.",
+        trap: "With expire_nodest_conn=1 a session that is in use is reset at once when a check \
+               flaps.",
+    },
+    Lesson {
+        rule: "ipvs-udp-sticky",
+        picture: "",
+        cure: "Set net.ipv4.vs.expire_nodest_conn=1; use one-packet scheduling (--ops) where each \
+               datagram stands alone.",
+        trap: "--ops spreads the datagrams of one conversation over all real servers: QUIC and SIP \
+               do not survive that.",
+    },
+    Lesson {
+        rule: "ipvs-persistence-pins",
+        picture: "",
+        cure: "Do without persistence, make it short, or use mh or sh with its port flag.",
+        trap: "A test from one machine shows this on a setup that is right: ask from many addresses.",
+    },
+    Lesson {
+        rule: "app-wrong-host",
+        picture: "",
+        cure: "Ask with the right Host header, or give the server a default site for the VIP's \
+               number.",
+        trap: "A default site keeps checks of the RIP green when the right site is gone.",
+    },
 ];

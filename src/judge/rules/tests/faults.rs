@@ -8,14 +8,14 @@ use crate::facts::{LinkFact, NeighbourFact, NodeFacts, SocketFact};
 use crate::judge::testlab::{Back, Exchange, Lab, SERVICE, VIP, arp, carried, route};
 
 /// A run in which a request was not answered, so that there is something to explain.
-fn failed() -> Lab {
+pub(super) fn failed() -> Lab {
     let mut lab = Lab::ran(1);
     lab.exchange(&Exchange::with("rs1").back(Back::Never));
     lab
 }
 
 /// What is found where one node's facts are changed.
-fn with(node: &str, edit: impl Fn(&mut NodeFacts)) -> Vec<String> {
+pub(super) fn with(node: &str, edit: impl Fn(&mut NodeFacts)) -> Vec<String> {
     let mut lab = failed();
     lab.edit_facts(node, edit);
     ids(&lab)
