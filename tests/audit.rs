@@ -1,7 +1,7 @@
 //! `drlab audit` on a live kernel: network namespaces made by hand, set up as real servers. Needs `unshare` (as an ordinary
 //! user or root) and `ip`; where they lack, every test here fails and says so.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "a test that can't prepare its namespace has to fail")]
+#![expect(clippy::expect_used, reason = "a test that can't prepare its namespace has to fail")]
 
 use std::process::Command;
 
