@@ -193,9 +193,9 @@ impl<'a> Input<'a> {
         self.after.iter().find(|f| f.node == *node)
     }
 
-    /// How many of the node's frames the capture lost.
+    /// How many of the node's frames the capture lost, or kept too little of.
     pub fn lost(&self, node: &NodeName) -> u64 {
-        self.capture.dropped.get(node).copied().unwrap_or(0)
+        self.capture.dropped.get(node).copied().unwrap_or(0) + self.trace.spoilt(node)
     }
 }
 

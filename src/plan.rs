@@ -147,6 +147,9 @@ pub struct Node {
     pub name: NodeName,
     /// Its part.
     pub role: Role,
+    /// The node that it is a container on.
+    #[serde(default)]
+    pub runs_on: Option<NodeName>,
     /// Its interfaces, loopback included (kind [`LinkKind::Loopback`], always first).
     pub interfaces: Vec<Interface>,
     /// Sysctls in the order in which they are written, after interfaces exist and before addresses are added.
@@ -177,6 +180,21 @@ pub enum LinkKind {
     Dummy,
     /// The namespace's IPIP device (`tunl0`), for TUN.
     Ipip,
+    /// An interface on top of another one.
+    Upper(Upper),
+}
+
+/// An interface on top of another one, which may be another node's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upper {
+    /// `macvlan` with a MAC of its own, or `ipvlan` with the lower one's.
+    pub macvlan: bool,
+    /// Whose the interface below is.
+    pub node: NodeName,
+    /// The interface below.
+    pub lower: IfName,
+    /// The segment that both are on.
+    pub segment: NodeName,
 }
 
 /// An interface of a node.
@@ -192,6 +210,8 @@ pub struct Interface {
     pub mtu: u32,
     /// Whether it is up once the lab is built.
     pub up: bool,
+    /// Whether it does ARP, where it is an Ethernet interface.
+    pub arp: bool,
     /// Addresses in the order in which they are added.
     pub addresses: Vec<Address>,
 }

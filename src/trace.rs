@@ -103,17 +103,22 @@ pub struct Trace {
     /// For each frame the index of its journey.
     journey_of: Vec<Option<u32>>,
     connections: Connections,
+    /// For each vantage how many of its frames are no evidence of what passed.
+    spoilt: Vec<u64>,
 }
 
 impl Trace {
     /// Orders, numbers and decodes frames and makes the journeys.
     ///
+    /// A frame that is the same in all it has, its time and place included, is one frame however often it is given.
     /// Frames of the same nanosecond stay in the order in which they were given. Frames with a vantage that isn't in
     /// the list are kept, but belong to no node. Takes time linear in the number of frames once they are in order.
     pub fn build(vantages: Vec<Vantage>, frames: impl IntoIterator<Item = RawFrame>) -> Self {
         let mut raw: Vec<RawFrame> = frames.into_iter().collect();
         raw.sort_by_key(|f| f.at_ns);
-        let frames: Vec<Frame> = (1..)
+        // What a file has twice passed once.
+        raw.dedup();
+        let mut frames: Vec<Frame> = (1..)
             .zip(raw)
             .map(|(number, raw)| Frame {
                 number,
@@ -125,9 +130,16 @@ impl Trace {
                 data: raw.data,
             })
             .collect();
+        let spoilt = spoil(&vantages, &mut frames);
         let (journeys, journey_of) = journey::group(&vantages, &frames);
         let connections = Connections::of(&frames);
-        Self { vantages, frames, journeys, journey_of, connections }
+        Self { vantages, frames, journeys, journey_of, connections, spoilt }
+    }
+
+    /// How many frames at a node were cut below what is kept of others there: what passed can't be told from them, so they
+    /// count as lost. A capture that keeps the same first bytes of every frame has none.
+    pub fn spoilt(&self, node: &NodeName) -> u64 {
+        self.vantages.iter().zip(&self.spoilt).filter(|(v, _)| v.node == *node).map(|(_, count)| count).sum()
     }
 
     /// The frame with that number.
@@ -172,6 +184,26 @@ impl Trace {
     pub fn neighbour_frames(&self) -> impl Iterator<Item = &Frame> {
         self.frames.iter().filter(|f| f.resolves_neighbours())
     }
+}
+
+/// Takes frames that were cut more than others at their vantage for malformed, for they are no longer equal to the same
+/// packet elsewhere; counted by vantage.
+fn spoil(vantages: &[Vantage], frames: &mut [Frame]) -> Vec<u64> {
+    let mut kept = vec![0; vantages.len()];
+    for frame in frames.iter() {
+        if let Some(most) = kept.get_mut(frame.vantage) {
+            *most = frame.data.len().max(*most);
+        }
+    }
+    let mut spoilt = vec![0; vantages.len()];
+    for frame in frames.iter_mut().filter(|f| f.is_cut()) {
+        let less = kept.get(frame.vantage).is_some_and(|most| frame.data.len() < *most);
+        if let Some(count) = spoilt.get_mut(frame.vantage).filter(|_| less) {
+            frame.decoded.body = Body::Malformed("cut more than others at its vantage".to_owned());
+            *count += 1;
+        }
+    }
+    spoilt
 }
 
 #[cfg(test)]

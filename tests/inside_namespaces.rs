@@ -147,6 +147,7 @@ fn rs1(servers: Vec<Server>) -> Node {
     Node {
         name: name("rs1"),
         role: Role::RealServer,
+        runs_on: None,
         interfaces: Vec::new(),
         sysctls: Vec::new(),
         routes: Vec::new(),

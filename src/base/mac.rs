@@ -25,6 +25,11 @@ impl Mac {
     pub const fn is_group(self) -> bool {
         self.0[0] & 1 == 1
     }
+
+    /// Whether it is a virtual router's, which goes from node to node with the address (RFC 5798, section 7.3).
+    pub const fn is_vrrp(self) -> bool {
+        matches!(self.0, [0, 0, 0x5e, 0, 1 | 2, _])
+    }
 }
 
 impl fmt::Display for Mac {

@@ -75,7 +75,8 @@ fn of_plan(plan: &Plan) -> Forecast {
 /// What is foreseen against what the scenario expects of a run. A cause that only shows in a run is no difference.
 fn against(wanted: &[String], findings: &[Finding]) -> (Expected, Vec<OnlyInALab>) {
     let mut differences = Vec::new();
-    for finding in findings.iter().filter(|f| !wanted.contains(&f.id)) {
+    let explained = |f: &&Finding| rules::lessons::is_explained_by(&f.id, wanted);
+    for finding in findings.iter().filter(|f| !wanted.contains(&f.id) && !explained(f)) {
         differences.push(format!("finding {} on {} is not expected", finding.id, finding.node));
     }
     let open = wanted.iter().filter(|id| !findings.iter().any(|f| f.id == **id)).map(|id| {

@@ -94,12 +94,20 @@ pub(crate) fn is_loopback_default(address: &IpNet) -> bool {
 
 fn link_of(fact: &LinkFact) -> String {
     let made = match fact.kind.as_deref() {
-        Some("veth") => Some((fact.mtu, fact.mac)),
-        Some("dummy") => Some((fact.mtu, None)),
+        Some("veth" | "macvlan") => Some((fact.mtu, fact.mac)),
+        Some("dummy" | "ipvlan") => Some((fact.mtu, None)),
         _ => None,
     };
-    link(&fact.name, fact.up, made)
+    let mut line = link(&fact.name, fact.up, made);
+    // Other kinds do no ARP by themselves.
+    if fact.noarp && matches!(fact.kind.as_deref(), Some("veth" | "macvlan")) {
+        line.push_str(NOARP);
+    }
+    line
 }
+
+/// What is said of a link besides that does no ARP although it could.
+pub(crate) const NOARP: &str = " noarp";
 
 fn address_of(fact: &AddressFact) -> String {
     address(&fact.interface, &fact.address, fact.broadcast, fact.label.as_deref())

@@ -171,7 +171,10 @@ impl Lab {
         let wires = switch::wires(&self.plan, &self.nodes)?;
         let plan = Arc::clone(&self.plan);
         self.on_switch(move || switch::create(plan, wires))?;
-        self.on_nodes(|node, _| move || async move { node::create(&node).await })?;
+        self.on_nodes(|node, _| {
+            let uppers = node::uppers(&node, &self.plan, &self.nodes);
+            move || async move { node::create(&node, uppers).await }
+        })?;
         Ok(())
     }
 
@@ -192,6 +195,7 @@ impl Lab {
         let plan = Arc::clone(&self.plan);
         self.on_switch(move || switch::settle(plan, SETTLE_DEADLINE))?;
         self.on_nodes(|node, _| move || async move { node::settle(&node, SETTLE_DEADLINE).await })?;
+        self.on_nodes(|node, _| move || async move { node::add_detected(&node, SETTLE_DEADLINE).await })?;
         let named = self.plan.nodes.iter().zip(absent);
         let absent_sysctls =
             named.flat_map(|(node, keys)| keys.into_iter().map(|key| (node.name.clone(), key))).collect();
@@ -310,11 +314,14 @@ async fn settled(
 }
 
 /// The number of a node's interface, by its place in the plan. The first ones stay free for tunnel devices that the
-/// kernel puts into every namespace.
+/// kernel puts into every namespace. What is on top of another interface has one apart: the kernel refuses a number that
+/// is taken where it is made, which may be another node.
 fn far_index(node: &Node, interface: &IfName) -> Option<u32> {
     const FIRST: u32 = 16;
+    const FIRST_UPPER: u32 = 500;
     let place = node.interfaces.iter().position(|one| one.name == *interface)?;
-    Some(FIRST + u32::try_from(place).ok()?)
+    let upper = matches!(node.interfaces.get(place)?.kind, LinkKind::Upper(_));
+    Some(if upper { FIRST_UPPER } else { FIRST } + u32::try_from(place).ok()?)
 }
 
 /// The interfaces of a node that are in segments.

@@ -11,9 +11,9 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use futures_util::TryStreamExt;
 use nix::errno::Errno;
 use rtnetlink::packet_route::link::{
-    InfoBridge, InfoData, InfoKind, InfoVeth, LinkAttribute, LinkInfo, LinkMessage, State,
+    InfoBridge, InfoData, InfoKind, InfoVeth, IpVlanMode, LinkAttribute, LinkInfo, LinkMessage, MacVlanMode, State,
 };
-use rtnetlink::{Handle, LinkBridge, LinkDummy, LinkMessageBuilder, LinkUnspec, LinkVeth};
+use rtnetlink::{Handle, LinkBridge, LinkDummy, LinkIpVlan, LinkMacVlan, LinkMessageBuilder, LinkUnspec, LinkVeth};
 
 use super::rtnl::{Attempt, Refused, RtnlError};
 use crate::base::{IfName, Mac};
@@ -85,6 +85,45 @@ pub async fn add_veth(
         near = near.address(mac.0.to_vec());
     }
     handle.link().add(near.build()).execute().await.attempt(|| format!("make the veth {} to {}", port.name, far.name))
+}
+
+/// Makes a macvlan (mode `bridge`) or an ipvlan (mode `l2`) in the namespace given, on top of the interface here with the
+/// number `lower`. It is down.
+///
+/// # Errors
+/// The kernel's refusal.
+pub async fn add_upper(
+    handle: &Handle,
+    upper: End<'_>,
+    macvlan: bool,
+    lower: u32,
+    namespace: &OwnedFd,
+    mtu: u32,
+) -> Result<(), RtnlError> {
+    let name = upper.name.as_str();
+    let message = if macvlan {
+        let link = LinkMacVlan::new(name, lower, MacVlanMode::Bridge).index(upper.index).mtu(mtu);
+        let link = link.setns_by_fd(namespace.as_raw_fd());
+        match upper.mac {
+            Some(mac) => link.address(mac.0.to_vec()),
+            None => link,
+        }
+        .build()
+    } else {
+        let link = LinkIpVlan::new(name, lower, IpVlanMode::L2).index(upper.index).mtu(mtu);
+        link.setns_by_fd(namespace.as_raw_fd()).build()
+    };
+    let kind = if macvlan { "macvlan" } else { "ipvlan" };
+    handle.link().add(message).execute().await.attempt(|| format!("make the {kind} {name}"))
+}
+
+/// Has an interface do no ARP.
+///
+/// # Errors
+/// The kernel's refusal.
+pub async fn no_arp(handle: &Handle, index: u32, name: &IfName) -> Result<(), RtnlError> {
+    let change = LinkMessageBuilder::<LinkUnspec>::new().index(index).arp(false);
+    handle.link().change(change.build()).execute().await.attempt(|| format!("switch ARP off on {name}"))
 }
 
 /// Makes a dummy device; it is down.

@@ -44,6 +44,11 @@ pub fn needed(plan: &Plan) -> Vec<&'static str> {
     if interfaces().any(|interface| interface.kind == LinkKind::Dummy) {
         wanted.push("dummy");
     }
+    for macvlan in [true, false] {
+        if interfaces().any(|one| matches!(&one.kind, LinkKind::Upper(upper) if upper.macvlan == macvlan)) {
+            wanted.push(if macvlan { "macvlan" } else { "ipvlan" });
+        }
+    }
     if interfaces().any(|interface| interface.kind == LinkKind::Ipip) {
         wanted.push("ipip");
     }

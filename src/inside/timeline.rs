@@ -11,6 +11,7 @@ mod wait;
 use std::cell::RefCell;
 use std::error::Error;
 use std::future::Future;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use self::clock::epoch_ns;
@@ -21,7 +22,7 @@ use super::probe::{self, ProbeError};
 use super::serve::{ServeError, Servers};
 use crate::base::{IfName, Mac, NodeName};
 use crate::facts::run::{Acted, LoadResult, Outcome, Stopped};
-use crate::plan::{Act, Condition, TimedAct};
+use crate::plan::{Act, Condition, Probe, TimedAct};
 
 /// Why an act failed.
 #[derive(Debug, thiserror::Error)]
@@ -202,6 +203,16 @@ impl<N: Nodes, C: Configure> Stage<'_, N, C> {
                 Ok(String::new())
             }
             Act::WaitUntil { condition, deadline_ms } => self.wait(condition, *deadline_ms).await,
+            Act::AddAddress { node, interface, address, unless_taken: true } => {
+                let target = address.address.addr();
+                let sender = if target.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+                let probe = Probe { node: node.clone(), interface: interface.clone(), sender, target };
+                let asked = on_node(self.nodes, node, move || async move { probe::ask(&probe).await }).await??;
+                match asked.answers.as_slice() {
+                    [] => self.kernel.apply(act).await,
+                    [taken, ..] => Ok(format!("not added: {target} is at {taken}")),
+                }
+            }
             Act::SetSysctl { .. }
             | Act::SetWeight { .. }
             | Act::AddService { .. }

@@ -34,6 +34,8 @@ pub struct Station {
     pub node: NodeName,
     /// Its part.
     pub role: Role,
+    /// The node that it is a container on.
+    pub runs_on: Option<NodeName>,
     /// Its interfaces into segments.
     pub ports: Vec<StationPort>,
 }

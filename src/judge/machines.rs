@@ -195,7 +195,8 @@ impl<'a> Around<'a> {
         };
         for machine in machines {
             let ports = machine.facts.links.iter().filter_map(|link| here.port(&machine.facts, link));
-            let station = Station { node: machine.facts.node.clone(), role: machine.role, ports: ports.collect() };
+            let station =
+                Station { node: machine.facts.node.clone(), role: machine.role, runs_on: None, ports: ports.collect() };
             here.stations.push(station);
         }
         here.join();
@@ -215,7 +216,9 @@ impl<'a> Around<'a> {
             .collect();
         let told =
             addresses.iter().any(|a| a.prefix_len() < a.max_prefix_len() && a.addr().is_ipv4() == self.vip.is_ipv4());
-        told.then(|| StationPort { interface: link.name.clone(), segment: name("open"), mac, addresses })
+        // What lies on top of another interface may have the VIP and nothing else.
+        let above = matches!(link.kind.as_deref(), Some("macvlan" | "ipvlan")) && !addresses.is_empty();
+        (told || above).then(|| StationPort { interface: link.name.clone(), segment: name("open"), mac, addresses })
     }
 
     /// Puts ports with the same subnet on one segment.
@@ -225,6 +228,9 @@ impl<'a> Around<'a> {
                 let nets =
                     self.stations[at].ports[port].addresses.iter().filter(|a| a.prefix_len() < a.max_prefix_len());
                 let nets: Vec<IpNet> = nets.map(IpNet::trunc).collect();
+                if nets.is_empty() {
+                    continue;
+                }
                 let meets = |(_, others): &&mut (NodeName, Vec<IpNet>)| {
                     nets.iter().any(|n| others.iter().any(|o| n.contains(&o.addr()) || o.contains(&n.addr())))
                 };
@@ -237,6 +243,15 @@ impl<'a> Around<'a> {
                     segment
                 };
                 self.stations[at].ports[port].segment = segment;
+            }
+        }
+        for at in 0..self.stations.len() {
+            let below = self.segment_around(at, self.vip).filter(|segment| *segment != name("open"));
+            let first = self.stations[at].ports.iter().map(|p| &p.segment).find(|s| **s != name("open")).cloned();
+            for port in self.stations[at].ports.iter_mut().filter(|p| p.segment == name("open")) {
+                if let Some(segment) = below.as_ref().or(first.as_ref()) {
+                    port.segment = segment.clone();
+                }
             }
         }
     }

@@ -100,3 +100,6 @@ impl<'a> Place<'a> {
         self.facts.links.iter().find(|l| l.name == *interface)
     }
 }
+
+#[cfg(test)]
+mod tests;

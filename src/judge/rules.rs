@@ -15,6 +15,7 @@ mod cloud_l3_only;
 mod cloud_src_dst_check;
 mod diagnosis;
 mod dir_arp_suppressed;
+mod dir_dad_conflict;
 mod dir_fw_input;
 mod dir_fw_stateful;
 mod dir_local_client;
@@ -26,6 +27,8 @@ mod ha_failover_no_sync;
 mod ha_no_garp;
 mod ha_peer_loop;
 mod ha_split_brain;
+mod ha_vmac;
+mod host_sysctl_not_in_container;
 mod ipvs_conn_reuse_1s;
 mod ipvs_fwmark_unmarked;
 mod ipvs_idle_timeout;
@@ -92,10 +95,12 @@ mod strict_arp_breaks_unnumbered;
 mod switch_mac_moved;
 mod switch_wrong_vlan;
 mod unexplained;
+mod v6_takeover_dad;
 mod v6_vip_on_nic_dad;
 mod v6_vip_on_nic_nodad;
 mod vip_twice;
 mod virt_arp_guard;
+mod virt_ipvlan;
 mod virt_port_security;
 mod virt_pvlan;
 mod virt_vmac_filter;
@@ -167,12 +172,14 @@ pub const ALL: &[Rule] = &[
     switch_wrong_vlan::RULE,
     virt_vmac_filter::RULE,
     switch_mac_moved::RULE,
+    dir_dad_conflict::RULE,
     rs_vip_before_sysctl::RULE,
     rs_sysctl_reverted::RULE,
     rs_vip_prefix_on_lo_arp::RULE,
     rs_vip_prefix_on_lo_rpf::RULE,
     rs_vip_prefix_on_lo::RULE,
     arp_flux::RULE,
+    host_sysctl_not_in_container::RULE,
     rs_vip_on_nic::RULE,
     v6_vip_on_nic_nodad::RULE,
     rs_ignore_3_global_scope::RULE,
@@ -193,6 +200,8 @@ pub const ALL: &[Rule] = &[
     rs_ignore_8::RULE,
     rs_nic_noarp::RULE,
     strict_arp_breaks_unnumbered::RULE,
+    ha_vmac::RULE,
+    v6_takeover_dad::RULE,
     dir_arp_suppressed::RULE,
     dir_vip_missing::RULE,
     arp_unanswered::RULE,
@@ -209,6 +218,7 @@ pub const ALL: &[Rule] = &[
     cloud_l3_only::RULE,
     rs_remote_subnet::RULE,
     v6_vip_on_nic_dad::RULE,
+    virt_ipvlan::RULE,
     rs_vip_missing_forwarding::RULE,
     rs_vip_missing::RULE,
     rs_rpfilter_two_nic::RULE,
@@ -243,6 +253,9 @@ pub const ALL: &[Rule] = &[
     unexplained::DROP,
     unexplained::REFUSAL,
 ];
+
+/// Rules that explain another away on whichever node that is.
+const EVERYWHERE: &[(&str, &str)] = &[("dir-dad-conflict", "dir-vip-missing")];
 
 /// The rule of that id.
 pub fn find(id: &str) -> Option<&'static Rule> {
@@ -333,10 +346,12 @@ fn claimed<'a>(
 /// The findings that nothing outranks, each with those that it does.
 fn weighed(found: &[(&'static Rule, Vec<Affliction>)]) -> Vec<Finding> {
     let outranked_by = |rule: &Rule, node: &NodeName| {
-        found
-            .iter()
-            .filter(|(other, _)| other.id != rule.id && other.outranks.contains(&rule.id))
-            .find_map(|(other, whom)| whom.iter().any(|a| a.node == *node).then_some(other.id))
+        found.iter().filter(|(other, _)| other.id != rule.id && other.outranks.contains(&rule.id)).find_map(
+            |(other, whom)| {
+                let anywhere = EVERYWHERE.contains(&(other.id, rule.id)) && !whom.is_empty();
+                (anywhere || whom.iter().any(|a| a.node == *node)).then_some(other.id)
+            },
+        )
     };
     let mut findings: Vec<Finding> = Vec::new();
     let mut effects: Vec<(&str, String)> = Vec::new();

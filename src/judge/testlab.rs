@@ -42,7 +42,7 @@ pub(super) struct Lab {
     pub(super) ran: Ran,
     pub(super) capture: CaptureStats,
     pub(super) frames: Vec<RawFrame>,
-    vantages: Vec<Vantage>,
+    pub(super) vantages: Vec<Vantage>,
     now_ns: u64,
     next_port: u16,
     next_id: u16,
@@ -221,6 +221,22 @@ impl Lab {
         self
     }
 
+    /// Where a frame was captured.
+    pub(super) fn vantage(&self, at: usize) -> &Vantage {
+        &self.vantages[at]
+    }
+
+    /// As if the node's interfaces had not been captured.
+    pub(super) fn uncaptured(&mut self, node: &str) -> &mut Self {
+        let kept: Vec<usize> = (0..self.vantages.len()).filter(|&v| self.vantages[v].node != node).collect();
+        self.frames.retain(|f| kept.contains(&f.vantage));
+        for frame in &mut self.frames {
+            frame.vantage = kept.iter().position(|&v| v == frame.vantage).unwrap();
+        }
+        self.vantages.retain(|v| v.node != node);
+        self
+    }
+
     /// Says that the capture lost frames of a node.
     pub(super) fn lose(&mut self, node: &str) -> &mut Self {
         self.capture.dropped.insert(name(node), 3);
@@ -294,7 +310,7 @@ fn station(node: &str, role: Role, ports: &[(&str, &str, &str, u8)], vip: bool) 
             addresses,
         }
     });
-    Station { node: name(node), role, ports: ports.collect() }
+    Station { node: name(node), role, runs_on: None, ports: ports.collect() }
 }
 
 fn destination(node: &str, station: &Station) -> WantedDestination {

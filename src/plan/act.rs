@@ -92,6 +92,8 @@ pub enum Act {
         interface: IfName,
         /// Which.
         address: super::Address,
+        /// Whether it is only added where nobody answers an ARP probe for it.
+        unless_taken: bool,
     },
     /// An address is removed.
     DeleteAddress {
@@ -271,6 +273,15 @@ pub enum Condition {
         /// As read.
         value: String,
     },
+    /// An address is in use, or was refused by duplicate address detection.
+    Address {
+        /// Where.
+        node: NodeName,
+        /// Which.
+        address: IpAddr,
+        /// Which of the two.
+        usable: bool,
+    },
     /// An interface has carrier and is up.
     LinkUp {
         /// Where.
@@ -298,6 +309,7 @@ impl Condition {
             | Self::PortOpen { node, .. }
             | Self::Sysctl { node, .. }
             | Self::LinkUp { node, .. }
+            | Self::Address { node, .. }
             | Self::Connections { node, .. } => node,
         }
     }

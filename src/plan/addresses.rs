@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::draft::{Draft, Family, host, many};
-use super::{Address, CompileError, Interface};
+use super::{Address, CompileError, Interface, LinkKind};
 use crate::base::{NodeName, Role};
 use crate::scenario::spec::OneOrMany;
 
@@ -74,7 +74,7 @@ fn derive(draft: &mut Draft<'_>, index: usize, at: usize) -> Result<(), CompileE
     let node = &draft.nodes[index];
     let interface = &node.interfaces[at];
     let explicitly_none = said(draft, &node.name, interface).is_some_and(|s| many(s).is_empty());
-    if interface.segment().is_none() || explicitly_none {
+    if !matches!(interface.kind, LinkKind::Segment(_)) || explicitly_none {
         return Ok(());
     }
     for family in Family::BOTH {

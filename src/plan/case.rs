@@ -55,7 +55,7 @@ fn station(node: &Node) -> Station {
             addresses: interface.addresses.iter().map(|a| a.address).collect(),
         })
     });
-    Station { node: node.name.clone(), role: node.role, ports: ports.collect() }
+    Station { node: node.name.clone(), role: node.role, runs_on: node.runs_on.clone(), ports: ports.collect() }
 }
 
 fn known(services: &[WantedService], node: &NodeName, service: &Service) -> bool {

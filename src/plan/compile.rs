@@ -29,6 +29,7 @@ pub fn compile(name: &str, scenario: &Scenario) -> Result<Plan, CompileError> {
     let loads = loads::all(&draft)?;
     loads::add_addresses(&mut draft, &loads)?;
     macs::fix(&mut draft);
+    macs::share(&mut draft);
     segments::join(&mut draft);
     routes::add(&mut draft)?;
     neighbours::add(&mut draft)?;

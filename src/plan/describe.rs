@@ -107,10 +107,17 @@ fn write_interface(out: &mut String, interface: &Interface) -> fmt::Result {
         LinkKind::Segment(segment) => vec![format!("on {segment}")],
         LinkKind::Dummy => vec!["dummy".to_owned()],
         LinkKind::Ipip => vec!["IPIP".to_owned()],
+        LinkKind::Upper(upper) => {
+            let way = if upper.macvlan { "macvlan" } else { "ipvlan" };
+            vec![format!("{way} on {} of {}, on {}", upper.lower, upper.node, upper.segment)]
+        }
     };
     parts.extend(interface.mac.map(|mac| mac.to_string()));
     if !interface.up {
         parts.push("down".to_owned());
+    }
+    if !interface.arp {
+        parts.push("no ARP".to_owned());
     }
     parts.extend(interface.addresses.iter().map(words));
     writeln!(out, "  {:<10} {}", interface.name, parts.join(", "))

@@ -119,6 +119,7 @@ impl Interface {
     pub fn segment(&self) -> Option<&NodeName> {
         match &self.kind {
             LinkKind::Segment(name) => Some(name),
+            LinkKind::Upper(upper) => Some(&upper.segment),
             LinkKind::Loopback | LinkKind::Dummy | LinkKind::Ipip => None,
         }
     }

@@ -33,9 +33,11 @@ pub fn facts(plan: &Plan) -> (Vec<NodeFacts>, Vec<NodeFacts>) {
     if !ports.is_empty() {
         before.push(NodeFacts { ports, ..NodeFacts::unread(NodeName::switch()) });
     }
+    acts::detect(plan, &mut before);
     let mut after = before.clone();
     for act in super::case::acts(plan) {
         acts::apply(plan, act, &mut after);
+        acts::detect(plan, &mut after);
     }
     (before, after)
 }
@@ -130,17 +132,18 @@ fn link(index: u32, interface: &Interface) -> LinkFact {
     LinkFact {
         name: interface.name.clone(),
         index,
-        kind: match interface.kind {
+        kind: match &interface.kind {
             LinkKind::Loopback => None,
             LinkKind::Segment(_) => Some("veth".to_owned()),
             LinkKind::Dummy => Some("dummy".to_owned()),
             LinkKind::Ipip => Some("ipip".to_owned()),
+            LinkKind::Upper(upper) => Some(if upper.macvlan { "macvlan" } else { "ipvlan" }.to_owned()),
         },
         mac: interface.mac,
         mtu: interface.mtu,
         up: interface.up,
         carrier: interface.up,
-        noarp: matches!(interface.kind, LinkKind::Dummy | LinkKind::Ipip),
+        noarp: !interface.arp || matches!(interface.kind, LinkKind::Dummy | LinkKind::Ipip),
         rx_packets: 0,
         tx_packets: 0,
         dropped: 0,

@@ -1,7 +1,7 @@
 //! Interfaces: the loopback first, then what the scenario names, or `eth0` for the shorthand.
 
 use super::draft::Draft;
-use super::{CompileError, Interface, LinkKind, Node};
+use super::{CompileError, Interface, LinkKind, Node, Upper};
 use crate::base::{IfName, NodeName};
 use crate::scenario::spec::{self, InterfaceKind};
 
@@ -35,6 +35,7 @@ pub(super) fn add(draft: &mut Draft<'_>) -> Result<(), CompileError> {
         draft.nodes.push(Node {
             name: name.clone(),
             role: said.role,
+            runs_on: said.runs_on.clone(),
             interfaces,
             sysctls: Vec::new(),
             routes: Vec::new(),
@@ -62,6 +63,7 @@ fn interface(
         }
         (None, Some(InterfaceKind::Dummy)) => (LinkKind::Dummy, ETHERNET_MTU),
         (None, Some(InterfaceKind::Ipip)) => (LinkKind::Ipip, IPIP_MTU),
+        (None, Some(InterfaceKind::Macvlan | InterfaceKind::Ipvlan)) => upper(draft, node, name, said)?,
         (None, None) => {
             let nowhere = || CompileError::InterfaceNowhere { node: node.clone(), interface: name.clone() };
             let made = by_name(name).ok_or_else(nowhere)?;
@@ -74,8 +76,34 @@ fn interface(
         mac: said.mac,
         mtu: said.mtu.unwrap_or(mtu),
         up: said.up.unwrap_or(true),
+        arp: said.arp.unwrap_or(true),
         addresses: Vec::new(),
     })
+}
+
+/// What an interface on top of another is, and the MTU of that one's segment.
+fn upper(
+    draft: &Draft<'_>,
+    node: &NodeName,
+    name: &IfName,
+    said: &spec::Interface,
+) -> Result<(LinkKind, u32), CompileError> {
+    let text = said.parent.as_deref().unwrap_or_default();
+    let (owner, lower) = match text.split_once(':') {
+        Some((owner, lower)) => (owner, lower),
+        None => (node.as_str(), text),
+    };
+    let unknown = || CompileError::UnknownInterface {
+        node: node.clone(),
+        interface: text.to_owned(),
+        what: format!("{name} on top of it"),
+    };
+    let (owner, below) = draft.scenario.nodes.get_key_value(owner).ok_or_else(unknown)?;
+    let own = below.interfaces.get(lower).and_then(|i| i.segment.as_ref());
+    let segment = own.or(below.segment.as_ref().filter(|_| lower == "eth0")).ok_or_else(unknown)?;
+    let mtu = draft.segment(segment).ok_or_else(unknown)?.mtu;
+    let (macvlan, lower) = (said.kind == Some(InterfaceKind::Macvlan), device(node, lower)?);
+    Ok((LinkKind::Upper(Upper { macvlan, node: owner.clone(), lower, segment: segment.clone() }), mtu))
 }
 
 /// The device that a name alone tells: `dummy0`, `tunl0`.
@@ -97,7 +125,7 @@ fn bare(name: IfName, kind: LinkKind) -> Interface {
     let mtu = match kind {
         LinkKind::Loopback => LOOPBACK_MTU,
         LinkKind::Ipip => IPIP_MTU,
-        LinkKind::Segment(_) | LinkKind::Dummy => ETHERNET_MTU,
+        LinkKind::Segment(_) | LinkKind::Dummy | LinkKind::Upper(_) => ETHERNET_MTU,
     };
-    Interface { name, kind, mac: None, mtu, up: true, addresses: Vec::new() }
+    Interface { name, kind, mac: None, mtu, up: true, arp: true, addresses: Vec::new() }
 }

@@ -24,9 +24,10 @@ pub fn of(act: &Act) -> String {
         Act::SetLink { node, interface, up } => {
             format!("{node}: {interface} goes {}", if *up { "up" } else { "down" })
         }
-        Act::AddAddress { node, interface, address } => {
+        Act::AddAddress { node, interface, address, unless_taken } => {
             let on = address.label.as_deref().unwrap_or(interface.as_str());
-            format!("{node}: add {} on {on}", address.address)
+            let unless = if *unless_taken { " unless somebody has it" } else { "" };
+            format!("{node}: add {} on {on}{unless}", address.address)
         }
         Act::DeleteAddress { node, interface, address } => format!("{node}: remove {address} from {interface}"),
         Act::StopServer { node, server } => format!("{node}: stop {server}"),
@@ -84,6 +85,8 @@ pub fn until(condition: &Condition) -> String {
         Condition::NoNeighbour { node, address } => format!("{node} has no usable neighbour entry for {address}"),
         Condition::PortOpen { node, at } => format!("{at} accepts a connection from {node}"),
         Condition::Sysctl { node, key, value } => format!("{key} is {value} on {node}"),
+        Condition::Address { node, address, usable: true } => format!("{address} on {node} is in use"),
+        Condition::Address { node, address, usable: false } => format!("{node} may not use {address}"),
         Condition::LinkUp { node, interface } => format!("{interface} on {node} is up and has carrier"),
         Condition::Connections { node, at_least, at_most: None } => {
             format!("IPVS on {node} holds {at_least} connections or more")

@@ -10,7 +10,7 @@ use super::draft::Draft;
 use super::{Interface, LinkKind, Node};
 use crate::base::{Mac, Role};
 
-/// Gives each interface that has a MAC one of its own.
+/// Gives each interface that has a MAC one of its own; then those the same that are to have another's.
 pub(super) fn fix(draft: &mut Draft<'_>) {
     let mut taken: BTreeSet<Mac> = draft.nodes.iter().flat_map(|n| &n.interfaces).filter_map(|i| i.mac).collect();
     for index in 0..draft.nodes.len() {
@@ -18,7 +18,11 @@ pub(super) fn fix(draft: &mut Draft<'_>) {
         for at in 0..draft.nodes[index].interfaces.len() {
             let node = &draft.nodes[index];
             let interface = &node.interfaces[at];
-            let has_mac = matches!(interface.kind, LinkKind::Segment(_) | LinkKind::Dummy);
+            let has_mac = match &interface.kind {
+                LinkKind::Segment(_) | LinkKind::Dummy => true,
+                LinkKind::Upper(upper) => upper.macvlan,
+                LinkKind::Loopback | LinkKind::Ipip => false,
+            };
             if !has_mac || interface.mac.is_some() {
                 continue;
             }
@@ -26,6 +30,28 @@ pub(super) fn fix(draft: &mut Draft<'_>) {
             let (whom, what) = (node.name.clone(), format!("MAC {mac} on {}", interface.name));
             draft.nodes[index].interfaces[at].mac = Some(mac);
             draft.imply(whom, what, "it tells role, node and interface: 02:<role>:00:<node>:<interface>");
+        }
+    }
+}
+
+/// Gives clones the MAC of the node that they are clones of, and an ipvlan that of the interface below.
+pub(super) fn share(draft: &mut Draft<'_>) {
+    let of = |draft: &Draft<'_>, index: usize, at: usize| {
+        let node = &draft.nodes[index];
+        let interface = &node.interfaces[at];
+        let node_of = |name: &str| draft.nodes.iter().find(|n| n.name == *name);
+        if let LinkKind::Upper(upper) = &interface.kind {
+            let below = || node_of(upper.node.as_str())?.interface(upper.lower.as_str());
+            return if upper.macvlan { None } else { below()?.mac };
+        }
+        let said = draft.said(&node.name)?.interfaces.get(&interface.name)?;
+        node_of(said.mac_of.as_ref()?.as_str())?.port_on(interface.segment()?)?.mac
+    };
+    for index in 0..draft.nodes.len() {
+        for at in 0..draft.nodes[index].interfaces.len() {
+            if let Some(mac) = of(draft, index, at) {
+                draft.nodes[index].interfaces[at].mac = Some(mac);
+            }
         }
     }
 }

@@ -59,15 +59,20 @@ pub fn switch(plan: &Plan) -> Vec<String> {
 }
 
 fn link(interface: &Interface) -> Option<String> {
-    let made = match interface.kind {
+    let made = match &interface.kind {
         LinkKind::Segment(_) => Some((interface.mtu, interface.mac)),
+        LinkKind::Upper(upper) => Some((interface.mtu, interface.mac.filter(|_| upper.macvlan))),
         LinkKind::Dummy => Some((interface.mtu, None)),
         LinkKind::Loopback => None,
         // A tunnel device that is down is there in every namespace.
         LinkKind::Ipip if interface.up => None,
         LinkKind::Ipip => return None,
     };
-    Some(say::link(&interface.name, interface.up, made))
+    let mut line = say::link(&interface.name, interface.up, made);
+    if !interface.arp {
+        line.push_str(say::NOARP);
+    }
+    Some(line)
 }
 
 /// The interface that a route leaves by: the one that it names, or the one whose subnet holds its next hop.

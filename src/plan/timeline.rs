@@ -110,17 +110,17 @@ fn elsewhere(draft: &Draft<'_>, action: &Action) -> Result<Option<Act>, CompileE
         Action::SetLink { node, interface, up } => {
             Act::SetLink { node: known(node)?, interface: on(draft, node, interface.as_str())?, up: *up }
         }
-        Action::AddAddress { node, on: device, address } => {
+        Action::AddAddress { node, on: device, address, unless_taken, dad } => {
             let interface = on(draft, node, device)?;
             let vip = draft.vips.contains(&address.addr());
             let broadcast = match address {
                 ipnet::IpNet::V4(net) if vip && net.prefix_len() == 32 => Some(net.addr()),
                 ipnet::IpNet::V4(_) | ipnet::IpNet::V6(_) => None,
             };
-            let nodad = address.addr().is_ipv6() && interface != *"lo";
+            let nodad = address.addr().is_ipv6() && interface != *"lo" && !dad;
             let label = device.contains(':').then(|| device.clone());
             let address = Address { address: *address, broadcast, label, nodad };
-            Act::AddAddress { node: known(node)?, interface, address }
+            Act::AddAddress { node: known(node)?, interface, address, unless_taken: *unless_taken }
         }
         Action::DeleteAddress { node, on: device, address } => {
             Act::DeleteAddress { node: known(node)?, interface: on(draft, node, device)?, address: *address }
@@ -224,6 +224,9 @@ fn waited(draft: &Draft<'_>, said: &spec::Condition) -> Result<Condition, Compil
         }
         spec::Condition::LinkUp { node, interface } => {
             Condition::LinkUp { node: node.clone(), interface: interface.clone() }
+        }
+        spec::Condition::Address { node, address, usable } => {
+            Condition::Address { node: node.clone(), address: *address, usable: usable.unwrap_or(true) }
         }
         spec::Condition::Connections { node, at_least, at_most } => {
             let first = || draft.with_role(crate::base::Role::Director).next().map(|n: &Node| n.name.clone());

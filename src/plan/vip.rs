@@ -15,6 +15,8 @@ struct Place {
     label: Option<String>,
     prefix: Option<u8>,
     broadcast: Option<IpAddr>,
+    /// Whether duplicate address detection is made.
+    dad: bool,
     /// Why there, where the scenario does not say it of this node.
     why: Option<&'static str>,
 }
@@ -58,7 +60,9 @@ fn place_on(draft: &Draft<'_>, index: usize, vip: IpAddr, taken: bool) -> Result
     Ok(match said {
         Some(NodeVip::Own(false)) => None,
         Some(NodeVip::On(on)) => Some(parsed(name, on)?),
-        Some(NodeVip::Placed(p)) => Some(Place { prefix: p.prefix, broadcast: p.broadcast, ..parsed(name, &p.on)? }),
+        Some(NodeVip::Placed(p)) => {
+            Some(Place { prefix: p.prefix, broadcast: p.broadcast, dad: p.dad, ..parsed(name, &p.on)? })
+        }
         Some(NodeVip::Own(true)) => Some(usual(draft, index, vip)?),
         None => match node.role {
             Role::Director if !taken && may_hold(draft, name, vip) => Some(usual(draft, index, vip)?),
@@ -132,7 +136,7 @@ fn parsed(node: &NodeName, text: &str) -> Result<Place, CompileError> {
     if text.len() > 15 {
         return Err(CompileError::LongLabel { node: node.clone(), label: text.to_owned() });
     }
-    Ok(Place { device: device(node, name)?, label, prefix: None, broadcast: None, why: None })
+    Ok(Place { device: device(node, name)?, label, prefix: None, broadcast: None, dad: false, why: None })
 }
 
 fn put(draft: &mut Draft<'_>, index: usize, vip: IpAddr, nth: usize, place: &Place) -> Result<(), CompileError> {
@@ -165,7 +169,7 @@ fn vip_address(node: &NodeName, vip: IpAddr, nth: usize, place: &Place, role: Ro
     let bad = |_| CompileError::BadPrefix { node: node.clone(), vip, prefix };
     let address = ipnet::IpNet::new(vip, prefix).map_err(bad)?;
     let IpAddr::V4(v4) = vip else {
-        let nodad = role == Role::Director || place.device != *"lo";
+        let nodad = !place.dad && (role == Role::Director || place.device != *"lo");
         return Ok(Address { address, broadcast: None, label: None, nodad });
     };
     let broadcast = match place.broadcast {

@@ -342,6 +342,7 @@ fn acts_change_what_facts_say() {
                 label: None,
                 nodad: false,
             },
+            unless_taken: false,
         },
     ];
     let holds = |condition: Condition| {
@@ -382,6 +383,7 @@ fn every_kind_of_device_is_made() {
         kind,
         mac: None,
         mtu,
+        arp: true,
         up: true,
         addresses: vec![drlab::plan::Address {
             address: "172.16.0.67/32".parse().unwrap(),

@@ -131,11 +131,13 @@ fn node(name: &str, role: Role) -> Node {
     Node {
         name: name.parse().unwrap(),
         role,
+        runs_on: None,
         interfaces: vec![Interface {
             name: "lo".parse().unwrap(),
             kind: LinkKind::Loopback,
             mac: None,
             mtu: 65_536,
+            arp: true,
             up: true,
             addresses: Vec::new(),
         }],
@@ -155,6 +157,7 @@ fn veth(name: &str, segment: &str, mac: &str, addresses: &[&str]) -> Interface {
         kind: LinkKind::Segment(segment.parse().unwrap()),
         mac: Some(mac.parse::<Mac>().unwrap()),
         mtu: 1500,
+        arp: true,
         up: true,
         addresses: addresses.iter().map(|text| address(text)).collect(),
     }

@@ -104,6 +104,22 @@ pub async fn look(condition: &Condition) -> Result<Option<Seen>, StepError> {
                 ),
             }
         }
+        Condition::Address { address, usable, .. } => {
+            let handle = rtnl::open()?;
+            let links = read::netlink::links(&handle).await?;
+            let names = links.into_iter().map(|link| (link.index, link.name)).collect();
+            let all = read::netlink::addresses(&handle, &names).await?;
+            let found = all.into_iter().find(|one| one.address.addr() == *address);
+            let has = |flag: &str| found.as_ref().is_some_and(|one| one.flags.iter().any(|f| f == flag));
+            let in_use = found.is_some() && !has("tentative") && !has("dadfailed");
+            Seen {
+                holds: if *usable { in_use } else { has("dadfailed") },
+                what: found.map_or_else(
+                    || format!("there is no {address}"),
+                    |one| format!("{} has the flags {}", one.address, one.flags.join(" ")),
+                ),
+            }
+        }
         Condition::Connections { at_least, at_most, .. } => {
             let text = read::net_file("ip_vs_conn").unwrap_or_default();
             // The first line names the columns.

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -13,26 +14,35 @@ use rtnetlink::Handle;
 use rtnetlink::packet_route::link::State;
 
 use super::{StepError, far_index, in_segments, settled};
-use crate::base::IfName;
+use crate::base::{IfName, Mac};
 use crate::inside::arpfilter::Filters;
 use crate::inside::link::offload::Ethtool;
 use crate::inside::link::{self, End, LOOPBACK};
-use crate::inside::ns::Space;
+use crate::inside::ns::{Space, Worker};
 use crate::inside::rtnl::{self, Attempt, Refused, pipeline};
 use crate::inside::{addr, ipvs, neigh, read, route, sysctl};
-use crate::plan::{Interface, LinkKind, Node};
+use crate::plan::{Interface, LinkKind, Node, Plan};
 
 /// Makes what is not a veth, and turns offloads off on what is.
-pub(super) async fn create(node: &Node) -> Result<(), StepError> {
+pub(super) async fn create(node: &Node, uppers: Vec<Upper>) -> Result<(), StepError> {
     let ethtool = Ethtool::open().map_err(StepError::Ethtool)?;
     in_segments(node).try_for_each(|interface| ethtool.offloads_off(&interface.name))?;
     let others = |kind: LinkKind| node.interfaces.iter().filter(move |interface| interface.kind == kind);
     let mut dummies = others(LinkKind::Dummy).peekable();
     let mut tunnels = others(LinkKind::Ipip).peekable();
-    if dummies.peek().is_none() && tunnels.peek().is_none() {
+    let silent: Vec<&Interface> = in_segments(node).filter(|interface| !interface.arp).collect();
+    if dummies.peek().is_none() && tunnels.peek().is_none() && uppers.is_empty() && silent.is_empty() {
         return Ok(());
     }
     let handle = rtnl::open()?;
+    for interface in silent {
+        let index = far_index(node, &interface.name).unwrap_or_default();
+        link::no_arp(&handle, index, &interface.name).await?;
+    }
+    for upper in &uppers {
+        let end = End { name: &upper.name, index: upper.index, mac: upper.mac.filter(|_| upper.macvlan) };
+        link::add_upper(&handle, end, upper.macvlan, upper.lower, upper.space.net(), upper.mtu).await?;
+    }
     for interface in dummies {
         let index = far_index(node, &interface.name).unwrap_or_default();
         let end = End { name: &interface.name, index, mac: interface.mac };
@@ -42,6 +52,72 @@ pub(super) async fn create(node: &Node) -> Result<(), StepError> {
         link::ensure_ipip(&handle, &interface.name).await?;
     }
     Ok(())
+}
+
+/// An interface on top of one of this node, for this node or another.
+pub(super) struct Upper {
+    name: IfName,
+    index: u32,
+    mac: Option<Mac>,
+    mtu: u32,
+    macvlan: bool,
+    lower: u32,
+    space: Arc<Space>,
+}
+
+/// The interfaces that are on top of those of a node.
+pub(super) fn uppers(node: &Node, plan: &Plan, workers: &[Worker]) -> Vec<Upper> {
+    let all = plan
+        .nodes
+        .iter()
+        .zip(workers)
+        .flat_map(|(other, worker)| other.interfaces.iter().map(move |interface| (other, worker, interface)));
+    all.filter_map(|(other, worker, interface)| {
+        let LinkKind::Upper(upper) = &interface.kind else { return None };
+        (upper.node == node.name).then_some(())?;
+        Some(Upper {
+            name: interface.name.clone(),
+            index: far_index(other, &interface.name)?,
+            mac: interface.mac,
+            mtu: interface.mtu,
+            macvlan: upper.macvlan,
+            lower: far_index(node, &upper.lower)?,
+            space: Arc::clone(worker.space()),
+        })
+    })
+    .collect()
+}
+
+/// Adds the addresses that are in use only once duplicate address detection says so, when all else of the lab stands, and
+/// waits until it has.
+pub(super) async fn add_detected(node: &Node, patience: Duration) -> Result<(), StepError> {
+    let late = || {
+        let all = node.interfaces.iter().filter(|interface| interface.kind != LinkKind::Loopback);
+        all.flat_map(|interface| interface.addresses.iter().map(move |one| (interface, one)))
+            .filter(|(_, one)| is_late(one))
+    };
+    if late().next().is_none() {
+        return Ok(());
+    }
+    let handle = rtnl::open()?;
+    let numbers = Numbers::of(&handle, node).await?;
+    for (interface, address) in late() {
+        addr::add(&handle, numbers.one(&interface.name)?, &interface.name, address).await?;
+    }
+    let names = numbers.0.iter().map(|(name, index)| (*index, name.clone())).collect();
+    settled(patience, async || {
+        let all = read::netlink::addresses(&handle, &names).await?;
+        let has = |one: &crate::facts::AddressFact, flag: &str| one.flags.iter().any(|f| f == flag);
+        let on_trial = all.iter().filter(|one| has(one, "tentative") && !has(one, "dadfailed"));
+        let of_plan = on_trial.filter(|one| late().any(|(_, planned)| planned.address == one.address));
+        Ok(of_plan.map(|one| format!("{} {} tentative", one.interface, one.address)).collect())
+    })
+    .await
+}
+
+/// Whether duplicate address detection is made for it on a network interface.
+fn is_late(address: &crate::plan::Address) -> bool {
+    matches!(address.address, IpNet::V6(_)) && !address.nodad
 }
 
 /// Configures the node. Says which sysctls of the baseline this kernel does not have.
@@ -60,7 +136,8 @@ pub(super) async fn configure(
     )
     .await?;
     let addresses = numbers.each(node.interfaces.iter())?.into_iter().flat_map(|(index, interface)| {
-        let planned = interface.addresses.iter().filter(|one| !comes_by_itself(interface, one));
+        let late = |one: &crate::plan::Address| interface.kind != LinkKind::Loopback && is_late(one);
+        let planned = interface.addresses.iter().filter(move |one| !comes_by_itself(interface, one) && !late(one));
         planned.map(move |address| (index, interface, address))
     });
     pipeline(addresses.map(|(index, interface, address)| addr::add(&handle, index, &interface.name, address))).await?;
@@ -118,7 +195,7 @@ pub(super) async fn settle(node: &Node, patience: Duration) -> Result<(), StepEr
 /// 2.7.1) by work that is put off, and an address without duplicate detection shows no sign of it.
 fn deaf(node: &Node) -> Vec<String> {
     let v6 = in_segments(node).filter(|interface| interface.up).flat_map(|interface| {
-        interface.addresses.iter().filter_map(move |one| match one.address {
+        interface.addresses.iter().filter(|one| !is_late(one)).filter_map(move |one| match one.address {
             IpNet::V6(net) => Some((&interface.name, net.addr())),
             IpNet::V4(_) => None,
         })
@@ -152,10 +229,10 @@ impl Numbers {
     async fn of(handle: &Handle, node: &Node) -> Result<Self, StepError> {
         let mut numbers = BTreeMap::new();
         for interface in &node.interfaces {
-            let number = match interface.kind {
+            let number = match &interface.kind {
                 LinkKind::Loopback => Some(LOOPBACK),
                 LinkKind::Ipip => Some(link::index(handle, &interface.name).await?),
-                LinkKind::Segment(_) | LinkKind::Dummy => far_index(node, &interface.name),
+                LinkKind::Segment(_) | LinkKind::Dummy | LinkKind::Upper(_) => far_index(node, &interface.name),
             };
             numbers.extend(number.map(|number| (interface.name.clone(), number)));
         }

@@ -46,6 +46,7 @@ impl<N: Nodes, C: Configure> Stage<'_, N, C> {
             | Condition::NoNeighbour { .. }
             | Condition::Sysctl { .. }
             | Condition::LinkUp { .. }
+            | Condition::Address { .. }
             | Condition::Connections { .. } => self.kernel.observe(condition).await,
         }
     }

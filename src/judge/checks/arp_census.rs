@@ -79,8 +79,7 @@ fn speaks_for(traffic: &Traffic<'_>, word: &Word<'_>) -> bool {
 
 /// Whether the MAC that is told leads to no Director; one of VRRP's (RFC 5798, section 7.3) moves with the VIP.
 fn leads_astray(traffic: &Traffic<'_>, mac: Mac) -> bool {
-    let vrrp = matches!(mac.0, [0, 0, 0x5e, 0, 1 | 2, _]);
-    !vrrp && !traffic.input.case.owners(mac).iter().any(|(s, _)| traffic.is_director(s))
+    !mac.is_vrrp() && !traffic.input.case.owners(mac).iter().any(|(s, _)| traffic.is_director(s))
 }
 
 /// Judges what was said of one VIP on one segment of a Director.

@@ -50,7 +50,8 @@ fn run(input: &Input<'_>) -> CheckResult {
         if let Some(out) = packet.hops.first().filter(|h| h.way == Way::Leaves && is_stranger(&traffic, h.station)) {
             let what = format!("{} answers {} from {}", out.station.node, packet.destination, packet.source);
             let kind = format!("{}, which is no real server, answers from the VIP", out.station.node);
-            tally.broken(kind, Evidence::frame(input.trace, out.frame, what));
+            // What it only passes on came in there, too, unless that was lost.
+            tally.missing(input, &out.station.node, kind, Evidence::frame(input.trace, out.frame, what));
         }
         let sent = packet.exit(|s| traffic.is_real_server(s));
         if let Some(out) = sent {

@@ -117,7 +117,8 @@ fn shared_out(input: &Input<'_>, service: &WantedService, own: &[&Connection<'_>
             ),
             None => Evidence::told(told.join(", ")),
         };
-        tally.broken(format!("{what} ({})", ruling.due), shown);
+        // A connection whose opening was lost had a turn as well.
+        tally.missing(input, &service.director, format!("{what} ({})", ruling.due), shown);
     }
     if let Some(first) = own.first().filter(|_| tally.shows_nothing()) {
         let to = first.to.map_or("nobody", |s| s.node.as_str());

@@ -123,6 +123,9 @@ fn handed_on(
     }
     if into.frame.is_cut() || out.frame.is_cut() {
         tally.doubt("frames were not captured whole");
+        if into.frame.data.len() != out.frame.data.len() {
+            return;
+        }
     }
     seen.v4 |= into.frame.decoded.ip().is_some_and(|ip| ip.destination.is_ipv4());
     let changes = difference(&into.frame.data, &out.frame.data);

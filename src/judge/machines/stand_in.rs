@@ -112,7 +112,7 @@ impl Made {
             iptables: Some(Vec::new()),
             ..NodeFacts::unread(self.node.clone())
         };
-        (Station { node: self.node, role: self.role, ports: self.ports }, facts)
+        (Station { node: self.node, role: self.role, runs_on: None, ports: self.ports }, facts)
     }
 }
 

@@ -106,7 +106,7 @@ pub(in crate::judge) fn answer<'a>(place: &Place<'a>, interface: &str, target: I
     }
 }
 
-/// `arp_ignore` in `net/ipv4/arp.c`; 4 to 7 are reserved and forbid nothing.
+/// `arp_ignore` in `net/ipv4/arp.c`; 4 to 7 are reserved, more than 8 has no meaning, and both forbid nothing.
 fn ignores(place: &Place<'_>, interface: &str, level: u32, target: IpAddr, sender: IpAddr) -> bool {
     let here = || place.facts.addresses.iter().filter(|a| a.interface == *interface);
     let carried_here = here().any(|a| a.address.addr() == target);
@@ -114,8 +114,8 @@ fn ignores(place: &Place<'_>, interface: &str, level: u32, target: IpAddr, sende
         1 => !carried_here,
         2 => !(carried_here && here().any(|a| a.address.contains(&target) && a.address.contains(&sender))),
         3 => !place.facts.addresses.iter().any(|a| a.address.addr() == target && a.scope != "host"),
-        0 | 4..=7 => false,
-        _ => true,
+        8 => true,
+        _ => false,
     }
 }
 

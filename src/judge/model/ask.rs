@@ -30,10 +30,11 @@ pub(in crate::judge) fn question<'a>(place: &Place<'a>, out: &str, next_hop: IpA
     }
     let Some(level) = Host(facts).conf_max(out, "arp_announce") else { return Question::Unknown };
     let own = local(facts, source).is_some();
+    // `arp_solicit` takes what it does not know for 0.
     let keeps = match level {
-        0 => own,
         1 => own && on_device().any(|a| a.address.contains(&next_hop) && a.address.contains(&source)),
-        _ => false,
+        2 => false,
+        _ => own,
     };
     let sender = if keeps { Some(source) } else { selected(place, out, next_hop) };
     let Some(sender) = sender else { return Question::Unknown };

@@ -108,6 +108,10 @@ pub(in crate::judge) enum Kind<'a> {
     AnswersFromRip { socket: &'a SocketFact, vip: IpAddr },
     /// The capture shows it announcing a VIP that is another's to announce.
     Announces { vip: IpAddr, frame: u32 },
+    /// The capture shows it answering a Director that asks whether the VIP is free, and that does not take it then.
+    Warns { vip: IpAddr, director: &'a NodeName, frame: u32 },
+    /// Packets for the VIP come to a MAC that several ipvlans share, and it is on none of them.
+    Unheard { vip: IpAddr },
     /// The switch does not pass on at this port what a station sends to another.
     Blocked { port: &'a PortFact, why: Block<'a>, from: &'a NodeName, to: &'a NodeName, sent: Sent },
     /// It answers for the VIP as another Director does, too.

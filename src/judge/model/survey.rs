@@ -80,10 +80,17 @@ fn macs<'a>(world: &World<'a>, predicted: &mut Predicted<'a>) {
         .collect();
     for (at, (place, port, mac)) in ports.iter().enumerate() {
         let mut earlier = ports.iter().take(at).filter(|(_, p, m)| m == mac && p.segment == port.segment);
-        if let Some((other, ..)) = earlier.next() {
+        let other =
+            earlier.next().filter(|_| !mac.is_vrrp() && !upper(place, port)).filter(|(p, port, _)| !upper(p, port));
+        if let Some((other, ..)) = other {
             predicted.note(place.node(), Some(&port.interface), Kind::SameMac { mac: *mac, other: other.node() });
         }
     }
+}
+
+/// Whether the interface has the MAC of another by its kind.
+fn upper(place: &super::Place<'_>, port: &crate::judge::case::StationPort) -> bool {
+    place.link(port.interface.as_str()).is_some_and(|l| l.kind.as_deref() == Some("ipvlan"))
 }
 
 fn mapped<'a>(world: &World<'a>, predicted: &mut Predicted<'a>) {

@@ -58,7 +58,16 @@ impl<'a> World<'a> {
     }
 
     fn switch_port(&self, node: &NodeName, port: &StationPort) -> Option<&'a PortFact> {
-        self.switch().iter().find(|p| p.node == *node && p.interface == port.interface)
+        let own = self.switch().iter().find(|p| p.node == *node && p.interface == port.interface);
+        // What is on top of another interface goes by that one's port.
+        let below = || {
+            let ports = &self.case.station(node)?.ports;
+            let beside = ports.iter().filter(|p| p.segment == port.segment && p.interface != port.interface);
+            beside
+                .into_iter()
+                .find_map(|b| self.switch().iter().find(|p| p.node == *node && p.interface == b.interface))
+        };
+        own.or_else(below)
     }
 
     /// Why a frame of one station does not get to the other, and the port where it ends; nothing where it gets there.

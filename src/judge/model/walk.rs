@@ -64,8 +64,14 @@ impl<'a> World<'a> {
         let there = || self.on(segment).filter(|(p, _)| self.speaks_for(p, vip));
         let carries = |(p, _): &(Place<'a>, &StationPort)| p.facts.addresses.iter().any(|a| a.address.addr() == vip);
         let planned = |(p, _): &(Place<'a>, &StationPort)| p.station.has(vip);
+        // Of several interfaces on the segment the one that has the VIP, as a macvlan may.
+        let on_it = |(p, port): &(Place<'a>, &StationPort)| {
+            p.facts.addresses.iter().any(|a| a.address.addr() == vip && a.interface == port.interface)
+        };
         there()
-            .find(|d| carries(d) && planned(d))
+            .find(|d| on_it(d) && planned(d))
+            .or_else(|| there().find(|d| carries(d) && planned(d)))
+            .or_else(|| there().find(on_it))
             .or_else(|| there().find(carries))
             .or_else(|| there().find(planned))
             .or_else(|| there().next())
@@ -116,7 +122,9 @@ impl<'a> World<'a> {
                 self.owner(&out.segment, next_hop)
             };
             let Some(meant) = meant.filter(|(p, _)| p.node() != node) else {
-                predicted.note(node, Some(&out.interface), Kind::Astray { to, route });
+                if self.all_read(&out.segment) {
+                    predicted.note(node, Some(&out.interface), Kind::Astray { to, route });
+                }
                 return None;
             };
             let immune = self.case.vips.iter().all(|v| self.immune(*v, &out.segment));
@@ -131,6 +139,11 @@ impl<'a> World<'a> {
             at = At { place: meant.0, into: Some(meant.1) };
         }
         None
+    }
+
+    /// Whether everybody on the segment was read; who was not may be anybody.
+    fn all_read(&self, segment: &NodeName) -> bool {
+        self.case.stations.iter().filter(|s| s.is_on(segment)).all(|s| self.place(&s.node).is_some())
     }
 
     /// Whether everybody on the segment who has to ask for the VIP has a permanent entry for it.
@@ -250,6 +263,9 @@ impl<'a> World<'a> {
             return predicted.note(server.node(), None, kind);
         }
         let target = if nat { destination.at } else { packet.target };
+        if let Some(into) = at.into.filter(|_| method == Forwarding::DirectRouting) {
+            unheard(&server, into, vip, predicted);
+        }
         if !nat && local(server.facts, vip).is_none() {
             let forwards = at.into.is_some_and(|p| forwards(&server, p.interface.as_str()));
             predicted.note(server.node(), None, Kind::NotOwn { address: vip, forwards });
@@ -344,4 +360,14 @@ fn no_way<'a>(place: &Place<'a>, to: IpAddr, route: Option<&'a RouteFact>, predi
 fn unwraps(server: &Place<'_>, packet: Packet) -> bool {
     let tunnel = server.facts.links.iter().find(|l| l.kind.as_deref() == Some("ipip") && l.up);
     tunnel.is_some_and(|l| refusal(server.facts, l.name.as_str(), packet.source).is_none())
+}
+
+/// Notes where packets come in by an ipvlan that has not got their address: several share one MAC there, and only the
+/// addresses on them tell whose a packet is (`ipvlan_addr_lookup`).
+fn unheard<'a>(server: &Place<'a>, into: &'a StationPort, vip: IpAddr, predicted: &mut Predicted<'a>) {
+    let link = server.link(into.interface.as_str()).filter(|l| l.kind.as_deref() == Some("ipvlan"));
+    let mut here = server.facts.addresses.iter().filter(|a| a.interface == into.interface);
+    if link.is_some() && !here.any(|a| a.address.addr() == vip) {
+        predicted.note(server.node(), Some(&into.interface), Kind::Unheard { vip });
+    }
 }

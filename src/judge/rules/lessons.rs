@@ -43,6 +43,7 @@ const SEEN: &[(&str, Seen)] = &[
     ("ipvs-persistence-quiesced", Seen::Both("no configuration says which clients are remembered")),
     ("ipvs-udp-sticky", Seen::Both("no configuration says from which ports datagrams come")),
     ("ipvs-weights-ignored", Seen::Both("that the shares are not as wanted, only counting shows")),
+    ("dir-dad-conflict", Seen::Both("who answers a probe for the VIP, only frames show")),
     ("unexplained-drop", Seen::Both("it is what no configuration explains")),
     ("unexplained-refusal", Seen::Both("it is what no configuration explains")),
     ("app-udp-source", Seen::Both("no configuration says from which address a program answers")),
@@ -65,6 +66,12 @@ impl Seen {
             Self::Frames(why) | Self::Both(why) => Some(why),
         }
     }
+}
+
+/// Whether a finding is a consequence of a root cause among those wanted that configuration alone does not show.
+pub fn is_explained_by(finding: &str, wanted: &[String]) -> bool {
+    let hidden = wanted.iter().filter_map(|id| super::find(id)).filter(|rule| rule.seen().why().is_some());
+    hidden.into_iter().any(|rule| rule.outranks.contains(&finding))
 }
 
 impl Rule {

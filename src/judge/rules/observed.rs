@@ -6,12 +6,18 @@ mod memory;
 pub(super) mod shares;
 mod sites;
 
+use std::net::IpAddr;
+
 use crate::base::Protocol;
 use crate::facts::SocketFact;
 use crate::judge::Input;
+use crate::judge::case::Station;
 use crate::judge::census::{Said, words};
+use crate::judge::host::Host;
 use crate::judge::model::deviation::{Kind, Predicted};
 use crate::judge::traffic::Traffic;
+use crate::trace::{Direction, Frame};
+use crate::wire::frame::{Arp, Body};
 
 /// Adds to what the model predicts.
 pub(super) fn add<'a>(input: &'a Input<'a>, predicted: &mut Predicted<'a>) {
@@ -32,6 +38,7 @@ pub(super) fn add<'a>(input: &'a Input<'a>, predicted: &mut Predicted<'a>) {
     shares::add(&traffic, predicted);
     sites::add(&traffic, predicted);
     super::moved::add(input, &traffic, predicted);
+    warned(input, &traffic, predicted);
     for packet in traffic.packets.iter().filter(|p| p.protocol == Protocol::Udp) {
         let Some(hop) = packet.exit(|s| traffic.is_real_server(s)) else { continue };
         let asked = input.ran.loads.iter().flat_map(|l| &l.requests).find(|r| {
@@ -47,5 +54,24 @@ pub(super) fn add<'a>(input: &'a Input<'a>, predicted: &mut Predicted<'a>) {
         if let Some(socket) = sockets.iter().find(everywhere) {
             predicted.note(&hop.station.node, None, Kind::AnswersFromRip { socket, vip: asked.target.ip() });
         }
+    }
+}
+
+/// A real server that answers a Director's question whether the VIP is free (RFC 5227), which has no sender's address;
+/// where the Director has not got the VIP in the end.
+fn warned<'a>(input: &'a Input<'a>, traffic: &Traffic<'a>, predicted: &mut Predicted<'a>) {
+    let trace = input.trace;
+    let of = |frame: &Frame| trace.vantages.get(frame.vantage).and_then(|v| input.case.station(&v.node));
+    for frame in trace.frames.iter().filter(|f| f.direction == Direction::Out) {
+        let Body::Arp(arp) = &frame.decoded.body else { continue };
+        let (vip, asker) = (IpAddr::V4(arp.sender_ip), frame.decoded.destination);
+        let answers = arp.operation == Arp::REPLY && arp.target_ip.is_unspecified() && input.case.is_vip(vip);
+        let Some(speaker) = of(frame).filter(|s| answers && traffic.is_real_server(s)) else { continue };
+        let director = input.case.owners(asker).into_iter().map(|(s, _)| s).find(|s| traffic.is_director(s));
+        let without = |s: &&Station| input.facts_after(&s.node).is_some_and(|f| Host(f).carries(vip).next().is_none());
+        let Some(director) = director.filter(without) else { continue };
+        let port = speaker.ports.iter().find(|p| p.mac == frame.decoded.source).or(speaker.ports.first());
+        let kind = Kind::Warns { vip, director: &director.node, frame: frame.number };
+        predicted.note(&speaker.node, port.map(|p| &p.interface), kind);
     }
 }

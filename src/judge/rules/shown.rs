@@ -20,7 +20,6 @@ pub(super) fn shown<'a>(traffic: &Traffic<'a>, deviation: &Deviation<'a>) -> Vec
     let here = Sight { traffic, node: deviation.node };
     let input = traffic.input;
     let is_vip = |address: IpAddr| input.case.is_vip(address);
-    let any = |_: IpAddr| true;
     let for_service = |p: &Packet<'a>| is_vip(p.destination.ip());
     let frames = match &deviation.kind {
         Kind::Answers { asked, because } => {
@@ -30,18 +29,18 @@ pub(super) fn shown<'a>(traffic: &Traffic<'a>, deviation: &Deviation<'a>) -> Vec
         Kind::Silent { asked, asker, .. } => {
             let asking = Sight { node: asker, ..here };
             let open = here.leaves_unanswered(|s| s.about == *asked);
-            vec![open.clone(), asking.refuses(any).filter(|_| open.is_some())]
+            vec![open.clone(), asking.refuses(|_| true).filter(|_| open.is_some())]
         }
         Kind::AsksAs { vip, .. } => {
             vec![here.asks(|s| s.sender == *vip && s.about != *vip), past_the_director(here, *vip)]
         }
         Kind::AsksInVain { sender, next_hop, of } => {
             let asked = Sight { node: of, ..here };
-            vec![asked.leaves_unanswered(|s| s.sender == *sender && s.about == *next_hop), here.refuses(any)]
+            vec![asked.leaves_unanswered(|s| s.sender == *sender && s.about == *next_hop), here.refuses(|_| true)]
         }
         Kind::Deafened { next_hop, question: true, .. } => {
             let never_asks = here.captured() && here.asks(|s| s.about == *next_hop).is_none();
-            vec![here.swallows(|_| true).filter(|_| never_asks), here.refuses(any).filter(|_| never_asks)]
+            vec![here.swallows(|_| true).filter(|_| never_asks), here.refuses(|_| true).filter(|_| never_asks)]
         }
         Kind::Deafened { next_hop, question: false, .. } => {
             let mut told = here.hears().filter(|s| !s.asks && s.about == *next_hop);
@@ -70,12 +69,12 @@ pub(super) fn shown<'a>(traffic: &Traffic<'a>, deviation: &Deviation<'a>) -> Vec
         Kind::Astray { to, route } => {
             let next_hop = route.gateway.unwrap_or(*to);
             let asked = here.asks(|s| s.about == next_hop);
-            vec![asked.or_else(|| here.sends(|p, _| p.destination.ip() == *to, "")), here.refuses(any)]
+            vec![asked.or_else(|| here.sends(|p, _| p.destination.ip() == *to, "")), here.refuses(|_| true)]
         }
         Kind::ThroughDirector { to, .. } => through_director(here, *to),
         Kind::Remote { from, .. } => {
             let director = Sight { node: from, ..here };
-            vec![director.sends(|p, _| for_service(p), ""), director.refuses(any)]
+            vec![director.sends(|p, _| for_service(p), ""), director.refuses(|_| true)]
         }
         Kind::NotOwn { address, .. } => {
             let to = |p: &Packet<'a>| p.destination.ip() == *address;
@@ -107,7 +106,7 @@ pub(super) fn shown<'a>(traffic: &Traffic<'a>, deviation: &Deviation<'a>) -> Vec
         }
         Kind::Unwrapped { to, .. } => {
             let wrapped = here.gets(|_, hop| hop.tunnelled_to() == Some(to.ip()), "");
-            vec![wrapped, here.refuses(any)]
+            vec![wrapped, here.refuses(|_| true)]
         }
         Kind::Deaf { at, .. } => {
             let to = |p: &Packet<'a>| p.destination == *at;
@@ -116,7 +115,7 @@ pub(super) fn shown<'a>(traffic: &Traffic<'a>, deviation: &Deviation<'a>) -> Vec
         Kind::AnswersFromRip { vip, .. } => vec![here.sends(|p, _| p.source.ip() != *vip, ", from the RIP")],
         Kind::Announces { .. } => Vec::new(),
         // What stops packets in the node: they come in, and at best an error comes out.
-        _ => vec![here.swallows(|_| true), here.refuses(any)],
+        _ => vec![here.swallows(|_| true), here.refuses(|_| true)],
     };
     frames.into_iter().flatten().collect()
 }

@@ -217,11 +217,15 @@ fn a_real_server_behind_a_router_is_found_but_not_where_packets_are_readdressed(
 }
 
 mod clients;
+mod damaged;
 mod faults;
 mod filters;
 mod memory;
 mod places;
+mod quartets;
+mod segment;
 mod sizes;
+mod takeover;
 
 #[test]
 fn what_a_rule_outranks_is_a_rule() {

@@ -3,13 +3,20 @@
 //! Owns: the same acts that a kernel is given, done to facts. Refuses: acts that only send or wait; what they leave in
 //! neighbour tables is not known before they are done.
 
+use std::net::IpAddr;
+
 use super::{add_address, destination, routes_of, service, sysctls};
-use crate::base::{IfName, ServiceId};
-use crate::facts::{IpvsFacts, NeighbourFact, NodeFacts, ServiceFact, SocketFact};
+use crate::base::{IfName, NodeName, ServiceId};
+use crate::facts::{AddressFact, IpvsFacts, NeighbourFact, NodeFacts, ServiceFact, SocketFact};
 use crate::plan::{Act, Plan};
 
 /// Does one act.
 pub(super) fn apply(plan: &Plan, act: &Act, all: &mut [NodeFacts]) {
+    if let Act::AddAddress { node, address, unless_taken: true, .. } = act
+        && all.iter().any(|f| f.node != *node && answers(plan, f, address.address.addr()))
+    {
+        return;
+    }
     let Some(facts) = act.node().and_then(|node| all.iter_mut().find(|f| f.node == *node)) else { return };
     match act {
         Act::SetSysctl { key, value, .. } => sysctls::write(&mut facts.sysctls, key, value),
@@ -57,6 +64,67 @@ pub(super) fn apply(plan: &Plan, act: &Act, all: &mut [NodeFacts]) {
             });
         }
         Act::Load(_) | Act::GratuitousArp { .. } | Act::Ping { .. } | Act::Pause { .. } | Act::WaitUntil { .. } => {}
+    }
+}
+
+/// Whether a node answers who has the address, by `arp_ignore` alone.
+fn answers(plan: &Plan, facts: &NodeFacts, address: IpAddr) -> bool {
+    let carried = |interface: &IfName| {
+        let mut all = facts.addresses.iter().filter(|a| a.interface == *interface);
+        all.any(|a| a.address.addr() == address)
+    };
+    let level = |device: &str| {
+        let key = format!("net.ipv4.conf.{}.arp_ignore", device.replace('.', "/"));
+        facts.sysctls.get(&key).and_then(|value| value.parse::<u32>().ok()).unwrap_or(0)
+    };
+    let ports = plan.nodes.iter().filter(|n| n.name == facts.node).flat_map(|n| &n.interfaces);
+    ports.filter(|i| i.segment().is_some()).any(|port| match level("all").max(level(port.name.as_str())) {
+        0 | 4..=7 => facts.addresses.iter().any(|a| a.address.addr() == address),
+        1 | 2 => carried(&port.name),
+        _ => false,
+    })
+}
+
+/// Ends duplicate address detection where one of two that have an address does none: the other one loses it
+/// (`addrconf_dad_failure`). Where both detect, nobody knows who was first.
+pub(super) fn detect(plan: &Plan, all: &mut [NodeFacts]) {
+    let port = |facts: &NodeFacts, name: &IfName| {
+        let node = plan.nodes.iter().find(|n| n.name == facts.node)?;
+        node.interface(name.as_str())?.segment().cloned()
+    };
+    let detects = |facts: &NodeFacts, a: &AddressFact| {
+        let on = ["all", a.interface.as_str()].iter().any(|device| {
+            let key = format!("net.ipv6.conf.{}.accept_dad", device.replace('.', "/"));
+            facts.sysctls.get(&key).and_then(|value| value.parse::<i32>().ok()).is_some_and(|value| value > 0)
+        });
+        on && !a.flags.iter().any(|flag| flag == "nodad")
+    };
+    let mut sure = Vec::new();
+    for facts in all.iter() {
+        for a in facts.addresses.iter().filter(|a| a.address.addr().is_ipv6() && !detects(facts, a)) {
+            sure.extend(port(facts, &a.interface).map(|segment| (facts.node.clone(), segment, a.address.addr())));
+        }
+    }
+    for facts in all.iter_mut() {
+        let lost: Vec<usize> = (0..facts.addresses.len())
+            .filter(|at| {
+                let a = &facts.addresses[*at];
+                let segment = port(facts, &a.interface);
+                let other = |(node, on, ip): &(NodeName, NodeName, IpAddr)| {
+                    *node != facts.node && Some(on) == segment.as_ref() && *ip == a.address.addr()
+                };
+                detects(facts, a) && sure.iter().any(other)
+            })
+            .collect();
+        for at in lost {
+            // It never came into use.
+            let single = ipnet::IpNet::from(facts.addresses[at].address.addr());
+            facts.routes.retain(|r| r.destination != single || r.protocol != "kernel");
+            let flags = &mut facts.addresses[at].flags;
+            if !flags.iter().any(|flag| flag == "dadfailed") {
+                flags.extend(["tentative".to_owned(), "dadfailed".to_owned()]);
+            }
+        }
     }
 }
 

@@ -77,7 +77,7 @@ fn a_primary_address_takes_secondary_ones_and_its_routes_along() {
     let mut all = facts(&plan).0;
     for ip in ["10.0.0.1/24", "10.0.0.2/24"] {
         let json = format!(
-            r#"{{"add-address":{{"node":"rs1","interface":"eth0","address":{{"address":"{ip}","broadcast":null,"label":null,"nodad":false}}}}}}"#
+            r#"{{"add-address":{{"node":"rs1","interface":"eth0","address":{{"address":"{ip}","broadcast":null,"label":null,"nodad":false}},"unless_taken":false}}}}"#
         );
         act(&plan, &mut all, &json);
     }

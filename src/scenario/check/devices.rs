@@ -50,6 +50,76 @@ pub(super) fn check(cx: &mut Context<'_>) {
     cx.complaints.extend(found);
     mtus(cx);
     macs(cx);
+    uppers(cx);
+    clones(cx);
+    hosts(cx);
+}
+
+/// What is on top of another interface says on which, and that one is on a segment.
+fn uppers(cx: &mut Context<'_>) {
+    let mut found = Vec::new();
+    for port in &cx.lab.ports {
+        let said = cx.scenario.nodes.get(port.node).and_then(|n| n.interfaces.get(port.interface));
+        let parent = said.and_then(|i| i.parent.as_deref());
+        let (name, path) = (port.interface, &port.path);
+        let on_top = matches!(port.kind, Some(InterfaceKind::Macvlan | InterfaceKind::Ipvlan));
+        match parent {
+            None if on_top => {
+                let help = "write `parent = \"eth0\"`, or `\"host:eth0\"` for another node's";
+                found.push(
+                    Complaint::key(&path.at("kind"), format!("`{name}` does not say on top of what it is")).help(help),
+                );
+            }
+            Some(_) if !on_top => {
+                let message = format!("`{name}` has a parent and is not on top of one");
+                let help = "write `kind = \"macvlan\"` or `\"ipvlan\"`";
+                found.push(Complaint::key(&path.at("parent"), message).help(help));
+            }
+            Some(text) => {
+                let (node, lower) = text.split_once(':').unwrap_or((port.node.as_str(), text));
+                let below = cx.lab.of_node(node).find(|p| p.interface == lower);
+                if below.is_none_or(|p| p.segment.is_none()) {
+                    let names = cx.lab.ports.iter().filter(|p| p.segment.is_some());
+                    let names: Vec<String> = names.map(|p| format!("{}:{}", p.node, p.interface)).collect();
+                    let help = suggest::or_list(text, names.iter().map(String::as_str));
+                    let message = format!("`{text}` is no interface on a segment");
+                    found.push(Complaint::value(&path.at("parent"), message).maybe_help(help));
+                }
+            }
+            None => {}
+        }
+        if said.is_some_and(|i| i.arp == Some(false)) && port.segment.is_none() {
+            let message = format!("`{name}` is on no segment, where ARP could be switched off");
+            found.push(Complaint::value(&path.at("arp"), message));
+        }
+    }
+    cx.complaints.extend(found);
+}
+
+/// A clone is of another node on the same segment.
+fn clones(cx: &mut Context<'_>) {
+    let all: Vec<_> = cx.lab.ports.iter().map(|p| (p.node, p.interface, p.segment, p.path.at("mac_of"))).collect();
+    for (node, name, segment, path) in all {
+        let said = cx.scenario.nodes.get(node).and_then(|n| n.interfaces.get(name));
+        let Some(of) = said.and_then(|i| i.mac_of.as_ref()) else { continue };
+        let there = cx.lab.ports.iter().any(|p| p.node == of && p.segment == segment && segment.is_some());
+        if cx.node(&path, of.as_str()).is_some() && (!there || of == node) {
+            let message = format!("`{of}` is not another node on the segment of `{name}`");
+            cx.add(Complaint::value(&path, message).help("MACs only clash on one segment"));
+        }
+    }
+}
+
+/// The node that a container is on is another one.
+fn hosts(cx: &mut Context<'_>) {
+    let all: Vec<_> =
+        cx.scenario.nodes.iter().filter_map(|(name, node)| Some((name, node.runs_on.as_ref()?))).collect();
+    for (name, host) in all {
+        let path = Path::of(&["nodes", name.as_str(), "runs_on"]);
+        if cx.node(&path, host.as_str()).is_some() && name == host {
+            cx.add(Complaint::value(&path, format!("`{name}` can't run on itself")));
+        }
+    }
 }
 
 fn mtus(cx: &mut Context<'_>) {
@@ -78,11 +148,13 @@ fn macs(cx: &mut Context<'_>) {
             let what = if mac.is_group() { "a group's address" } else { "no address" };
             let help = "the lowest bit of the first byte is 0 in a station's MAC, as in 02:d1:00:00:01:00";
             found.push(Complaint::value(&path, format!("`{mac}` is {what}, no interface can have it")).help(help));
+        } else if mac.is_vrrp() {
+            // It goes with the address from one node to another, so several have it.
         } else if let Some(other) = first.get(&mac) {
             let complaint = Complaint::value(&path, format!("two interfaces have the MAC {mac}"))
                 .label("the second")
                 .also(other, "the first")
-                .help("leave it out: every interface then gets its own, which tells the node");
+                .help("leave it out, and every interface gets its own; for a clone write `mac_of = \"rs1\"` instead");
             found.push(complaint);
         } else {
             first.insert(mac, path);

@@ -5,6 +5,7 @@ use super::lab::{interfaces, role as role_of};
 use crate::base::Role;
 use crate::scenario::problem::Complaint;
 use crate::scenario::source::Path;
+use crate::scenario::spec::InterfaceKind;
 use crate::scenario::suggest;
 
 pub(super) fn check(cx: &mut Context<'_>) {
@@ -65,7 +66,9 @@ fn segments_are_there(cx: &mut Context<'_>) {
     }
     for (name, node) in &cx.scenario.nodes {
         let path = Path::of(&["nodes", name.as_str()]);
-        if cx.lab.of_node(name.as_str()).all(|port| port.segment.is_none()) {
+        // An interface on top of another node's is on that one's segment.
+        let on_top = |kind| matches!(kind, Some(InterfaceKind::Macvlan | InterfaceKind::Ipvlan));
+        if cx.lab.of_node(name.as_str()).all(|port| port.segment.is_none() && !on_top(port.kind)) {
             let segment = known.clone().next().unwrap_or("lan");
             let help = format!("write `segment = \"{segment}\"`");
             let complaint = Complaint::key(&path, format!("node `{name}` is on no segment"))

@@ -45,7 +45,7 @@ pub(super) fn action(cx: &mut Context<'_>, path: &Path, action: &Action) {
         Action::SetLink { node, interface, up: _ } => {
             on_node(cx, &path.at("set_link"), node, Some(interface.as_str()));
         }
-        Action::AddAddress { node, on, address: _ } => address(cx, &path.at("add_address"), node, on),
+        Action::AddAddress { node, on, .. } => address(cx, &path.at("add_address"), node, on),
         Action::DeleteAddress { node, on, address: _ } => address(cx, &path.at("delete_address"), node, on),
         Action::StopServer { node, server } => self::server(cx, &path.at("stop_server"), node, server.as_deref()),
         Action::StartServer { node, server } => self::server(cx, &path.at("start_server"), node, server.as_deref()),
@@ -203,6 +203,7 @@ fn condition(cx: &mut Context<'_>, path: &Path, condition: &Condition) {
         }
         Condition::Sysctl { node, key, value } => set_sysctl(cx, &path.at("sysctl"), node, key, value),
         Condition::LinkUp { node, interface } => on_node(cx, &path.at("link_up"), node, Some(interface.as_str())),
+        Condition::Address { node, .. } => on_node(cx, &path.at("address"), node, None),
         Condition::Connections { node, at_least, at_most } => {
             let path = path.at("connections");
             if let Some(most) = at_most.filter(|most| most < at_least) {

@@ -52,6 +52,9 @@ pub struct Node {
     /// The cure of the ARP problem on this node, where it differs from the scenario's.
     #[serde(default)]
     pub arp_cure: Option<ArpCure>,
+    /// The node that this one is a container on. It has namespaces and sysctls of its own all the same.
+    #[serde(default)]
+    pub runs_on: Option<NodeName>,
     /// What it serves; a real server serves HTTP on each service's port where not said.
     #[serde(default)]
     pub serve: Option<Vec<Serve>>,
@@ -81,6 +84,10 @@ pub struct PlacedVip {
     /// Broadcast address; the VIP itself for a /32, as in the textbook.
     #[serde(default)]
     pub broadcast: Option<IpAddr>,
+    /// Whether IPv6 asks first whether somebody has it (duplicate address detection); it is added last then, once the
+    /// lab stands. Takes `accept_dad` too.
+    #[serde(default)]
+    pub dad: bool,
 }
 
 /// An interface.
@@ -90,24 +97,33 @@ pub struct Interface {
     /// The segment that it is on.
     #[serde(default)]
     pub segment: Option<NodeName>,
-    /// `dummy` or `ipip` for one that is on no segment.
+    /// `dummy` or `ipip` for one that is on no segment; `macvlan` or `ipvlan` for one on top of another.
     #[serde(default)]
     pub kind: Option<InterfaceKind>,
+    /// The interface below, for `macvlan` and `ipvlan`: `eth0`, or `host:eth0` where it is another node's.
+    #[serde(default)]
+    pub parent: Option<String>,
     /// Its address or addresses, with or without prefix length; derived where not given, none for `[]`.
     #[serde(default)]
     pub address: Option<OneOrMany<String>>,
     /// Its MAC; derived from node and interface where not given.
     #[serde(default)]
     pub mac: Option<Mac>,
+    /// The node whose MAC on the segment it has as well, as a clone does.
+    #[serde(default)]
+    pub mac_of: Option<NodeName>,
     /// Its MTU in bytes; the segment's where not given.
     #[serde(default)]
     pub mtu: Option<u32>,
     /// Whether it is up, as it is where not said.
     #[serde(default)]
     pub up: Option<bool>,
+    /// Whether it does ARP (`ip link set … arp off`), as it does where not said.
+    #[serde(default)]
+    pub arp: Option<bool>,
 }
 
-/// What an interface on no segment is.
+/// What an interface is that has no port of its own at a switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum InterfaceKind {
@@ -115,6 +131,10 @@ pub enum InterfaceKind {
     Dummy,
     /// The IPIP device `tunl0`.
     Ipip,
+    /// A second Ethernet interface on the same wire, with a MAC of its own (mode `bridge`).
+    Macvlan,
+    /// A second interface on the same wire, with the same MAC, told apart by IP addresses (mode `l2`).
+    Ipvlan,
 }
 
 /// A sysctl's value.

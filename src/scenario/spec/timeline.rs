@@ -90,6 +90,12 @@ pub enum Action {
         on: String,
         /// With prefix length.
         address: IpNet,
+        /// IPv4: only where nobody answers an ARP probe for it, as ifup does (`arping -D`).
+        #[serde(default)]
+        unless_taken: bool,
+        /// IPv6: with duplicate address detection. Takes `accept_dad` too.
+        #[serde(default)]
+        dad: bool,
     },
     /// Remove an address.
     DeleteAddress {
@@ -226,6 +232,16 @@ pub enum Condition {
         node: NodeName,
         /// Which.
         interface: IfName,
+    },
+    /// An address is there and in use; or, with `usable = false`, duplicate address detection has refused it.
+    Address {
+        /// Where.
+        node: NodeName,
+        /// Which.
+        address: IpAddr,
+        /// Whether it may be used, as where not said.
+        #[serde(default)]
+        usable: Option<bool>,
     },
     /// IPVS holds so many connection entries.
     Connections {

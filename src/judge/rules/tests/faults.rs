@@ -26,19 +26,19 @@ fn conf(node: &str, values: &[(&str, u32)]) -> Vec<String> {
     with(node, |f| set(f, values))
 }
 
-fn set(facts: &mut NodeFacts, values: &[(&str, u32)]) {
+pub(super) fn set(facts: &mut NodeFacts, values: &[(&str, u32)]) {
     for (key, value) in values {
         facts.sysctls.insert(format!("net.ipv4.conf.{key}"), value.to_string());
     }
 }
 
-fn bind(facts: &mut NodeFacts, address: IpAddr, mac: Mac, state: &str) {
+pub(super) fn bind(facts: &mut NodeFacts, address: IpAddr, mac: Mac, state: &str) {
     let interface = "eth0".parse().unwrap();
     facts.neighbours.push(NeighbourFact { interface, address, mac: Some(mac), state: state.into() });
 }
 
 /// Another interface, with its own address and route.
-fn second(facts: &mut NodeFacts, name: &str, address: &str, noarp: bool) {
+pub(super) fn second(facts: &mut NodeFacts, name: &str, address: &str, noarp: bool) {
     let link = LinkFact { name: name.parse().unwrap(), index: 9, noarp, ..facts.links[0].clone() };
     facts.links.push(link);
     facts.addresses.push(carried(name, address, None));
@@ -48,17 +48,17 @@ fn second(facts: &mut NodeFacts, name: &str, address: &str, noarp: bool) {
 }
 
 /// The VIP from `lo` to another device.
-fn vip_on(facts: &mut NodeFacts, device: &str) {
+pub(super) fn vip_on(facts: &mut NodeFacts, device: &str) {
     facts.addresses.retain(|a| a.interface != "lo");
     facts.addresses.push(carried(device, &format!("{VIP}/32"), None));
 }
 
-fn without_default(facts: &mut NodeFacts) {
+pub(super) fn without_default(facts: &mut NodeFacts) {
     facts.routes.retain(|r| r.destination.prefix_len() > 0);
 }
 
-const OFF: [(&str, u32); 2] = [("all.arp_ignore", 0), ("all.arp_announce", 0)];
-const SOMEBODY: Mac = Mac([2, 0, 0, 0, 0, 0xff]);
+pub(super) const OFF: [(&str, u32); 2] = [("all.arp_ignore", 0), ("all.arp_announce", 0)];
+pub(super) const SOMEBODY: Mac = Mac([2, 0, 0, 0, 0, 0xff]);
 
 #[test]
 fn nothing_wrong_in_facts_is_nothing_found() {
@@ -75,6 +75,8 @@ fn arp_mistakes_are_told_apart() {
         ("rs-announce-1-same-subnet", &[("all.arp_announce", 1)]),
         ("rs-ignore-3-global-scope", &[("all.arp_ignore", 3)]),
         ("rs-ignore-reserved", &[("all.arp_ignore", 7)]),
+        ("rs-ignore-reserved", &[("all.arp_ignore", 9)]),
+        ("rs-announce-0", &[("all.arp_announce", 3)]),
         ("rs-ignore-8", &[("all.arp_ignore", 8)]),
         ("rs-arp-filter-instead", &[OFF[0], OFF[1], ("all.arp_filter", 1)]),
     ];
