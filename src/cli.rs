@@ -3,6 +3,8 @@
 //! stdout is the result, stderr everything else.
 
 pub mod analyze;
+pub mod audit;
+pub mod check;
 pub mod doctor;
 pub mod exit;
 pub mod explain;
@@ -65,6 +67,15 @@ Examples:
   drlab mutate lvs-dr --pairs --sample 100  two at once, a hundred of them, the same each time
   drlab mutate lvs-dr --only 'rs1: address*'")]
     Mutate(MutateArguments),
+    /// Judge a scenario's configuration by the rules that need no lab, in milliseconds
+    #[command(after_help = "\
+The root causes have the same names as those of `drlab run`. What only frames show is not seen here.
+
+Examples:
+  drlab check my.toml                     before anything is built
+  drlab check broken --format junit       all of a folder
+  drlab check --facts rs1.json director.json    machines, as `drlab audit --facts-out` wrote them")]
+    Check(CheckArguments),
     /// Print what a scenario comes to, with all that its roles imply
     #[command(after_help = "Example:\n  drlab plan lvs-dr")]
     Plan {
@@ -82,6 +93,29 @@ Examples:
     Explain {
         /// Its id
         id: Option<String>,
+    },
+    /// Judge this machine's own settings as a part of a Direct Routing setup; nothing is changed
+    #[command(after_help = "\
+What others do is taken to be right, and said. An ordinary user can't read packet filters and the IPVS
+table where there are some: what stays unread is undecided. Kernels load nothing for it.
+
+Examples:
+  drlab audit --role rs --vip 172.16.0.66 --service tcp:80
+  drlab audit --role rs --vip 172.16.0.66 --director 172.16.251.73 --client 203.0.113.9
+  drlab audit --role director --vip 172.16.0.66 --facts-out director.json
+  drlab check --facts rs1.json rs2.json director.json router.json")]
+    Audit(AuditArguments),
+    /// List the root causes that drlab knows, and by what each can be seen
+    #[command(after_help = "\
+configuration  a kernel's or a plan's settings alone show it: `drlab check`, `drlab audit`
+frames         only a capture shows it
+both           settings and frames together show it
+
+Example:\n  drlab rules --format json")]
+    Rules {
+        /// How they are printed
+        #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
+        format: PlanFormat,
     },
     /// Print the JSON Schema of scenario files, or their reference
     #[command(after_help = "Example:\n  drlab schema > drlab.schema.json")]
@@ -224,6 +258,73 @@ pub struct MutateArguments {
     memory: u32,
 }
 
+/// What `drlab check` takes.
+#[derive(Debug, clap::Args)]
+pub struct CheckArguments {
+    /// Shipped scenarios by name, folder or pattern; files or folders of yours
+    #[arg(required_unless_present = "facts", value_name = "SCENARIO")]
+    scenarios: Vec<String>,
+    /// What is printed
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    format: ReportFormat,
+    /// Judge machines together by the files that `drlab audit --facts-out` wrote on each
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "scenarios")]
+    facts: Vec<PathBuf>,
+}
+
+/// What `drlab audit` takes.
+#[derive(Debug, clap::Args)]
+pub struct AuditArguments {
+    /// The part that this machine plays
+    #[arg(long, value_enum)]
+    role: AuditRole,
+    /// A VIP; may be given several times
+    #[arg(long, required = true, value_name = "ADDR", value_parser = audit::parse_ip)]
+    vip: Vec<std::net::IpAddr>,
+    /// What clients ask the VIP for; may be given several times
+    #[arg(long, value_name = "tcp:PORT|udp:PORT", value_parser = audit::parse_service)]
+    service: Vec<(crate::base::Protocol, u16)>,
+    /// The Director's own address
+    #[arg(long, value_name = "ADDR", value_parser = audit::parse_ip)]
+    director: Option<std::net::IpAddr>,
+    /// A client's address; without it clients are beyond the default route
+    #[arg(long, value_name = "ADDR", value_parser = audit::parse_ip)]
+    client: Option<std::net::IpAddr>,
+    /// This machine's address in the Director's table; without it that on the VIP's segment
+    #[arg(long, value_name = "ADDR", value_parser = audit::parse_ip)]
+    rip: Option<std::net::IpAddr>,
+    /// How it is printed
+    #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
+    format: PlanFormat,
+    /// Keep what was read in FILE, for `drlab check --facts`
+    #[arg(long, value_name = "FILE")]
+    facts_out: Option<PathBuf>,
+    /// What this machine is called; its host name without it
+    #[arg(long)]
+    name: Option<crate::base::NodeName>,
+}
+
+/// A part that a live machine plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AuditRole {
+    /// A real server
+    Rs,
+    /// The Director
+    Director,
+    /// A router in front of the VIP
+    Router,
+}
+
+impl From<AuditRole> for crate::base::Role {
+    fn from(role: AuditRole) -> Self {
+        match role {
+            AuditRole::Rs => Self::RealServer,
+            AuditRole::Director => Self::Director,
+            AuditRole::Router => Self::Router,
+        }
+    }
+}
+
 /// What holds the lab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SubstrateChoice {
@@ -352,6 +453,9 @@ pub fn main() -> Exit {
         Command::Run(arguments) => run::run(&arguments),
         Command::Analyze(arguments) => analyze::analyze(&arguments),
         Command::Mutate(arguments) => mutate::mutate(&arguments),
+        Command::Audit(arguments) => audit::audit(&arguments),
+        Command::Check(arguments) => check::check(&arguments),
+        Command::Rules { format } => show::rules(format == PlanFormat::Json),
         Command::Plan { scenario, format } => show::plan(&scenario, format == PlanFormat::Json),
         Command::List => show::list(),
         Command::Explain { id } => show::explain(id.as_deref()),

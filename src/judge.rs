@@ -10,6 +10,7 @@ pub mod checks;
 mod host;
 pub mod infer;
 pub mod ladder;
+pub mod machines;
 pub mod mend;
 mod model;
 pub mod rules;

@@ -12,6 +12,7 @@ pub mod describe;
 mod draft;
 pub mod error;
 pub mod expect;
+pub mod facts;
 mod filters;
 mod interfaces;
 mod ipvs;

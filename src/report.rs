@@ -7,6 +7,8 @@
 //! The renderers: [`text`] for one run at a terminal and in `report.txt`, [`summary`] for several, [`json`] for programs,
 //! [`junit`] for CI. A new one is a file beside them with a `render` function over `&Report` or `&[Report]`.
 
+pub mod audit;
+pub mod forecast;
 pub mod json;
 pub mod junit;
 mod ladder;

@@ -62,13 +62,16 @@ fn main() {
         .map(|scenario| Trial::test(format!("mend::{}", scenario.name), move || mend(&scenario.name)));
     let on_host = ["basic/lvs-dr", "basic/ipv6", "broken/arp/rs-arp-default"]
         .map(|scenario| Trial::test(format!("host::{scenario}"), move || run_on_host_in_guest(scenario)));
+    let as_planned =
+        ["basic/lvs-dr", "basic/dual-stack", "basic/tun", "arp/arptables", "broken/routing/rs-vip-prefix-on-lo"]
+            .map(|scenario| Trial::test(format!("planned::{scenario}"), move || says_what_is_planned(scenario)));
     let broken = MUTATED
         .map(|scenario| Trial::test(format!("mutate::{scenario}"), move || mutate(scenario, &[], ALL_RIGHT)))
         .into_iter()
         .chain([Trial::test("mutate::basic/lvs-dr two at once", || {
             mutate("basic/lvs-dr", &["--pairs", "--sample", "40"], PAIRS_RIGHT)
         })]);
-    let trials = under_uml.chain(mends).chain(on_host).chain(broken).collect();
+    let trials = under_uml.chain(mends).chain(on_host).chain(as_planned).chain(broken).collect();
     libtest_mimic::run(&arguments, trials).exit();
 }
 
@@ -137,6 +140,59 @@ fn run(scenario: &str) -> Result<(), Failed> {
         String::from_utf8_lossy(&run.stderr)
     )
     .into())
+}
+
+/// A kernel says of a lab what `drlab check` takes for granted before there is one.
+fn says_what_is_planned(scenario: &str) -> Result<(), Failed> {
+    let run = Command::new(env!("CARGO_BIN_EXE_drlab"))
+        .args(["run", scenario, "--substrate", "uml", "--format", "json"])
+        .output()?;
+    let report: drlab::report::Report = serde_json::from_slice(&run.stdout)?;
+    let checks: Vec<&str> = drlab::judge::checks::ALL.iter().map(|c| c.id).collect();
+    let rules: Vec<&str> = drlab::judge::rules::ALL.iter().map(|r| r.id).collect();
+    let one = select::shipped().into_iter().find(|one| one.name == scenario).ok_or("it ships")?;
+    let loaded = drlab::scenario::load(&one.origin, &one.text, &checks, &rules).map_err(|p| p.render(false))?;
+    let plan = drlab::plan::compile(scenario, &loaded)?;
+    let (planned, _) = drlab::plan::facts::facts(&plan);
+    let mut differences = Vec::new();
+    for (planned, said) in planned.iter().zip(&report.facts.before) {
+        let (planned_lines, said_lines) = (lines(planned), lines(said));
+        let missing = planned_lines.iter().filter(|line| !said_lines.contains(line));
+        differences.extend(missing.map(|line| format!("{}: planned, not said: {line}", planned.node)));
+        // The kernel says more of sysctls, and of devices that came with a module.
+        let more = said_lines.iter().filter(|line| !line.starts_with("sysctl") && !planned_lines.contains(line));
+        differences.extend(more.map(|line| format!("{}: said, not planned: {line}", planned.node)));
+    }
+    if differences.is_empty() { Ok(()) } else { Err(differences.join("\n").into()) }
+}
+
+/// Facts that a plan settles, as lines.
+fn lines(facts: &drlab::facts::NodeFacts) -> Vec<String> {
+    let known = |interface: &drlab::base::IfName| {
+        facts.links.iter().any(|l| l.name == *interface && (l.up || l.kind.is_none()))
+    };
+    let mut all = Vec::new();
+    all.extend(
+        facts
+            .links
+            .iter()
+            .filter(|l| known(&l.name))
+            .map(|l| format!("link {} {} {} {}", l.name, l.mtu, l.noarp, l.carrier)),
+    );
+    all.extend(facts.addresses.iter().map(|a| {
+        let flags: Vec<&String> = a.flags.iter().filter(|f| *f == "secondary" || *f == "tentative").collect();
+        format!("address {} {} {} {flags:?}", a.interface, a.address, a.scope)
+    }));
+    let routes = facts.routes.iter().filter(|r| matches!(r.kind.as_str(), "unicast" | "local"));
+    all.extend(routes.map(|r| {
+        format!(
+            "route {} {} {} {:?} {:?} {} {:?} {}",
+            r.table, r.kind, r.destination, r.gateway, r.interface, r.metric, r.source, r.scope
+        )
+    }));
+    all.extend(facts.sysctls.iter().map(|(key, value)| format!("sysctl {key} = {value}")));
+    all.extend(facts.sockets.iter().flatten().map(|s| format!("socket {} {}", s.protocol, s.at)));
+    all
 }
 
 /// What a run left behind, looked at beyond its own verdict.

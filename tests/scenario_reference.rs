@@ -57,9 +57,23 @@ fn shipped() -> String {
         let broken = with(Verdict::Broken);
         let expected = if broken.is_empty() { "every check holds".to_owned() } else { format!("{broken} broken") };
         let findings = plan.expect.findings.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ");
-        format!("| `{}` | {} | {expected} | {findings} |\n", plan.scenario, plan.title)
+        format!("| `{}` | {} | {expected} | {findings} | {} |\n", plan.scenario, plan.title, seen(&plan))
     });
-    format!("| Name | What it shows | Expected | Root cause named |\n|---|---|---|---|\n{}", rows.collect::<String>())
+    let head = "| Name | What it shows | Expected | Root cause named | Seen |\n|---|---|---|---|---|\n";
+    format!("{head}{}", rows.collect::<String>())
+}
+
+/// Whether the configuration shows the root cause before anything runs, or only the lab.
+fn seen(plan: &Plan) -> &'static str {
+    let (before, after) = plan::facts::facts(plan);
+    let foreseen = rules::foreseen(&plan::case(plan), &before, &after, &plan::facts::asked(plan));
+    let static_ones = plan.expect.findings.iter().filter(|id| foreseen.iter().any(|f| f.id == **id)).count();
+    match (plan.expect.findings.len(), static_ones) {
+        (0, _) => "",
+        (all, some) if all == some => "`drlab check`",
+        (_, 0) => "lab only",
+        _ => "partly by `drlab check`",
+    }
 }
 
 #[test]

@@ -54,6 +54,22 @@ pub fn explain(id: Option<&str>) -> Exit {
     Exit::AsExpected
 }
 
+/// `drlab rules`.
+pub fn rules(json: bool) -> Exit {
+    if json {
+        match explained::rules_json() {
+            Ok(text) => print(&text),
+            Err(error) => {
+                complain(&format!("drlab: could not write the rules as JSON: {error}"));
+                return Exit::Lab;
+            }
+        }
+    } else {
+        print(&explained::rules());
+    }
+    Exit::AsExpected
+}
+
 /// `drlab schema`.
 pub fn schema(reference: bool) -> Exit {
     if reference {

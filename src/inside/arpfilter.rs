@@ -139,10 +139,7 @@ impl Filters {
     pub fn packet_rules(&self, space: &Space, v6: bool, table: &str) -> Result<Vec<String>, ArpFilterError> {
         let family = if v6 { Family::Ip6 } else { Family::Ip4 };
         let output = self.run(space, family, &["-t", table, "-S"].map(str::to_owned))?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let tells = |line: &&str| line.starts_with("-A ") || (line.starts_with("-P ") && !line.ends_with(" ACCEPT"));
-        let head = if table == "filter" { String::new() } else { format!("-t {table} ") };
-        Ok(text.lines().map(str::trim).filter(tells).map(|line| format!("{head}{line}")).collect())
+        Ok(packet_rules_of(&String::from_utf8_lossy(&output.stdout), table))
     }
 
     fn run(&self, space: &Space, family: Family, arguments: &[String]) -> Result<Output, ArpFilterError> {
@@ -250,9 +247,16 @@ fn libraries(root: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// Turns the listing of `iptables -t TABLE -S` into rules that name their table.
+pub(super) fn packet_rules_of(text: &str, table: &str) -> Vec<String> {
+    let tells = |line: &&str| line.starts_with("-A ") || (line.starts_with("-P ") && !line.ends_with(" ACCEPT"));
+    let head = if table == "filter" { String::new() } else { format!("-t {table} ") };
+    text.lines().map(str::trim).filter(tells).map(|line| format!("{head}{line}")).collect()
+}
+
 /// Turns `arptables -L -n` into rules as `-A` takes them. The save tool is not used: it is a Perl script with a bug for
 /// each release.
-fn listed(text: &str) -> Vec<String> {
+pub(super) fn listed(text: &str) -> Vec<String> {
     let mut chain = "";
     let mut rules = Vec::new();
     for line in text.lines().map(str::trim) {

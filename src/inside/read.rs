@@ -3,6 +3,7 @@
 //! Owns: what is asked of a kernel and in which files. Refuses: failing; what could not be read is listed as unread. A
 //! sysctl that this kernel does not have is unread only where the plan set it.
 
+pub mod here;
 pub mod netlink;
 mod sockets;
 
@@ -92,14 +93,7 @@ fn tables(node: &Node) -> BTreeSet<(bool, String)> {
 /// Reads all facts of the node whose worker this is called in.
 pub async fn facts(wanted: Wanted, space: Arc<Space>, filters: Arc<Filters>) -> NodeFacts {
     let mut facts = NodeFacts::unread(wanted.node.clone());
-    by_netlink(&mut facts).await;
-    sysctls(&mut facts, &wanted);
-    for file in ["snmp", "netstat"] {
-        match net_file(file) {
-            Ok(text) => facts.counters.extend(counters(&text)),
-            Err(error) => unread(&mut facts, &format!("/proc/net/{file}"), &error),
-        }
-    }
+    everywhere(&mut facts, &wanted, NODE).await;
     if wanted.arptables {
         match filters.rules(&space) {
             Ok(rules) => facts.arptables = Some(rules),
@@ -114,17 +108,40 @@ pub async fn facts(wanted: Wanted, space: Arc<Space>, filters: Arc<Filters>) -> 
         }
     }
     facts.iptables = Some(rules).filter(|_| !facts.unread.iter().any(|one| one.what == "iptables"));
-    match sockets::all() {
-        Ok(found) => facts.sockets = Some(found),
-        Err(error) => unread(&mut facts, "sockets", &error),
-    }
     if wanted.ipvs {
-        match ipvs_facts() {
-            Ok(found) => facts.ipvs = Some(found),
-            Err(error) => unread(&mut facts, "ipvs", &error),
-        }
+        table(&mut facts, NODE);
     }
     facts
+}
+
+/// Where the files of the network that is read are, in a node: as its first process sees them. Our own `self` does not
+/// exist in the node's `/proc`, as this thread is not in its PID namespace, and outside it would be the main thread's
+/// network.
+const NODE: &str = "/proc/1/net";
+
+/// Reads what is read alike in a node and on a live machine, in the network of the calling thread, whose files are in
+/// `files`.
+async fn everywhere(facts: &mut NodeFacts, wanted: &Wanted, files: &str) {
+    by_netlink(facts).await;
+    sysctls(facts, wanted);
+    for file in ["snmp", "netstat"] {
+        match fs::read_to_string(format!("{files}/{file}")) {
+            Ok(text) => facts.counters.extend(counters(&text)),
+            Err(error) => unread(facts, &format!("/proc/net/{file}"), &error),
+        }
+    }
+    match sockets::all(files) {
+        Ok(found) => facts.sockets = Some(found),
+        Err(error) => unread(facts, "sockets", &error),
+    }
+}
+
+/// Reads the IPVS table.
+fn table(facts: &mut NodeFacts, files: &str) {
+    match ipvs_facts(files) {
+        Ok(found) => facts.ipvs = Some(found),
+        Err(error) => unread(facts, "ipvs", &error),
+    }
 }
 
 async fn by_netlink(facts: &mut NodeFacts) {
@@ -181,13 +198,13 @@ fn in_key(name: &IfName) -> String {
     name.as_str().replace('.', "/")
 }
 
-fn ipvs_facts() -> Result<IpvsFacts, IpvsError> {
+fn ipvs_facts(files: &str) -> Result<IpvsFacts, IpvsError> {
     let mut session = ipvs::Session::open()?;
     let timeouts = session.timeouts()?;
     let version = session.version()?;
     let services = session.services()?;
     let file = |name: &str| {
-        net_file(name).map_err(|error| IpvsError::Conversation {
+        fs::read_to_string(format!("{files}/{name}")).map_err(|error| IpvsError::Conversation {
             what: format!("read /proc/net/{name}"),
             detail: error.to_string(),
         })
@@ -206,13 +223,12 @@ fn ipvs_facts() -> Result<IpvsFacts, IpvsError> {
     })
 }
 
-/// A file of `/proc/net` as the node's first process sees it. Our own `self` does not exist in the node's `/proc`, as this
-/// thread is not in its PID namespace, and outside it would be the main thread's network.
+/// A file of `/proc/net` as the node's first process sees it.
 ///
 /// # Errors
 /// Those of the file.
 pub fn net_file(name: &str) -> io::Result<String> {
-    fs::read_to_string(format!("/proc/1/net/{name}"))
+    fs::read_to_string(format!("{NODE}/{name}"))
 }
 
 /// Counters that are not zero, from pairs of lines: `Ip: InReceives …` and `Ip: 17 …` give `IpInReceives`.

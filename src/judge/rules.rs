@@ -46,6 +46,7 @@ mod ipvs_rip_nobody;
 mod ipvs_service_missing;
 mod ipvs_udp_sticky;
 mod ipvs_weights_ignored;
+pub mod lessons;
 mod link_down;
 mod links;
 mod mask;
@@ -110,12 +111,16 @@ mod virt_pvlan;
 mod virt_vmac_filter;
 mod ways;
 
+use std::collections::BTreeMap;
+
 use super::model::deviation::{Deviation, Predicted};
 use super::model::{World, survey};
 use super::traffic::Traffic;
-use super::{CheckResult, Confidence, Evidence, Finding, Input, Mend};
+use super::{Case, CheckResult, Confidence, Evidence, Finding, Input, Mend};
 use crate::base::{IfName, NodeName, Verdict};
 use crate::facts::NodeFacts;
+use crate::facts::run::{CaptureStats, Ran};
+use crate::trace::Trace;
 pub use by_frames::{Clue, clues};
 use diagnosis::{Diagnosis, Moment};
 pub use ruled_out::ruled_out;
@@ -275,17 +280,30 @@ pub fn findings(input: &Input<'_>, checks: &[CheckResult]) -> Vec<Finding> {
     if checks.iter().all(|c| c.verdict == Verdict::Held) {
         return Vec::new();
     }
-    let named = named(input);
+    let named = named(input, &|_| true);
     if named.is_empty() && input.case.elsewhere.is_none() && checks.iter().any(|c| c.verdict == Verdict::Broken) {
         return unexplained::findings(input);
     }
     named
 }
 
+/// The root findings that facts alone show, with no check asked, of a lab that was not run. `ran` says what clients would
+/// ask.
+pub fn foreseen(case: &Case, before: &[NodeFacts], after: &[NodeFacts], ran: &Ran) -> Vec<Finding> {
+    let capture = CaptureStats { frames: 0, dropped: BTreeMap::new(), vantages: Vec::new() };
+    named(&Input { case, trace: &Trace::default(), before, after, ran, capture: &capture }, &|_| true)
+}
+
+/// The same of machines that nobody drives a load through; nodes that are not `whose` have none.
+pub fn foreseen_on(case: &Case, facts: &[NodeFacts], ran: &Ran, whose: &dyn Fn(&NodeName) -> bool) -> Vec<Finding> {
+    let capture = CaptureStats { frames: 0, dropped: BTreeMap::new(), vantages: Vec::new() };
+    named(&Input { case, trace: &Trace::default(), before: facts, after: &[], ran, capture: &capture }, whose)
+}
+
 /// The root causes that rules name.
 ///
 /// Facts from before the timeline count, and where the timeline changes what was configured, those from after it too.
-fn named(input: &Input<'_>) -> Vec<Finding> {
+fn named(input: &Input<'_>, whose: &dyn Fn(&NodeName) -> bool) -> Vec<Finding> {
     let later = Input { before: input.after, ..*input };
     let before = predicted(input);
     let sockets = |facts: &[NodeFacts]| facts.iter().map(|f| (f.node.clone(), f.sockets.clone())).collect::<Vec<_>>();
@@ -296,7 +314,11 @@ fn named(input: &Input<'_>) -> Vec<Finding> {
         return weighed(&found);
     }
     if !input.case.changes && !stopped {
-        return weighed(&claimed(input, &before, None, input.before));
+        let mut found = claimed(input, &before, None, input.before);
+        for (_, whom) in &mut found {
+            whom.retain(|affliction| whose(&affliction.node));
+        }
+        return weighed(&found);
     }
     let after = predicted(&later);
     let mut found = claimed(input, &before, Some((&after, Moment::After)), input.before);

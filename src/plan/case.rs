@@ -84,7 +84,7 @@ fn real_server(destination: &super::Destination) -> WantedDestination {
 }
 
 /// Every act, those during loads included.
-fn acts(plan: &Plan) -> impl Iterator<Item = &Act> {
+pub(super) fn acts(plan: &Plan) -> impl Iterator<Item = &Act> {
     plan.timeline.iter().flat_map(|t| std::iter::once(&t.act).chain(during(&t.act).iter().map(|d| &d.act.act)))
 }
 

@@ -116,7 +116,7 @@ impl Segment {
 
 impl Interface {
     /// The segment that it is on.
-    pub(super) fn segment(&self) -> Option<&NodeName> {
+    pub fn segment(&self) -> Option<&NodeName> {
         match &self.kind {
             LinkKind::Segment(name) => Some(name),
             LinkKind::Upper(upper) => Some(&upper.segment),

@@ -76,7 +76,7 @@ fn link(interface: &Interface) -> Option<String> {
 }
 
 /// The interface that a route leaves by: the one that it names, or the one whose subnet holds its next hop.
-fn leaves_by<'a>(node: &'a Node, route: &'a Route) -> Option<&'a IfName> {
+pub(super) fn leaves_by<'a>(node: &'a Node, route: &'a Route) -> Option<&'a IfName> {
     if route.interface.is_some() {
         return route.interface.as_ref();
     }

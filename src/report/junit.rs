@@ -129,7 +129,7 @@ fn shown(check: &CheckResult) -> String {
     lines(check.evidence.iter().map(told_of).chain([format!("drlab explain {}", check.id)]))
 }
 
-fn of_finding(finding: &Finding) -> Vec<String> {
+pub(super) fn of_finding(finding: &Finding) -> Vec<String> {
     let mut told = vec![format!("root cause {} on {}: {}", finding.id, finding.node, finding.what)];
     told.push(format!("    {}", finding.confidence.means()));
     told.extend(finding.evidence.iter().map(|one| format!("    {}", told_of(one))));
@@ -138,7 +138,7 @@ fn of_finding(finding: &Finding) -> Vec<String> {
     told
 }
 
-fn lines(lines: impl Iterator<Item = String>) -> String {
+pub(super) fn lines(lines: impl Iterator<Item = String>) -> String {
     lines.map(|line| escape(&line)).collect::<Vec<_>>().join("\n")
 }
 

@@ -1,5 +1,6 @@
 //! Sockets that take in what comes for their address, from `/proc/net/tcp`, `tcp6`, `udp` and `udp6`.
 
+use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -9,16 +10,16 @@ use crate::facts::SocketFact;
 /// The states in which they are (`include/net/tcp_states.h`): `TCP_LISTEN`, and `TCP_CLOSE` for a bound UDP socket.
 const TAKING_IN: [(Protocol, &str); 2] = [(Protocol::Tcp, "0A"), (Protocol::Udp, "07")];
 
-/// All of the node's, in the order of the files.
+/// All that are told below `files`, in the order of the files.
 ///
 /// # Errors
 /// Those of the files; a kernel without IPv6 has none for it.
-pub(super) fn all() -> io::Result<Vec<SocketFact>> {
+pub(super) fn all(files: &str) -> io::Result<Vec<SocketFact>> {
     let mut found = Vec::new();
     for (protocol, state) in TAKING_IN {
         let name = protocol.to_string().to_lowercase();
-        found.extend(listed(&super::net_file(&name)?, protocol, state));
-        match super::net_file(&format!("{name}6")) {
+        found.extend(listed(&fs::read_to_string(format!("{files}/{name}"))?, protocol, state));
+        match fs::read_to_string(format!("{files}/{name}6")) {
             Ok(text) => found.extend(listed(&text, protocol, state)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),

@@ -293,7 +293,8 @@ impl<'a> World<'a> {
             Some(next) => routed && method == Forwarding::DirectRouting && self.short_of(director, &next, predicted),
             None => false,
         };
-        if server.is_none() && !known {
+        // Beyond a router there may be somebody that nobody knows of.
+        if server.is_none() && !known && !routed {
             let kind = Kind::RipNobody {
                 at: destination.at,
                 service: service.service,
