@@ -11,11 +11,13 @@ use crate::base::Role;
 use crate::judge::Evidence;
 use crate::judge::host::Host;
 use crate::judge::model::answer::Because;
+use crate::judge::model::local::Local;
 use crate::judge::model::{Deviation, Kind};
 use crate::judge::traffic::{Packet, Traffic};
 pub(super) use sight::{Sent, Sight, wants_answer};
 
 /// The frames that show the deviation, the most telling first.
+#[expect(clippy::too_many_lines, reason = "one arm for each kind, and nothing else")]
 pub(super) fn shown<'a>(traffic: &Traffic<'a>, deviation: &Deviation<'a>) -> Vec<Evidence> {
     let here = Sight { traffic, node: deviation.node };
     let input = traffic.input;
@@ -24,7 +26,12 @@ pub(super) fn shown<'a>(traffic: &Traffic<'a>, deviation: &Deviation<'a>) -> Vec
     let frames = match &deviation.kind {
         Kind::Answers { asked, because } => {
             let taken = || past_the_director(here, *asked).filter(|_| matches!(because, Because::Own(_)));
-            vec![here.answers(|a| a == *asked), taken()]
+            // What makes it answer for one address of a prefix makes it answer for the others.
+            let about = |a: IpAddr| match because {
+                Because::Own(Local::Prefix(fact)) => fact.address.contains(&a) && (is_vip(a) || !carries(here, a)),
+                Because::Own(_) | Because::Proxy(_) => a == *asked,
+            };
+            vec![here.answers(about), taken()]
         }
         Kind::Silent { asked, asker, .. } => {
             let asking = Sight { node: asker, ..here };
@@ -50,8 +57,7 @@ pub(super) fn shown<'a>(traffic: &Traffic<'a>, deviation: &Deviation<'a>) -> Vec
         Kind::Bound { entry, .. } | Kind::Learned { entry, .. } => vec![entry.mac.and_then(|mac| here.sends_to(mac))],
         Kind::WholePrefix { fact } => {
             let around = |a: IpAddr| fact.address.contains(&a);
-            let carries =
-                |a: IpAddr| traffic.input.facts(here.node).is_some_and(|f| Host(f).carries(a).next().is_some());
+            let carries = |a: IpAddr| carries(here, a);
             vec![
                 here.answers(|a| around(a) && (is_vip(a) || !carries(a))),
                 here.leaves_unanswered(|s| around(s.sender) && carries(s.about) && !is_vip(s.about)),
@@ -113,11 +119,16 @@ pub(super) fn shown<'a>(traffic: &Traffic<'a>, deviation: &Deviation<'a>) -> Vec
             vec![here.refuses(|a| a == at.ip()).or_else(|| here.swallows(to))]
         }
         Kind::AnswersFromRip { vip, .. } => vec![here.sends(|p, _| p.source.ip() != *vip, ", from the RIP")],
+        Kind::Redirected { at, .. } => vec![here.gets(|p, _| p.destination.ip() == at.ip(), "")],
         Kind::Announces { .. } => Vec::new(),
         // What stops packets in the node: they come in, and at best an error comes out.
         _ => vec![here.swallows(|_| true), here.refuses(|_| true)],
     };
     frames.into_iter().flatten().collect()
+}
+
+fn carries(here: Sight<'_, '_>, address: IpAddr) -> bool {
+    here.traffic.input.facts(here.node).is_some_and(|f| Host(f).carries(address).next().is_some())
 }
 
 /// The first packet for the VIP that the node gets from another than a Director.
