@@ -162,6 +162,8 @@ pub enum Dialect {
     Arptables,
     /// `iptables`, `ip6tables`.
     Iptables,
+    /// `nft`.
+    Nft,
     /// `ipvsadm`.
     Ipvsadm,
     /// keepalived.conf.

@@ -299,6 +299,10 @@ pub struct Server {
     pub bind: SocketAddr,
     /// Size of a body in bytes beyond the line that tells the node.
     pub body_bytes: u32,
+    /// The names of its sites; every name where there are none.
+    pub hosts: Vec<String>,
+    /// Whether the route gives a datagram's answer its source, and not the address that was asked.
+    pub source_by_route: bool,
 }
 
 /// One active question: who has `target`? Asked by ARP or, for IPv6, by a neighbour solicitation.

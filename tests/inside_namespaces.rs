@@ -133,7 +133,14 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn server(protocol: Protocol, bind: &str) -> Server {
-    Server { name: format!("{protocol}"), protocol, bind: bind.parse().expect("an address"), body_bytes: 3000 }
+    Server {
+        name: format!("{protocol}"),
+        protocol,
+        bind: bind.parse().expect("an address"),
+        body_bytes: 3000,
+        hosts: Vec::new(),
+        source_by_route: false,
+    }
 }
 
 fn rs1(servers: Vec<Server>) -> Node {
@@ -164,6 +171,8 @@ fn load(protocol: Protocol, target: &str) -> Load {
         mode: LoadMode::PerRequest,
         paths: vec!["/a".to_owned(), "/b?x=1".to_owned()],
         host: "www.example.org".to_owned(),
+        source_port: None,
+        upload_bytes: 0,
         timeout_ms: 2000,
         during: Vec::new(),
     }

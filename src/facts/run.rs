@@ -25,7 +25,7 @@ pub struct Acted {
 pub struct Ran {
     /// The wait at which the timeline ended, where one was in vain.
     #[serde(default)]
-    pub stopped: Option<Stopped>,
+    pub stopped: Option<Box<Stopped>>,
     /// Each load's requests.
     pub loads: Vec<LoadResult>,
     /// What each server logged: node, then requests in order.

@@ -65,7 +65,7 @@ pub async fn add_veth(
     bridge: u32,
     far: End<'_>,
     namespace: &OwnedFd,
-    mtu: u32,
+    (port_mtu, mtu): (u32, u32),
 ) -> Result<(), RtnlError> {
     let mut peer = LinkMessageBuilder::<LinkUnspec>::new()
         .name(far.name.as_str())
@@ -78,7 +78,7 @@ pub async fn add_veth(
     // Linux 6.1 heeds the peer's number only where this end has one, too.
     let mut near = LinkVeth::new(port.name.as_str(), far.name.as_str())
         .index(port.index)
-        .mtu(mtu)
+        .mtu(port_mtu)
         .controller(bridge)
         .set_info_data(InfoData::Veth(InfoVeth::Peer(peer.build())));
     if let Some(mac) = port.mac {

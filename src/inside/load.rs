@@ -284,6 +284,8 @@ impl Client {
         let ask = Ask {
             target: load.target,
             source: self.own.source,
+            source_port: load.source_port.unwrap_or(0),
+            upload_bytes: load.upload_bytes,
             host: &load.host,
             path,
             id: &id,

@@ -57,9 +57,9 @@ pub fn needed(plan: &Plan) -> Vec<&'static str> {
         if filters.clone().any(|word| v6(word)) {
             wanted.extend(["ip6_tables", "ip6table_filter", "ip6table_mangle"]);
         }
-        if filters.clone().any(|word| word == "nat") {
-            wanted.extend(["iptable_nat", "xt_nat", "xt_MASQUERADE", "xt_REDIRECT"]);
-        }
+        let words = || filters.clone().map(String::as_str);
+        let named = EXTENSIONS.iter().filter(|(name, _)| words().any(|word| word == *name));
+        wanted.extend(named.flat_map(|(_, modules)| *modules));
     }
     let services: Vec<&Service> = services(plan).collect();
     if !services.is_empty() {
@@ -80,6 +80,23 @@ pub fn all() -> Vec<&'static str> {
     all.extend(filters.into_iter().chain(["xt_tcpudp", "xt_mark", "xt_multiport"]).chain(SCHEDULER_MODULES));
     all
 }
+
+/// Tables, matches and targets of `iptables`, and the modules that they are made of.
+const EXTENSIONS: &[(&str, &[&str])] = &[
+    ("nat", &["iptable_nat", "xt_nat", "xt_MASQUERADE", "xt_REDIRECT"]),
+    ("raw", &["iptable_raw"]),
+    ("conntrack", &["nf_conntrack", "xt_conntrack"]),
+    ("state", &["nf_conntrack", "xt_conntrack", "xt_state"]),
+    ("CT", &["nf_conntrack", "xt_CT"]),
+    ("NOTRACK", &["nf_conntrack", "xt_CT"]),
+    ("REJECT", &["ipt_REJECT", "ip6t_REJECT"]),
+    ("TCPMSS", &["xt_TCPMSS"]),
+    ("comment", &["xt_comment"]),
+    ("limit", &["xt_limit"]),
+    ("statistic", &["xt_statistic"]),
+    ("addrtype", &["xt_addrtype"]),
+    ("length", &["xt_length"]),
+];
 
 /// The module of each of [`SCHEDULERS`], in the same order.
 const SCHEDULER_MODULES: [&str; 14] = [

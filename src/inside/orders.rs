@@ -209,7 +209,7 @@ impl Orders<'_> {
         self.voice.mention(&Event::Progress("asking who has the VIP".to_owned()));
         let probes = runtime.block_on(probe::ask_all(&plan.probes, lab))?;
         let timeline::Played { loads, stopped } = played;
-        Ok(Ran { stopped, loads, access_logs: servers.access_logs(), probes })
+        Ok(Ran { stopped: stopped.map(Box::new), loads, access_logs: servers.access_logs(), probes })
     }
 
     fn stop_capture(&mut self) -> Result<CaptureStats, OrderError> {

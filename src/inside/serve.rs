@@ -131,14 +131,20 @@ pub fn start(node: &NodeName, server: &Server, reach: Reach, log: &AccessLog) ->
         Protocol::Tcp => {
             let listener = http::listen(server.bind, reach).map_err(failed)?;
             let at = listener.local_addr().map_err(|e| failed(("ask for the address", e)))?;
-            let site = http::Site { node: node.clone(), filler_bytes: server.body_bytes, log: log.clone() };
+            let site = http::Site {
+                node: node.clone(),
+                filler_bytes: server.body_bytes,
+                hosts: server.hosts.clone(),
+                log: log.clone(),
+            };
             tokio::task::spawn_local(http::serve(listener, site, stopping, done));
             at
         }
         Protocol::Udp => {
             let socket = udp::open(server.bind, reach).map_err(failed)?;
             let at = socket.local_addr().map_err(|e| failed(("ask for the address", e)))?;
-            tokio::task::spawn_local(udp::serve(socket, node.clone(), log.clone(), stopping, done));
+            let source = if server.source_by_route { udp::Source::ByRoute } else { udp::Source::AsAsked };
+            tokio::task::spawn_local(udp::serve(socket, node.clone(), source, log.clone(), stopping, done));
             at
         }
     };

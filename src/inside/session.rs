@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use hyper_util::client::legacy::connect::HttpInfo;
 
 use super::load::failure::Kind;
-use super::load::request::{Answer, Ask, judge};
+use super::load::request::{Answer, Ask, judge, upload};
 use super::serve::REQUEST_HEADER;
 
 /// A client with its connections and cookies; cloning it shares them.
@@ -50,7 +50,8 @@ impl Session {
     }
 
     async fn get(&self, ask: &Ask<'_>) -> Result<Answer, reqwest::Error> {
-        let request = self.client.get(format!("http://{}{}", ask.target, ask.path));
+        let url = format!("http://{}{}", ask.target, ask.path);
+        let request = if ask.upload_bytes > 0 { self.client.post(url).body(upload(ask)) } else { self.client.get(url) };
         let response = request.header(reqwest::header::HOST, ask.host).header(REQUEST_HEADER, ask.id).send().await?;
         let local = response.extensions().get::<HttpInfo>().map(HttpInfo::local_addr);
         let status = response.status().as_u16();

@@ -197,6 +197,10 @@ impl<N: Nodes, C: Configure> Stage<'_, N, C> {
                 let job = move || async move { ping::ping(&from, target, count, timeout).await };
                 Ok(on_node(self.nodes, node, job).await??.to_string())
             }
+            Act::Pause { ms } => {
+                tokio::time::sleep(Duration::from_millis(*ms)).await;
+                Ok(String::new())
+            }
             Act::WaitUntil { condition, deadline_ms } => self.wait(condition, *deadline_ms).await,
             Act::SetSysctl { .. }
             | Act::SetWeight { .. }

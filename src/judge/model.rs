@@ -1,19 +1,23 @@
-//! What the kernel does with facts: a small model of neighbour resolution, routing, source checks, local delivery,
-//! IPVS and sockets, and the way that a client's packet and its reply take by it.
+//! What the kernel does with facts: a small model of neighbour resolution, routing, source checks, packet filters and
+//! their connection tracking, path MTUs, local delivery, IPVS and sockets, and the way that a client's packet and its reply take by it.
 //!
 //! Owns: prediction from facts alone. Refuses: opinions (see the rules) and frames. Where a fact was not read the model
 //! does not guess: it predicts nothing that depends on it, so that it errs towards finding too little.
 //!
-//! Not modelled: policy routing, multipath, XFRM, ebtables, connection tracking.
+//! Not modelled: policy routing, multipath, XFRM, ebtables.
 
 pub(super) mod answer;
 pub(super) mod ask;
+pub(super) mod conntrack;
 pub(super) mod deviation;
 pub(super) mod director;
 pub(super) mod filter;
 pub(super) mod local;
+pub(super) mod own;
+pub(super) mod passage;
 pub(super) mod resolve;
 pub(super) mod route;
+pub(super) mod size;
 pub(super) mod source;
 pub(super) mod survey;
 pub(super) mod switch;

@@ -8,6 +8,7 @@ mod all_nodes_own_vip;
 mod app_bound_rip;
 mod app_not_listening;
 mod app_udp_source;
+mod app_wrong_host;
 mod arp_flux;
 mod arp_unanswered;
 mod cloud_l3_only;
@@ -15,6 +16,8 @@ mod cloud_src_dst_check;
 mod diagnosis;
 mod dir_arp_suppressed;
 mod dir_fw_input;
+mod dir_fw_stateful;
+mod dir_local_client;
 mod dir_rpfilter_two_arm;
 mod dir_vip_missing;
 mod dir_vip_primary;
@@ -23,19 +26,29 @@ mod ha_failover_no_sync;
 mod ha_no_garp;
 mod ha_peer_loop;
 mod ha_split_brain;
+mod ipvs_conn_reuse_1s;
 mod ipvs_fwmark_unmarked;
+mod ipvs_idle_timeout;
 mod ipvs_method_masq;
 mod ipvs_method_tun;
 mod ipvs_no_dest;
+mod ipvs_nodest_drop;
+mod ipvs_persistence_pins;
+mod ipvs_persistence_quiesced;
 mod ipvs_port_mapping;
 mod ipvs_service_missing;
+mod ipvs_udp_sticky;
+mod ipvs_weights_ignored;
 mod link_down;
 mod links;
 mod mask;
 mod moved;
+mod mtu_dir_to_rs;
+mod mtu_jumbo_one_side;
 mod no_route;
 mod not_forwarding;
 mod observed;
+mod pmtu_icmp_blackhole;
 mod proxy_arp;
 mod rip_neigh_stale;
 mod router_static_arp;
@@ -55,6 +68,7 @@ mod rs_gw_wrong;
 mod rs_ignore_3_global_scope;
 mod rs_ignore_8;
 mod rs_ignore_reserved;
+mod rs_local_client;
 mod rs_nic_noarp;
 mod rs_remote_subnet;
 mod rs_rpfilter_two_nic;
@@ -198,15 +212,29 @@ pub const ALL: &[Rule] = &[
     not_forwarding::RULE,
     dir_fw_input::RULE,
     rs_fw::RULE,
+    dir_fw_stateful::RULE,
+    mtu_jumbo_one_side::RULE,
+    mtu_dir_to_rs::RULE,
+    pmtu_icmp_blackhole::RULE,
+    dir_local_client::RULE,
+    rs_local_client::RULE,
     ipvs_service_missing::RULE,
     ipvs_fwmark_unmarked::RULE,
     ipvs_no_dest::RULE,
     ipvs_port_mapping::RULE,
     ipvs_method_masq::RULE,
     ipvs_method_tun::RULE,
+    ipvs_nodest_drop::RULE,
+    ipvs_udp_sticky::RULE,
+    ipvs_idle_timeout::RULE,
+    ipvs_conn_reuse_1s::RULE,
+    ipvs_persistence_quiesced::RULE,
+    ipvs_persistence_pins::RULE,
+    ipvs_weights_ignored::RULE,
     app_bound_rip::RULE,
     app_not_listening::RULE,
     app_udp_source::RULE,
+    app_wrong_host::RULE,
     unexplained::DROP,
     unexplained::REFUSAL,
 ];

@@ -289,16 +289,20 @@ impl<'a> Traffic<'a> {
                 connection.closed_ns.get_or_insert(entered.frame.at_ns);
             }
             let each_packet = packet.protocol == Protocol::Udp && service.flags.iter().any(|f| f == "ops");
-            let opens = packet.ip.tcp().map_or(known.is_none() || each_packet, crate::wire::frame::Tcp::opens);
-            if !opens {
-                continue;
-            }
             let to = self
                 .receiver(packet, service, &translated)
                 .or_else(|| local.contains(&(packet.protocol, packet.source)).then_some(entered.station));
+            // A datagram that goes elsewhere than the one before it met no entry and was scheduled.
+            let went = known.and_then(|(at, _)| all.new.get(at)?.to).map(|s| &s.node);
+            let elsewhere = to.is_some() && went.is_some() && went != to.map(|s| &s.node);
+            let opens =
+                packet.ip.tcp().map_or(known.is_none() || each_packet || elsewhere, crate::wire::frame::Tcp::opens);
+            if !opens {
+                continue;
+            }
             if let (Some((at, sequence)), false) = (known, each_packet) {
                 let before = &mut all.new[at];
-                if sequence == packet.sequence() {
+                if sequence == packet.sequence() && !(packet.protocol == Protocol::Udp && elsewhere) {
                     before.to = before.to.or(to);
                     continue;
                 }

@@ -172,7 +172,7 @@ fn judge_run(plan: &Plan, settings: &Settings, observed: &Observed, report: &mut
     report.findings = judge::rules::findings(&input, &report.checks);
     report.ruled_out = judge::rules::ruled_out(&input, &report.checks, &report.findings);
     report.verdict = RunVerdict::of(&report.checks);
-    report.stopped.clone_from(&observed.ran.stopped);
+    report.stopped = observed.ran.stopped.as_deref().cloned();
     if report.stopped.is_some() {
         report.verdict = RunVerdict::Broken;
     }

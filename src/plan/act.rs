@@ -160,6 +160,11 @@ pub enum Act {
         /// How long to wait for each answer, in milliseconds.
         timeout_ms: u64,
     },
+    /// Nothing happens for a while.
+    Pause {
+        /// In milliseconds.
+        ms: u64,
+    },
     /// Nothing goes on until a condition holds.
     WaitUntil {
         /// What has to hold.
@@ -188,7 +193,7 @@ impl Act {
             | Self::SetNeighbour { node, .. }
             | Self::GratuitousArp { node, .. }
             | Self::Ping { node, .. } => Some(node),
-            Self::Load(_) | Self::WaitUntil { .. } => None,
+            Self::Load(_) | Self::Pause { .. } | Self::WaitUntil { .. } => None,
         }
     }
 
@@ -211,6 +216,7 @@ impl Act {
             | Self::FlushNeighbours { .. }
             | Self::GratuitousArp { .. }
             | Self::Ping { .. }
+            | Self::Pause { .. }
             | Self::WaitUntil { .. } => false,
         }
     }
@@ -272,12 +278,14 @@ pub enum Condition {
         /// Which.
         interface: IfName,
     },
-    /// IPVS holds at least this many connection entries.
+    /// IPVS holds this many connection entries.
     Connections {
         /// The Director.
         node: NodeName,
-        /// How many.
+        /// The fewest.
         at_least: u32,
+        /// The most, where there is one.
+        at_most: Option<u32>,
     },
 }
 
@@ -320,6 +328,10 @@ pub struct Load {
     pub paths: Vec<String>,
     /// The `Host` header.
     pub host: String,
+    /// The port that clients send from; one of the kernel's choice where not given.
+    pub source_port: Option<u16>,
+    /// Bytes that each request carries to the server; a GET where 0.
+    pub upload_bytes: u32,
     /// How long one request may take, in milliseconds.
     pub timeout_ms: u64,
     /// What else happens while it runs.

@@ -47,6 +47,7 @@ pub fn of(act: &Act) -> String {
         Act::Ping { node, target, count, .. } => {
             format!("{node}: ping {target}{}", if *count == 1 { String::new() } else { format!(" {count} times") })
         }
+        Act::Pause { ms } => format!("let {ms} ms pass"),
         Act::WaitUntil { condition, deadline_ms } => {
             format!("wait until {}, at most {deadline_ms} ms", until(condition))
         }
@@ -84,6 +85,14 @@ pub fn until(condition: &Condition) -> String {
         Condition::PortOpen { node, at } => format!("{at} accepts a connection from {node}"),
         Condition::Sysctl { node, key, value } => format!("{key} is {value} on {node}"),
         Condition::LinkUp { node, interface } => format!("{interface} on {node} is up and has carrier"),
-        Condition::Connections { node, at_least } => format!("IPVS on {node} holds {at_least} connections or more"),
+        Condition::Connections { node, at_least, at_most: None } => {
+            format!("IPVS on {node} holds {at_least} connections or more")
+        }
+        Condition::Connections { node, at_least: 0, at_most: Some(most) } => {
+            format!("IPVS on {node} holds {most} connections or fewer")
+        }
+        Condition::Connections { node, at_least, at_most: Some(most) } => {
+            format!("IPVS on {node} holds {at_least} to {most} connections")
+        }
     }
 }

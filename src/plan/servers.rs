@@ -56,6 +56,8 @@ fn stated(draft: &Draft<'_>, serve: &Serve) -> Server {
         protocol,
         bind: SocketAddr::new(serve.bind.unwrap_or(everywhere), serve.port),
         body_bytes: serve.body_bytes.unwrap_or(BODY_BYTES),
+        hosts: serve.hosts.clone(),
+        source_by_route: serve.source_by_route.unwrap_or(false),
     }
 }
 
@@ -72,6 +74,8 @@ fn implied(draft: &Draft<'_>, index: usize, wanted: &Wanted, destination: &Desti
         protocol: wanted.protocol,
         bind: SocketAddr::new(if bound { wanted.vip } else { unspecified }, port),
         body_bytes: BODY_BYTES,
+        hosts: Vec::new(),
+        source_by_route: false,
     }
 }
 

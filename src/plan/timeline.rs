@@ -159,6 +159,7 @@ fn elsewhere(draft: &Draft<'_>, action: &Action) -> Result<Option<Act>, CompileE
             count: count.unwrap_or(1),
             timeout_ms: timeout_ms.unwrap_or(PING_TIMEOUT_MS),
         },
+        Action::Pause { ms } => Act::Pause { ms: *ms },
         Action::WaitUntil { condition, deadline_ms } => {
             Act::WaitUntil { condition: waited(draft, condition)?, deadline_ms: deadline_ms.unwrap_or(DEADLINE_MS) }
         }
@@ -224,12 +225,12 @@ fn waited(draft: &Draft<'_>, said: &spec::Condition) -> Result<Condition, Compil
         spec::Condition::LinkUp { node, interface } => {
             Condition::LinkUp { node: node.clone(), interface: interface.clone() }
         }
-        spec::Condition::Connections { node, at_least } => {
+        spec::Condition::Connections { node, at_least, at_most } => {
             let first = || draft.with_role(crate::base::Role::Director).next().map(|n: &Node| n.name.clone());
             let unknown =
                 || CompileError::UnknownNode { node: "of a Director".to_owned(), what: "connections".to_owned() };
             let node = node.clone().or_else(first).ok_or_else(unknown)?;
-            Condition::Connections { node, at_least: *at_least }
+            Condition::Connections { node, at_least: *at_least, at_most: *at_most }
         }
     })
 }

@@ -13,6 +13,7 @@ mod roles;
 mod routes;
 mod segments;
 mod service;
+mod sysctls;
 mod timeline;
 mod vip;
 
@@ -44,6 +45,7 @@ pub(crate) fn complaints(scenario: &Scenario, known: Known<'_>, damage: &Damage)
     vip::check(&mut cx);
     routes::check(&mut cx);
     filters::check(&mut cx);
+    sysctls::check(&mut cx);
     service::check(&mut cx);
     load::check(&mut cx);
     timeline::check(&mut cx);

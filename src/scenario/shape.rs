@@ -200,8 +200,7 @@ impl<'s> Walk<'s> {
         path: &Path,
     ) {
         let takes_more = |known: &str, at: &'s Value| match (shape(self.schema, at), &item.content) {
-            (Shape::Names { .. }, Content::Table(_)) => table.contains_key(known),
-            (Shape::List(_), Content::Array(_)) => table.contains_key(known),
+            (Shape::Names { .. }, Content::Table(_)) | (Shape::List(_), Content::Array(_)) => table.contains_key(known),
             _ => false,
         };
         let open = properties
@@ -215,7 +214,7 @@ impl<'s> Walk<'s> {
         match suggest::nearest(key, open.clone()) {
             Some(meant) if table.contains_key(meant) => match &item.content {
                 Content::Table(held) => {
-                    held.keys().for_each(|name| self.found.damage.doubt_names(path.at(meant).at(name)))
+                    held.keys().for_each(|name| self.found.damage.doubt_names(path.at(meant).at(name)));
                 }
                 _ => self.found.damage.doubt_names(path.at(meant)),
             },

@@ -100,7 +100,7 @@ fn twice() {
     if ended.told.contains("left at once; this remains") {
         for folder in run_folders(&place) {
             let listed = ended.told.lines().any(|line| line.trim().ends_with(&*folder.to_string_lossy()));
-            assert!(listed, "{folder:?} is not listed in {}", ended.told);
+            assert!(listed, "{} is not listed in {}", folder.display(), ended.told);
         }
     }
     is_gone(&guest);

@@ -11,11 +11,12 @@ use crate::running::{drlab, place};
 use crate::trial;
 
 /// Arguments, the exit code that they must come to, and the verdict.
-const CASES: [(&str, &str, i32, &str); 4] = [
+const CASES: [(&str, &str, i32, &str); 5] = [
     ("held", "lvs-dr", 0, "held"),
     ("broken_as_expected", "rs-arp-default", 0, "broken"),
     ("unexpectedly_held", "fixtures/cli/unexpectedly-held.toml", 1, "held"),
     ("undecided", "fixtures/cli/undecided.toml", 3, "undecided"),
+    ("waited_in_vain", "fixtures/cli/waited-in-vain.toml", 1, "broken"),
 ];
 
 pub(crate) fn trials() -> Vec<Trial> {

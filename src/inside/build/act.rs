@@ -58,6 +58,7 @@ pub async fn apply(act: &Act) -> Result<bool, StepError> {
         | Act::StartServer { .. }
         | Act::GratuitousArp { .. }
         | Act::Ping { .. }
+        | Act::Pause { .. }
         | Act::WaitUntil { .. } => return Ok(false),
     }
     Ok(true)
@@ -103,12 +104,13 @@ pub async fn look(condition: &Condition) -> Result<Option<Seen>, StepError> {
                 ),
             }
         }
-        Condition::Connections { at_least, .. } => {
+        Condition::Connections { at_least, at_most, .. } => {
             let text = read::net_file("ip_vs_conn").unwrap_or_default();
             // The first line names the columns.
             let count = text.lines().skip(1).count();
             Seen {
-                holds: u32::try_from(count).is_ok_and(|count| count >= *at_least),
+                holds: u32::try_from(count)
+                    .is_ok_and(|count| count >= *at_least && at_most.is_none_or(|most| count <= most)),
                 what: format!("IPVS holds {count} connections"),
             }
         }

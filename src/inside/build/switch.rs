@@ -34,6 +34,8 @@ pub(super) struct Wire {
     far_index: u32,
     mac: Option<Mac>,
     mtu: u32,
+    /// A switch carries what its segment does, whatever the node at the port takes.
+    port_mtu: u32,
     space: Arc<Space>,
 }
 
@@ -72,6 +74,7 @@ fn wire(
         far_index: far_index(node, &interface.name).ok_or_else(nowhere)?,
         mac: interface.mac,
         mtu: interface.mtu,
+        port_mtu: interface.mtu.max(segment.mtu),
         space: Arc::clone(worker.space()),
     })
 }
@@ -89,7 +92,7 @@ pub(super) async fn create(plan: Arc<Plan>, wires: Vec<Wire>) -> Result<(), Step
     pipeline(wires.iter().map(|wire| {
         let port = End { name: &wire.port, index: wire.index, mac: None };
         let far = End { name: &wire.far, index: wire.far_index, mac: wire.mac };
-        link::add_veth(&handle, port, wire.bridge, far, wire.space.net(), wire.mtu)
+        link::add_veth(&handle, port, wire.bridge, far, wire.space.net(), (wire.port_mtu, wire.mtu))
     }))
     .await?;
     let ethtool = Ethtool::open().map_err(StepError::Ethtool)?;

@@ -5,11 +5,11 @@ use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 use std::{io, str};
 
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes};
 use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, HOST};
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -28,6 +28,10 @@ use crate::inside::serve::{REQUEST_HEADER, body};
 pub(in crate::inside) struct Ask<'a> {
     pub(in crate::inside) target: SocketAddr,
     pub(in crate::inside) source: Option<IpAddr>,
+    /// 0 for one of the kernel's choice.
+    pub(in crate::inside) source_port: u16,
+    /// What is sent up with it; a GET where 0.
+    pub(in crate::inside) upload_bytes: u32,
     pub(in crate::inside) host: &'a str,
     pub(in crate::inside) path: &'a str,
     /// `LOAD/NUMBER`.
@@ -86,11 +90,16 @@ fn tcp_socket(ask: &Ask<'_>) -> Result<TcpStream, (&'static str, io::Error)> {
     let family = if ask.target.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
     let fd = socket(family, SockType::Stream, flags, None).map_err(|e| ("could not open a socket", e.into()))?;
-    if let Some(source) = ask.source {
+    if ask.source_port != 0 {
+        // The port may still be waiting from the connection before.
+        setsockopt(&fd, sockopt::ReuseAddr, &true).map_err(|e| ("could not share the port", e.into()))?;
+    }
+    if ask.source.is_some() || ask.source_port != 0 {
+        let source = ask.source.unwrap_or_else(|| unspecified(ask.target));
         // Else the kernel would take a port of the source for every target at once, and run out of them sooner.
         setsockopt(&fd, sockopt::IpBindAddressNoPort, &true)
             .map_err(|e| ("could not leave the port open", e.into()))?;
-        bind(fd.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(source, 0)))
+        bind(fd.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(source, ask.source_port)))
             .map_err(|e| ("could not bind the source address", e.into()))?;
     }
     match connect(fd.as_raw_fd(), &SockaddrStorage::from(ask.target)) {
@@ -98,6 +107,10 @@ fn tcp_socket(ask: &Ask<'_>) -> Result<TcpStream, (&'static str, io::Error)> {
         Err(errno) => return Err(("could not connect", errno.into())),
     }
     TcpStream::from_std(fd.into()).map_err(|e| ("could not watch the socket", e))
+}
+
+fn unspecified(like: SocketAddr) -> IpAddr {
+    if like.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() }
 }
 
 /// Waits until the connection is there, or is not to be.
@@ -136,13 +149,23 @@ enum Failed {
     Http(hyper::Error),
 }
 
-fn request(ask: &Ask<'_>) -> Result<Request<Empty<Bytes>>, Failed> {
-    Request::get(ask.path)
+fn request(ask: &Ask<'_>) -> Result<Request<Full<Bytes>>, Failed> {
+    let method = if ask.upload_bytes > 0 { Method::POST } else { Method::GET };
+    Request::builder()
+        .method(method)
+        .uri(ask.path)
         .header(HOST, ask.host)
         .header(CONNECTION, "close")
         .header(REQUEST_HEADER, ask.id)
-        .body(Empty::new())
+        .body(Full::new(upload(ask)))
         .map_err(Failed::Request)
+}
+
+/// What a request carries up: as much as was asked for of what a body is made of.
+pub(in crate::inside) fn upload(ask: &Ask<'_>) -> Bytes {
+    let mut bytes = if ask.upload_bytes > 0 { body::compose("client", ask.path, ask.upload_bytes) } else { Vec::new() };
+    bytes.truncate(ask.upload_bytes as usize);
+    Bytes::from(bytes)
 }
 
 async fn read<B: Body>(response: Response<B>, path: &str) -> Result<Outcome, B::Error> {
@@ -161,9 +184,7 @@ pub(in crate::inside) fn judge(status: u16, bytes: &[u8], path: &str) -> Outcome
 /// Asks over UDP: one datagram from a port of its own, and the first one that comes back from the target.
 pub(in crate::inside) async fn datagram(ask: Ask<'_>) -> Answer {
     let deadline = ask.deadline();
-    let unspecified: IpAddr =
-        if ask.target.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let source = SocketAddr::new(ask.source.unwrap_or(unspecified), 0);
+    let source = SocketAddr::new(ask.source.unwrap_or_else(|| unspecified(ask.target)), ask.source_port);
     let socket = match UdpSocket::bind(source).await {
         Ok(socket) => socket,
         Err(error) => return Answer::failed(None, Kind::Local.outcome("could not bind the source address", &error)),

@@ -39,8 +39,20 @@ fn name(text: &str) -> NodeName {
 }
 
 fn server(log: &AccessLog) -> Running {
+    server_of(&[], log)
+}
+
+/// One that has sites of those names only.
+fn server_of(hosts: &[&str], log: &AccessLog) -> Running {
     let bind = "127.0.0.1:0".parse().unwrap();
-    let server = Server { name: "http".to_owned(), protocol: Protocol::Tcp, bind, body_bytes: 100 };
+    let server = Server {
+        name: "http".to_owned(),
+        protocol: Protocol::Tcp,
+        bind,
+        body_bytes: 100,
+        hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+        source_by_route: false,
+    };
     start(&name("rs1"), &server, Reach::Both, log).unwrap()
 }
 
@@ -57,6 +69,8 @@ fn load(target: SocketAddr) -> Load {
         mode: LoadMode::PerRequest,
         paths: vec!["/".to_owned()],
         host: "drlab".to_owned(),
+        source_port: None,
+        upload_bytes: 0,
         timeout_ms: 1000,
         during: Vec::new(),
     }
@@ -293,5 +307,45 @@ fn a_stopped_server_has_closed_its_kept_connections_and_its_port() {
         let rest = tokio::time::timeout(Duration::from_secs(1), kept.read(&mut [0; 64])).await.unwrap();
         assert_eq!(rest.unwrap(), 0);
         assert!(tokio::net::TcpStream::connect(at).await.is_err());
+    });
+}
+
+#[test]
+fn what_a_request_carries_up_is_taken_in_whichever_way_it_is_sent() {
+    here(async {
+        let server = server(&AccessLog::default());
+        for mode in [LoadMode::PerRequest, LoadMode::KeepAlive] {
+            let result = go(&Load { mode, requests: 2, upload_bytes: 100_000, ..load(server.at()) }).await;
+            assert!(result.requests.iter().all(whole), "{result:#?}");
+        }
+    });
+}
+
+#[test]
+fn a_site_of_another_name_is_not_found() {
+    here(async {
+        let server = server_of(&["shop.example"], &AccessLog::default());
+        let status = async |host: &str| {
+            let result = go(&Load { requests: 1, host: host.to_owned(), ..load(server.at()) }).await;
+            match result.requests[0].outcome {
+                Outcome::Answered { status, .. } => status,
+                Outcome::Failed { .. } => 0,
+            }
+        };
+        assert_eq!(status("127.0.0.1").await, 404);
+        assert_eq!(status("shop.example").await, 200);
+        assert_eq!(status("SHOP.example:80").await, 200);
+    });
+}
+
+#[test]
+fn requests_leave_from_the_port_that_is_asked_for() {
+    here(async {
+        let server = server(&AccessLog::default());
+        // A port that was free a moment ago.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let result = go(&Load { requests: 2, source_port: Some(port), ..load(server.at()) }).await;
+        let ports: Vec<_> = result.requests.iter().filter_map(|r| r.local).map(|l| l.port()).collect();
+        assert_eq!(ports, [port, port], "{result:#?}");
     });
 }

@@ -1,14 +1,14 @@
 //! HTTP/1.1: every path is answered by a body that tells the node.
 
 use std::cell::RefCell;
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, HeaderValue};
+use hyper::header::{ALLOW, HOST, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -29,6 +29,8 @@ const BACKLOG: u32 = 1024;
 pub(super) struct Site {
     pub(super) node: NodeName,
     pub(super) filler_bytes: u32,
+    /// The names that it is asked by; every one where there are none.
+    pub(super) hosts: Vec<String>,
     pub(super) log: AccessLog,
 }
 
@@ -84,9 +86,16 @@ type LastBody = RefCell<Option<(String, Bytes)>>;
 
 async fn connection(stream: TcpStream, client: SocketAddr, site: Rc<Site>, bodies: Rc<LastBody>) {
     let Ok(local) = stream.local_addr().map(canonical) else { return };
-    let service = service_fn(|request| {
-        let response = answer(&request, client, local, &site, &bodies);
-        async move { Ok::<_, Infallible>(response) }
+    let service = service_fn(|request: Request<Incoming>| {
+        let (site, bodies) = (Rc::clone(&site), Rc::clone(&bodies));
+        async move {
+            let (head, upload) = request.into_parts();
+            // What is sent up is taken in whole before the answer; one that breaks off gets none.
+            if head.method == Method::POST {
+                upload.collect().await?;
+            }
+            Ok::<_, hyper::Error>(answer(&head, client, local, &site, &bodies))
+        }
     });
     let served = http1::Builder::new().auto_date_header(false).serve_connection(TokioIo::new(stream), service).await;
     // What a client does to its connection shows in its own result and in the capture.
@@ -94,24 +103,26 @@ async fn connection(stream: TcpStream, client: SocketAddr, site: Rc<Site>, bodie
 }
 
 fn answer(
-    request: &Request<Incoming>,
+    request: &Parts,
     client: SocketAddr,
     local: SocketAddr,
     site: &Site,
     bodies: &LastBody,
 ) -> Response<Full<Bytes>> {
-    let path = request.uri().path_and_query().map_or("/", hyper::http::uri::PathAndQuery::as_str);
-    let allowed = matches!(*request.method(), Method::GET | Method::HEAD);
-    let (status, body) = if allowed {
-        (StatusCode::OK, body_of(site, path, bodies))
-    } else {
+    let path = request.uri.path_and_query().map_or("/", hyper::http::uri::PathAndQuery::as_str);
+    let allowed = matches!(request.method, Method::GET | Method::HEAD | Method::POST);
+    let (status, body) = if !allowed {
         (StatusCode::METHOD_NOT_ALLOWED, Bytes::new())
+    } else if !is_named(site, request) {
+        (StatusCode::NOT_FOUND, Bytes::new())
+    } else {
+        (StatusCode::OK, body_of(site, path, bodies))
     };
     site.log.add(AccessLogEntry {
         at_ns: epoch_ns(),
         client,
         local,
-        request: request.headers().get(REQUEST_HEADER).and_then(|v| v.to_str().ok()).map(str::to_owned),
+        request: request.headers.get(REQUEST_HEADER).and_then(|v| v.to_str().ok()).map(str::to_owned),
         path: path.to_owned(),
         status: status.as_u16(),
         bytes: body.len() as u64,
@@ -123,9 +134,16 @@ fn answer(
         response.headers_mut().insert(SERVER_HEADER, name);
     }
     if !allowed {
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
     }
     response
+}
+
+/// Whether the server has a site of the name that is asked for (RFC 9110 section 7.2).
+fn is_named(site: &Site, request: &Parts) -> bool {
+    let asked = request.headers.get(HOST).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let name = asked.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(asked, |(name, _)| name);
+    site.hosts.is_empty() || site.hosts.iter().any(|host| host.eq_ignore_ascii_case(name))
 }
 
 fn body_of(site: &Site, path: &str, last: &LastBody) -> Bytes {

@@ -19,6 +19,15 @@ use crate::inside::timeline::clock::epoch_ns;
 
 const DATAGRAM_BYTES: usize = 65_536;
 
+/// What gives an answer its source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// The address that was asked (`IP_PKTINFO`).
+    AsAsked,
+    /// The route, as with servers that leave it to the kernel.
+    ByRoute,
+}
+
 /// Opens the socket.
 pub(super) fn open(at: SocketAddr, reach: Reach) -> Result<UdpSocket, (&'static str, io::Error)> {
     let family = if at.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
@@ -39,6 +48,7 @@ pub(super) fn open(at: SocketAddr, reach: Reach) -> Result<UdpSocket, (&'static 
 pub(super) async fn serve(
     socket: UdpSocket,
     node: NodeName,
+    source: Source,
     log: AccessLog,
     mut stop: oneshot::Receiver<()>,
     done: oneshot::Sender<()>,
@@ -57,7 +67,7 @@ pub(super) async fn serve(
         let answer = [node.as_str().as_bytes(), b" ", payload].concat();
         log.add(entry(&datagram, canonical(SocketAddr::new(datagram.to, port)), payload, answer.len()));
         // A full queue loses the answer as a network would; the client's result and the capture show it.
-        drop(send(&socket, &datagram, &answer));
+        drop(send(&socket, &datagram, &answer, source));
     }
     drop(socket);
     drop(done);
@@ -84,9 +94,13 @@ fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Datagram> {
     Ok(Datagram { from, to: to.ok_or_else(missing)?, bytes: message.bytes })
 }
 
-fn send(socket: &UdpSocket, datagram: &Datagram, answer: &[u8]) -> io::Result<()> {
+fn send(socket: &UdpSocket, datagram: &Datagram, answer: &[u8], source: Source) -> io::Result<()> {
     let parts = [IoSlice::new(answer)];
     let to = SockaddrStorage::from(datagram.from);
+    if source == Source::ByRoute {
+        sendmsg(socket.as_raw_fd(), &parts, &[], MsgFlags::empty(), Some(&to))?;
+        return Ok(());
+    }
     let (v4, v6);
     let source = match datagram.to {
         IpAddr::V4(ip) => {

@@ -73,7 +73,7 @@ fn wait(condition: Condition, deadline_ms: u64) -> Act {
 }
 
 fn connections() -> Condition {
-    Condition::Connections { node: "director".parse().unwrap(), at_least: 3 }
+    Condition::Connections { node: "director".parse().unwrap(), at_least: 3, at_most: None }
 }
 
 #[test]

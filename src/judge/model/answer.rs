@@ -102,7 +102,7 @@ pub(in crate::judge) fn answer<'a>(place: &Place<'a>, interface: &str, target: I
         Fate::Dropped(rule) => Answer::No(Silence::Filtered(rule)),
         // The answer then speaks of another address.
         Fate::Mangled(other) if other != target => Answer::No(Silence::NotOwn),
-        Fate::Mangled(_) | Fate::Passes => Answer::Yes(Because::Own(own)),
+        Fate::Mangled(_) | Fate::Passes | Fate::Untracked => Answer::Yes(Because::Own(own)),
     }
 }
 

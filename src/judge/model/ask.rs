@@ -48,7 +48,7 @@ pub(in crate::judge) fn question<'a>(place: &Place<'a>, out: &str, next_hop: IpA
     match chain(facts.arptables.as_deref().unwrap_or_default(), "filter", "OUTPUT", shown) {
         Fate::Dropped(rule) => Question::Dropped { rule, sender },
         Fate::Mangled(other) => Question::Asked { sender: other, level },
-        Fate::Passes => Question::Asked { sender, level },
+        Fate::Passes | Fate::Untracked => Question::Asked { sender, level },
     }
 }
 

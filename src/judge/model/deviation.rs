@@ -3,11 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::answer::{Because, Silence};
+use super::conntrack::{Stage, State};
 use super::local::Local;
 use super::source::Refusal;
 use super::switch::{Block, Sent};
 use crate::base::{Forwarding, IfName, Mac, NodeName, Protocol, ServiceId};
-use crate::facts::{AddressFact, NeighbourFact, PortFact, RouteFact, ServiceFact, SocketFact};
+use crate::facts::{AddressFact, ConnectionFact, NeighbourFact, PortFact, RouteFact, ServiceFact, SocketFact};
 
 /// One thing that is not as direct routing needs it, at the node that would have to be changed.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +55,30 @@ pub(in crate::judge) enum Kind<'a> {
     Refuses { source: IpAddr, why: Refusal<'a> },
     /// A packet filter drops it.
     Filtered { rule: &'a str, destination: IpAddr, source: IpAddr },
+    /// Its packet filter goes by a connection's state, of which it sees one half: it drops what follows the first packet.
+    HalfSeen { rule: &'a str, state: State, stage: Stage, protocol: Protocol, at: SocketAddr },
+    /// Its way to the address takes less than what is sent that way, and it has to refuse it.
+    Narrow { to: IpAddr, mtu: u32, size: u32, route: &'a RouteFact, server: &'a NodeName },
+    /// It takes in less than its neighbour sends it in one packet.
+    Tight { mtu: u32, size: u32, from: &'a NodeName },
+    /// Its packet filter drops the word that packets are too large for another node.
+    Muted { rule: &'a str, to: IpAddr, narrow: &'a NodeName, interface: &'a IfName, mtu: u32 },
+    /// It asks for a VIP that is its own: a Director, which sends that on in the VIP's name, or another, which serves itself.
+    OwnClient { at: SocketAddr, balanced: bool },
+    /// The capture shows packets that end at the Director, whose entry leads to a real server that was removed.
+    Orphaned { entry: &'a ConnectionFact, frame: u32 },
+    /// The capture shows the Director refusing what belongs to a connection that was idle for longer than it remembers.
+    Forgotten { client: SocketAddr, idle_ms: u64, timeout_s: u32, ended: bool, data: u32, refusal: u32 },
+    /// The capture shows a SYN from a port used before that ends at the Director, and its repetition that does not.
+    Reused { client: SocketAddr, frame: u32, again: u32, after_ms: u64 },
+    /// A client is bound to a real server that takes no new connections.
+    Pinned { entry: &'a ConnectionFact, service: &'a ServiceFact },
+    /// The weights differ, and the scheduler does not look at them.
+    Unweighted { service: &'a ServiceFact },
+    /// One real server gets more than its share, for clients stay with it.
+    Sticky { service: &'a ServiceFact, client: IpAddr },
+    /// The server answers that it has nothing for that name.
+    NoSite { status: u16, host: String, at: SocketAddr, frame: u32 },
     /// It has to forward, and does not.
     Stays { to: IpAddr },
     /// The interface is down.
@@ -116,21 +141,37 @@ impl<'a> Predicted<'a> {
 impl Deviation<'_> {
     /// Whether it is the same mistake: met on another client's packet, by another asker.
     fn repeats(&self, other: &Self) -> bool {
-        use Kind::{AsksAs, AsksInVain, Blocked, Deafened, Refuses, Rival, Silent, Stays, ThroughDirector};
+        use Kind::{
+            AsksAs, AsksInVain, Blocked, Deafened, Forgotten, HalfSeen, Muted, Narrow, NoSite, Orphaned, Pinned,
+            Refuses, Reused, Rival, Silent, Stays, Sticky, ThroughDirector, Tight,
+        };
         if self.node != other.node || self.interface != other.interface {
             return false;
         }
         match (&self.kind, &other.kind) {
             (Silent { asked: a, .. }, Silent { asked: b, .. })
             | (AsksAs { vip: a, .. }, AsksAs { vip: b, .. })
-            | (AsksInVain { sender: a, .. }, AsksInVain { sender: b, .. }) => a == b,
+            | (AsksInVain { sender: a, .. }, AsksInVain { sender: b, .. })
+            | (Narrow { to: a, .. }, Narrow { to: b, .. }) => a == b,
             (Deafened { rule: a, .. }, Deafened { rule: b, .. }) => a == b,
             (Refuses { why: a, .. }, Refuses { why: b, .. }) => a == b,
             (ThroughDirector { route: a, .. }, ThroughDirector { route: b, .. }) => a == b,
+            (HalfSeen { rule: a, .. }, HalfSeen { rule: b, .. }) | (Muted { rule: a, .. }, Muted { rule: b, .. }) => {
+                a == b
+            }
+            (Orphaned { entry: a, .. }, Orphaned { entry: b, .. })
+            | (Pinned { entry: a, .. }, Pinned { entry: b, .. }) => {
+                (a.protocol, a.destination) == (b.protocol, b.destination)
+            }
+            (NoSite { status: a, .. }, NoSite { status: b, .. }) => a == b,
+            (Sticky { service: a, .. }, Sticky { service: b, .. }) => a == b,
+            (Stays { .. }, Stays { .. })
+            | (Tight { .. }, Tight { .. })
+            | (Forgotten { .. }, Forgotten { .. })
+            | (Reused { .. }, Reused { .. }) => true,
             (Rival { vip: a, .. }, Rival { vip: b, .. }) => a == b,
             // The first frame that a port stops is enough to tell why.
             (Blocked { why: a, .. }, Blocked { why: b, .. }) => a.is_like(b),
-            (Stays { .. }, Stays { .. }) => true,
             (a, b) => a == b,
         }
     }

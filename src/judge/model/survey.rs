@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use super::walk::Packet;
-use super::{Kind, Predicted, World};
+use super::{Kind, Predicted, World, own};
 use crate::base::{Forwarding, Protocol, Role, ServiceId};
 use crate::judge::Input;
 
@@ -25,8 +25,31 @@ pub(in crate::judge) fn predict<'a>(input: &'a Input<'a>) -> Predicted<'a> {
             }
         }
     }
+    for request in input.ran.loads.iter().flat_map(|l| &l.requests).filter(|r| input.case.is_vip(r.target.ip())) {
+        if let Some(place) = world.place(&request.client).filter(|p| p.station.role != Role::Client) {
+            let (protocol, target) = (request.protocol, request.target);
+            own::asks(place, Packet { protocol, source: target.ip(), target }, &mut predicted);
+        }
+    }
+    unweighted(&world, &mut predicted);
     learned(&world, &mut predicted);
     predicted
+}
+
+/// Schedulers that look at weights only to leave out those of 0 (`ip_vs_rr.c`, `ip_vs_lc.c`, `ip_vs_dh.c`).
+const EVEN: [&str; 3] = ["rr", "lc", "dh"];
+
+/// Weights that differ, for a scheduler that makes no difference.
+fn unweighted<'a>(world: &World<'a>, predicted: &mut Predicted<'a>) {
+    for place in world.places() {
+        let services = place.facts.ipvs.iter().flat_map(|i| &i.services);
+        for service in services.filter(|s| EVEN.contains(&s.scheduler.as_str())) {
+            let weights: BTreeSet<u32> = service.destinations.iter().map(|d| d.weight).filter(|w| *w > 0).collect();
+            if weights.len() > 1 {
+                predicted.note(place.node(), None, Kind::Unweighted { service });
+            }
+        }
+    }
 }
 
 /// What clients ask for: what the services offer, and what was asked.

@@ -7,15 +7,15 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::answer::forwards;
 use super::director::{Decision, decide};
-use super::filter::{Fate, Shown, chain, redirected};
 use super::local::{Local, local};
+use super::passage::{again, away, filtered, half_seen, leaves};
 use super::resolve::{Sought, resolve};
 use super::route::{Way, lookup};
 use super::source::refusal;
 use super::switch::Sent;
 use super::{Kind, Place, Predicted, World};
 use crate::base::{Forwarding, NodeName, Protocol, Role};
-use crate::facts::{DestinationFact, ServiceFact, SocketFact};
+use crate::facts::{DestinationFact, RouteFact, ServiceFact, SocketFact};
 use crate::judge::case::{Station, StationPort};
 
 /// More hops than any lab has.
@@ -31,10 +31,20 @@ pub(in crate::judge) struct Packet {
 
 /// Where a packet stands.
 #[derive(Debug, Clone, Copy)]
-struct At<'a> {
-    place: Place<'a>,
+pub(super) struct At<'a> {
+    pub(super) place: Place<'a>,
     /// The interface that it came in by; none where it was made.
-    into: Option<&'a StationPort>,
+    pub(super) into: Option<&'a StationPort>,
+}
+
+/// One link that a packet crosses.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Leg<'a> {
+    pub(super) from: Place<'a>,
+    pub(super) out: &'a StationPort,
+    pub(super) route: &'a RouteFact,
+    pub(super) to: Place<'a>,
+    pub(super) into: &'a StationPort,
 }
 
 impl<'a> World<'a> {
@@ -61,17 +71,19 @@ impl<'a> World<'a> {
             .or_else(|| there().next())
     }
 
-    /// Sends a packet on from node to node until it is where it is meant to go, and gives that place. It is sent towards
+    /// Sends a packet on from node to node until it is where it is meant to go, and gives that place
+    /// and the links on the way. It is sent towards
     /// `to`, and says `destination`: not the same where the Director hands it to a real server.
-    fn travel(
+    pub(super) fn travel(
         &self,
         start: At<'a>,
         (source, to): (IpAddr, IpAddr),
         destination: IpAddr,
         arrived: &dyn Fn(&Place<'a>) -> bool,
         predicted: &mut Predicted<'a>,
-    ) -> Option<At<'a>> {
+    ) -> Option<(At<'a>, Vec<Leg<'a>>)> {
         let mut at = start;
+        let mut legs = Vec::new();
         for _ in 0..HOPS {
             let node = at.place.node();
             if let Some(into) = at.into {
@@ -79,7 +91,7 @@ impl<'a> World<'a> {
                     predicted.note(node, Some(&into.interface), Kind::Refuses { source, why });
                 }
                 if arrived(&at.place) {
-                    return Some(at);
+                    return Some((at, legs));
                 }
                 if !forwards(&at.place, into.interface.as_str()) {
                     predicted.note(node, None, Kind::Stays { to });
@@ -112,6 +124,7 @@ impl<'a> World<'a> {
             let immune = self.case.vips.iter().all(|v| self.immune(*v, &out.segment));
             let sought = Sought { from: at.place, out, next_hop, meant, source, immune };
             resolve(self, &sought, predicted);
+            legs.push(Leg { from: at.place, out, route, to: meant.0, into: meant.1 });
             let sent = Sent { from: out.mac, source, destination, arp: false };
             if let Some((port, why)) = self.blocked((node, out), (meant.0.node(), meant.1), sent) {
                 let kind = Kind::Blocked { port, why, from: node, to: meant.0.node(), sent };
@@ -155,7 +168,8 @@ impl<'a> World<'a> {
             return;
         }
         let start = At { place: client, into: None };
-        let Some(at) = self.travel(start, (source, vip), vip, &|p| self.speaks_for(p, vip), predicted) else { return };
+        let reached = self.travel(start, (source, vip), vip, &|p| self.speaks_for(p, vip), predicted);
+        let Some((at, legs)) = reached else { return };
         let director = at.place;
         if local(director.facts, vip).is_none() {
             let into = at.into.map(|p| &p.interface);
@@ -169,6 +183,7 @@ impl<'a> World<'a> {
         if filtered(&director, at.into, packet, "INPUT", predicted) {
             return;
         }
+        half_seen(&director, at.into, packet, predicted);
         match decide(&director, packet.protocol, packet.target) {
             Decision::Unread => {}
             Decision::Unknown => {
@@ -186,7 +201,7 @@ impl<'a> World<'a> {
                 }
                 // One of weight 0 beside others gets nothing new, so that what it lacks is not missed.
                 for destination in service.destinations.iter().filter(|d| none || d.weight > 0) {
-                    self.serve(&director, service, destination, (packet, client), predicted);
+                    self.serve(&director, service, destination, (packet, client, &legs), predicted);
                 }
             }
         }
@@ -198,7 +213,7 @@ impl<'a> World<'a> {
         director: &Place<'a>,
         service: &'a ServiceFact,
         destination: &'a DestinationFact,
-        (packet, client): (Packet, Place<'a>),
+        (packet, client, before): (Packet, Place<'a>, &[Leg<'a>]),
         predicted: &mut Predicted<'a>,
     ) {
         let (vip, rip, method) = (packet.target.ip(), destination.at.ip(), destination.forwarding);
@@ -223,10 +238,14 @@ impl<'a> World<'a> {
         let start = At { place: *director, into: None };
         let shown = if method == Forwarding::DirectRouting { vip } else { rip };
         let is_server = |p: &Place<'a>| server.is_some_and(|s| s.node() == p.node());
-        let Some(at) = self.travel(start, (outer.unwrap_or(packet.source), rip), shown, &is_server, predicted) else {
-            return;
-        };
+        let ends = (outer.unwrap_or(packet.source), rip);
+        let Some((at, legs)) = self.travel(start, ends, shown, &is_server, predicted) else { return };
         let server = at.place;
+        if method == Forwarding::DirectRouting {
+            leaves(director, legs.first(), packet, predicted);
+            let way: Vec<Leg<'_>> = before.iter().chain(&legs).copied().collect();
+            self.fits(&way, (packet.source, vip), (director, &server), predicted);
+        }
         if method == Forwarding::Tun && !unwraps(&server, packet) {
             let kind = Kind::Unwrapped {
                 service: service.service,
@@ -290,7 +309,10 @@ impl<'a> World<'a> {
             }
         }
         let start = At { place: *server, into: None };
-        self.travel(start, (from, to), to, &|p| p.node() == client.node(), predicted);
+        let back = self.travel(start, (from, to), to, &|p| p.node() == client.node(), predicted);
+        if let Some((_, legs)) = back.filter(|_| !nat) {
+            self.fits(&legs, (from, to), (director, server), predicted);
+        }
     }
 }
 
@@ -317,12 +339,7 @@ fn listens<'a>(server: &Place<'a>, packet: Packet, method: Forwarding, predicted
 }
 
 /// No route: because an interface is down, or for want of one.
-fn no_way<'a>(
-    place: &Place<'a>,
-    to: IpAddr,
-    route: Option<&'a crate::facts::RouteFact>,
-    predicted: &mut Predicted<'a>,
-) {
+fn no_way<'a>(place: &Place<'a>, to: IpAddr, route: Option<&'a RouteFact>, predicted: &mut Predicted<'a>) {
     let down = place.station.ports.iter().find(|p| place.link(p.interface.as_str()).is_some_and(|l| !l.up));
     match down {
         Some(port) => predicted.note(place.node(), Some(&port.interface), Kind::Down),
@@ -334,51 +351,4 @@ fn no_way<'a>(
 fn unwraps(server: &Place<'_>, packet: Packet) -> bool {
     let tunnel = server.facts.links.iter().find(|l| l.kind.as_deref() == Some("ipip") && l.up);
     tunnel.is_some_and(|l| refusal(server.facts, l.name.as_str(), packet.source).is_none())
-}
-
-/// Notes where what one Director hands to another is balanced once more, to others than that one itself.
-fn again<'a>(from: &Place<'a>, server: &Place<'a>, packet: Packet, predicted: &mut Predicted<'a>) {
-    let Decision::Balanced(service) = decide(server, packet.protocol, packet.target) else { return };
-    if service.destinations.iter().any(|d| d.weight > 0 && local(server.facts, d.at.ip()).is_none()) {
-        predicted.note(server.node(), None, Kind::BalancesAgain { service, from: from.node() });
-    }
-}
-
-/// Notes a rule that takes the packet away before it is routed.
-fn away<'a>(place: &Place<'a>, into: Option<&'a StationPort>, packet: Packet, predicted: &mut Predicted<'a>) {
-    let word = packet.protocol.to_string().to_lowercase();
-    let shown = shown(into, packet, &word);
-    if let Some(rule) = redirected(place.facts.iptables.as_deref().unwrap_or_default(), shown) {
-        predicted.note(place.node(), None, Kind::Redirected { rule, at: packet.target });
-    }
-}
-
-/// The packet as a filter sees it; `word` is its protocol's.
-fn shown<'a>(into: Option<&'a StationPort>, packet: Packet, word: &'a str) -> Shown<'a> {
-    Shown {
-        source: Some(packet.source),
-        destination: Some(packet.target.ip()),
-        into: into.map(|p| p.interface.as_str()),
-        protocol: Some(word),
-        port: Some(packet.target.port()),
-        ..Shown::default()
-    }
-}
-
-/// Notes a rule of the packet filter that drops the packet.
-fn filtered<'a>(
-    place: &Place<'a>,
-    into: Option<&'a StationPort>,
-    packet: Packet,
-    name: &str,
-    predicted: &mut Predicted<'a>,
-) -> bool {
-    let word = packet.protocol.to_string().to_lowercase();
-    let shown = shown(into, packet, &word);
-    let Fate::Dropped(rule) = chain(place.facts.iptables.as_deref().unwrap_or_default(), "filter", name, shown) else {
-        return false;
-    };
-    let kind = Kind::Filtered { rule, destination: packet.target.ip(), source: packet.source };
-    predicted.note(place.node(), None, kind);
-    true
 }

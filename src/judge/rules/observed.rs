@@ -1,5 +1,10 @@
-//! What only the capture shows: a real server that announces a VIP, or answers from its RIP what the VIP was asked. No fact
-//! says what a program sends.
+//! What only a run shows: a real server that announces a VIP, or answers from its RIP what the VIP was asked; what IPVS
+//! remembers and forgets of connections; shares that are not as they were to be; sites that a server does not have. No
+//! fact says what a program sends.
+
+mod memory;
+pub(super) mod shares;
+mod sites;
 
 use crate::base::Protocol;
 use crate::facts::SocketFact;
@@ -23,6 +28,9 @@ pub(super) fn add<'a>(input: &'a Input<'a>, predicted: &mut Predicted<'a>) {
             predicted.note(&speaker.node, port.map(|p| &p.interface), kind);
         }
     }
+    memory::add(&traffic, predicted);
+    shares::add(&traffic, predicted);
+    sites::add(&traffic, predicted);
     super::moved::add(input, &traffic, predicted);
     for packet in traffic.packets.iter().filter(|p| p.protocol == Protocol::Udp) {
         let Some(hop) = packet.exit(|s| traffic.is_real_server(s)) else { continue };

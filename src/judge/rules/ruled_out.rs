@@ -47,9 +47,14 @@ const SUSPECTS: &[Suspect] = &[
         known: |f| f.ipvs.is_some(),
     },
     Suspect {
-        what: "a rule of the packet filter that drops by address, protocol or port",
+        what: "a rule of the packet filter that drops by address, protocol, port or state",
         concerns: |t, s| t.is_director(s) || t.is_real_server(s),
         known: |f| f.iptables.is_some(),
+    },
+    Suspect {
+        what: "a link or route that takes smaller packets than the ends send",
+        concerns: |_, _| true,
+        known: |f| !unread(f, "routes") && !f.links.is_empty(),
     },
     Suspect {
         what: "a server that is not there or bound to another address",

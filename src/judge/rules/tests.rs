@@ -216,10 +216,14 @@ fn a_real_server_behind_a_router_is_found_but_not_where_packets_are_readdressed(
     assert!(!ids(&lab).contains(&"rs-remote-subnet".to_owned()));
 }
 
+mod clients;
 mod damaged;
 mod faults;
+mod filters;
+mod memory;
 mod places;
 mod quartets;
+mod sizes;
 
 #[test]
 fn what_a_rule_outranks_is_a_rule() {

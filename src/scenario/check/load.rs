@@ -38,6 +38,16 @@ pub(super) fn one(cx: &mut Context<'_>, path: &Path, load: &Load) {
         "each is added to the client's interface",
     );
     cx.bound(&path.at("port"), load.port, 1, u16::MAX, "a client asks one port");
+    cx.bound(&path.at("source_port"), load.source_port, 1, u16::MAX, "a socket is bound to one port");
+    cx.bound(&path.at("upload_bytes"), load.upload_bytes, 0, 16 << 20, "a request carries at most 16 MiB");
+    if load.source_port.is_some() && load.concurrency.is_some_and(|n| n > 1) {
+        let message = "one port can't be bound by several requests at once";
+        cx.add(Complaint::value(&path.at("concurrency"), message).also(&path.at("source_port"), "the port"));
+    }
+    if load.source_port.is_some() && load.connections == Some(crate::base::LoadMode::KeepAlive) {
+        let message = "a client that keeps its connections chooses their ports itself";
+        cx.add(Complaint::value(&path.at("source_port"), message).also(&path.at("connections"), "the mode"));
+    }
     if let Some(rate) = load.rate_per_s
         && (!rate.is_finite() || rate <= 0.0)
     {

@@ -118,17 +118,23 @@ fn ports(cx: &mut Context<'_>, segment: &NodeName) {
             let message = format!("`{name}` has no interface on segment `{segment}`");
             let on = cx.lab.ports.iter().filter(|p| p.segment == Some(segment)).map(|p| p.node.as_str());
             let help = suggest::or_list(name.as_str(), on.collect::<Vec<_>>().into_iter());
-            cx.add(Complaint::key(&path, message).maybe_help(help));
+            let complaint = Complaint::key(&path, message)
+                .maybe_help(help)
+                .relies_on_names(&interfaces(name.as_str()))
+                .relies_on_all(cx.lab.places(name.as_str()));
+            cx.add(complaint);
         }
         cx.bound(&path.at("vlan"), port.vlan, 1, 4094, "0 and 4095 are reserved (IEEE 802.1Q, table 9-2)");
         let addresses = port.guards.iter().any(|guard| *guard != Guard::SourceMac);
         if !port.allowed.is_empty() && !addresses {
             let help = "name what is guarded: `guards = [\"source-ip\"]`";
-            cx.add(Complaint::value(&path.at("allowed"), "nothing keeps other addresses out").help(help));
+            let complaint = Complaint::value(&path.at("allowed"), "nothing keeps other addresses out").help(help);
+            cx.add(complaint.relies_on(&path.at("guards")));
         }
         if !port.allowed_macs.is_empty() && !port.guards.contains(&Guard::SourceMac) {
             let help = "name what is guarded: `guards = [\"source-mac\"]`";
-            cx.add(Complaint::value(&path.at("allowed_macs"), "nothing keeps other MACs out").help(help));
+            let complaint = Complaint::value(&path.at("allowed_macs"), "nothing keeps other MACs out").help(help);
+            cx.add(complaint.relies_on(&path.at("guards")));
         }
         if cx.scenario.nodes.contains_key(NodeName::switch().as_str()) {
             let path = Path::of(&["nodes", NodeName::switch().as_str()]);

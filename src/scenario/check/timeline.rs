@@ -1,10 +1,9 @@
 //! The timeline: every action has its node, its interface, its service, and an end.
 
 use super::devices::{interface, place};
-use super::filters::{sysctl, sysctl_value};
 use super::lab::role;
 use super::load::{self, LONGEST_MS};
-use super::{Context, routes};
+use super::{Context, routes, sysctls};
 use crate::base::{NodeName, Protocol, Role};
 use crate::scenario::problem::Complaint;
 use crate::scenario::source::Path;
@@ -62,6 +61,10 @@ pub(super) fn action(cx: &mut Context<'_>, path: &Path, action: &Action) {
             on_node(cx, &path.at("gratuitous_arp"), node, interface.as_ref().map(crate::base::IfName::as_str));
         }
         Action::Ping { node, to, count, timeout_ms } => ping(cx, &path.at("ping"), node, to, *count, *timeout_ms),
+        Action::Pause { ms } => {
+            let help = "a lab ends: ten minutes at most";
+            cx.bound(&path.at("pause").at("ms"), Some(*ms), 1, load::LONGEST_MS, help);
+        }
         Action::WaitUntil { condition: wanted, deadline_ms } => {
             let path = path.at("wait_until");
             condition(cx, &path.at("condition"), wanted);
@@ -80,8 +83,7 @@ fn on_node(cx: &mut Context<'_>, path: &Path, node: &NodeName, port: Option<&str
 
 fn set_sysctl(cx: &mut Context<'_>, path: &Path, node: &NodeName, key: &str, value: &SysctlValue) {
     on_node(cx, path, node, None);
-    sysctl(cx, &path.at("key"), false, key, node.as_str());
-    sysctl_value(cx, &path.at("value"), value);
+    sysctls::one(cx, (&path.at("key"), false), &path.at("value"), (key, value), node.as_str());
 }
 
 fn address(cx: &mut Context<'_>, path: &Path, node: &NodeName, on: &str) {
@@ -201,8 +203,12 @@ fn condition(cx: &mut Context<'_>, path: &Path, condition: &Condition) {
         }
         Condition::Sysctl { node, key, value } => set_sysctl(cx, &path.at("sysctl"), node, key, value),
         Condition::LinkUp { node, interface } => on_node(cx, &path.at("link_up"), node, Some(interface.as_str())),
-        Condition::Connections { node, at_least: _ } => {
+        Condition::Connections { node, at_least, at_most } => {
             let path = path.at("connections");
+            if let Some(most) = at_most.filter(|most| most < at_least) {
+                let message = format!("no number is {at_least} at least and {most} at most");
+                cx.add(Complaint::value(&path.at("at_most"), message));
+            }
             if let Some(node) = node {
                 on_node(cx, &path, node, None);
             }

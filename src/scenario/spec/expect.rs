@@ -20,7 +20,8 @@ pub struct Expect {
     /// Ids of the root findings that are named.
     #[serde(default)]
     pub findings: Vec<String>,
-    /// Answers per real server: a number, or smallest and largest.
+    /// Answers per real server: a number, or smallest and largest. Where `distribution` is expected to be broken, they
+    /// are what is wanted.
     #[serde(default)]
     #[schemars(extend("propertyNames" = { "type": "string", "format": "node-name" }))]
     pub share: BTreeMap<NodeName, Share>,

@@ -33,7 +33,7 @@ pub struct Load {
     /// How many requests in all; 20 where neither this nor a duration is given.
     #[serde(default)]
     pub requests: Option<u32>,
-    /// How many at once; 4 where not said.
+    /// How many at once; 4 where not said, 1 where a source port is.
     #[serde(default)]
     pub concurrency: Option<u32>,
     /// At most so many a second.
@@ -51,6 +51,12 @@ pub struct Load {
     /// The `Host` header; the VIP where not said.
     #[serde(default)]
     pub host: Option<String>,
+    /// The port that each client sends from, one request at a time; a new one for each connection where not said.
+    #[serde(default)]
+    pub source_port: Option<u16>,
+    /// Bytes that each request carries up to the server, as a POST does; none where not said.
+    #[serde(default)]
+    pub upload_bytes: Option<u32>,
     /// How long one request may take, in milliseconds; 3000 where not said.
     #[serde(default)]
     pub timeout_ms: Option<u64>,

@@ -178,4 +178,11 @@ pub struct Serve {
     /// Bytes of body beyond the line that tells the node; 512 where not said.
     #[serde(default)]
     pub body_bytes: Option<u32>,
+    /// HTTP: the names of its sites. A request with another `Host` gets a 404; every name is served where not said.
+    #[serde(default)]
+    pub hosts: Vec<String>,
+    /// UDP: whether the route gives an answer its source, as with a server that knows no `IP_PKTINFO`; where not said,
+    /// it is the address that was asked.
+    #[serde(default)]
+    pub source_by_route: Option<bool>,
 }

@@ -166,7 +166,13 @@ pub enum Action {
         #[serde(default)]
         timeout_ms: Option<u64>,
     },
-    /// Wait until something holds.
+    /// Let time pass, so that timers run out.
+    Pause {
+        /// In milliseconds.
+        ms: u64,
+    },
+    /// Wait until something holds. Where it does not in time, the timeline ends there and the run is broken (exit code
+    /// 1), whatever the checks come to; the report says what was seen instead, and the capture is kept.
     WaitUntil {
         /// What.
         condition: Condition,
@@ -221,12 +227,16 @@ pub enum Condition {
         /// Which.
         interface: IfName,
     },
-    /// IPVS holds at least so many connection entries.
+    /// IPVS holds so many connection entries.
     Connections {
         /// The Director; the only one where not said.
         #[serde(default)]
         node: Option<NodeName>,
-        /// How many.
+        /// The fewest; 0 where not said.
+        #[serde(default)]
         at_least: u32,
+        /// The most; any number where not said.
+        #[serde(default)]
+        at_most: Option<u32>,
     },
 }

@@ -15,7 +15,7 @@ pub(super) fn failed() -> Lab {
 }
 
 /// What is found where one node's facts are changed.
-fn with(node: &str, edit: impl Fn(&mut NodeFacts)) -> Vec<String> {
+pub(super) fn with(node: &str, edit: impl Fn(&mut NodeFacts)) -> Vec<String> {
     let mut lab = failed();
     lab.edit_facts(node, edit);
     ids(&lab)

@@ -1,0 +1,93 @@
+//! Clients in the wrong place, and clients that ask for something that is not there.
+
+use super::ids;
+use crate::facts::run::{Outcome, RequestResult};
+use crate::judge::testlab::{Exchange, Lab, name};
+use crate::trace::Direction::{In, Out};
+
+/// A request that a node of the lab made, without any frame.
+fn asked_by(node: &str, outcome: Outcome) -> Lab {
+    let mut lab = Lab::ran(2);
+    let one = lab.ran.loads[0].requests[0].clone();
+    let local = Some("172.16.0.66:50000".parse().unwrap());
+    lab.ran.loads[0].requests.push(RequestResult { number: 2, client: name(node), local, outcome, ..one });
+    lab
+}
+
+fn timeout() -> Outcome {
+    Outcome::Failed { kind: "timeout".into(), detail: "nothing came back".into() }
+}
+
+fn answered(status: u16) -> Outcome {
+    Outcome::Answered { status, server: Some("rs1".into()), bytes: 4, whole: true }
+}
+
+#[test]
+fn a_client_that_has_the_vip_itself_is_told_by_its_part() {
+    assert_eq!(ids(&asked_by("director", timeout())), ["dir-local-client"]);
+    assert_eq!(ids(&asked_by("rs1", answered(200))), ["rs-local-client"]);
+}
+
+#[test]
+fn a_client_that_has_no_vip_is_as_good_as_any() {
+    assert_eq!(ids(&asked_by("client", timeout())), [""; 0]);
+    assert_eq!(ids(&asked_by("router", timeout())), [""; 0]);
+}
+
+#[test]
+fn a_director_that_serves_by_itself_may_ask_itself() {
+    let mut lab = asked_by("director", timeout());
+    let own = lab.address("director", "lan");
+    lab.edit_facts("director", |f| {
+        let service = &mut f.ipvs.as_mut().unwrap().services[0];
+        service.destinations.truncate(1);
+        service.destinations[0].at.set_ip(own);
+    });
+    assert!(!ids(&lab).contains(&"dir-local-client".to_owned()));
+}
+
+#[test]
+fn where_addresses_were_not_read_nobody_is_known_to_have_the_vip() {
+    let mut lab = asked_by("rs1", answered(200));
+    lab.edit_facts("rs1", |f| f.addresses.retain(|a| a.interface != "lo"));
+    assert!(!ids(&lab).contains(&"rs-local-client".to_owned()));
+}
+
+/// A request by that name (18 bytes with its line) that is answered so.
+fn by_name(request: &'static [u8; 18], status: u16) -> Lab {
+    let mut lab = Lab::textbook();
+    lab.exchange(&Exchange::with("rs2"));
+    lab.ran.loads[0].requests[0].outcome = Outcome::Answered { status, server: None, bytes: 0, whole: false };
+    let line = format!("HTTP/1.1 {status}");
+    for node in ["client", "router", "director", "rs1", "rs2"] {
+        for direction in [In, Out] {
+            lab.edit_frames(node, direction, |data| {
+                if data.ends_with(b"GET / HTTP/1.1\r\n\r\n") {
+                    let at = data.len() - 18;
+                    data[at..].copy_from_slice(request);
+                }
+                if data.ends_with(b"HTTP/1.1 200 OK\r\n\r\n") {
+                    let at = data.len() - 19;
+                    data[at..at + 12].copy_from_slice(line.as_bytes());
+                }
+            });
+        }
+    }
+    lab
+}
+
+#[test]
+fn an_answer_that_knows_no_site_of_that_name_is_found() {
+    for status in [404, 421, 301] {
+        let findings = by_name(b"GET /\r\nHost: abc\r\n", status).findings();
+        assert_eq!((findings.len(), findings[0].id.as_str()), (1, "app-wrong-host"), "{findings:#?}");
+        assert_eq!(findings[0].node, "rs2");
+        assert!(findings[0].evidence[0].what.contains("`Host: abc`"), "{findings:#?}");
+    }
+}
+
+#[test]
+fn a_server_in_trouble_or_a_request_without_a_name_is_another_matter() {
+    assert_eq!(ids(&by_name(b"GET /\r\nHost: abc\r\n", 500)), [""; 0]);
+    assert_eq!(ids(&by_name(b"GET / HTTP/1.0\r\n\r\n", 404)), [""; 0]);
+}
