@@ -13,8 +13,11 @@ use crate::judge::host::Host;
 use crate::judge::model::answer::Because;
 use crate::judge::model::local::Local;
 use crate::judge::model::{Deviation, Kind};
-use crate::judge::traffic::{Packet, Traffic};
+use crate::judge::traffic::{Hop, Packet, Traffic};
 pub(super) use sight::{Sent, Sight, wants_answer};
+
+/// Bytes of an Ethernet header.
+const ETHERNET: u32 = 14;
 
 /// The frames that show the deviation, the most telling first.
 #[expect(clippy::too_many_lines, reason = "one arm for each kind, and nothing else")]
@@ -120,6 +123,11 @@ pub(super) fn shown<'a>(traffic: &Traffic<'a>, deviation: &Deviation<'a>) -> Vec
         }
         Kind::AnswersFromRip { vip, .. } => vec![here.sends(|p, _| p.source.ip() != *vip, ", from the RIP")],
         Kind::Redirected { at, .. } => vec![here.gets(|p, _| p.destination.ip() == at.ip(), "")],
+        Kind::Unweighted { .. } => vec![here.sends(|p, _| for_service(p), "")],
+        Kind::Tight { mtu, from, .. } => {
+            let large = |hop: &Hop<'_>| hop.frame.length > *mtu + ETHERNET;
+            vec![Sight { node: from, ..here }.sends(|_, hop| large(hop), ", larger than is taken there")]
+        }
         Kind::Announces { .. } => Vec::new(),
         // What stops packets in the node: they come in, and at best an error comes out.
         _ => vec![here.swallows(|_| true), here.refuses(|_| true)],
@@ -134,7 +142,7 @@ fn carries(here: Sight<'_, '_>, address: IpAddr) -> bool {
 /// The first packet for the VIP that the node gets from another than a Director.
 fn past_the_director(here: Sight<'_, '_>, vip: IpAddr) -> Option<Evidence> {
     let case = here.traffic.input.case;
-    let past = |hop: &crate::judge::traffic::Hop<'_>| {
+    let past = |hop: &Hop<'_>| {
         let from = case.owners(hop.frame.decoded.source);
         !from.is_empty() && !from.iter().any(|(s, _)| here.traffic.is_director(s))
     };
