@@ -32,6 +32,7 @@ const ALL_RIGHT: u64 = 100;
 
 /// Of a hundred pairs, how many have to be named with both causes or the one that hides the other.
 const PAIRS_RIGHT: u64 = 95;
+
 /// Mends of which a part is left to a hand, and why no command can do it.
 const BY_HAND: &[(&str, &str)] = &[
     (
@@ -45,8 +46,9 @@ const BY_HAND: &[(&str, &str)] = &[
     ("broken/virtual/virt-pvlan", "the lab's switch takes a command; another maker's takes its own"),
     ("broken/routing/rs-remote-subnet", "a machine is moved to another segment by hand; till then it gets nothing"),
 ];
-/// Root causes that no frame can show: the client has no way to send one.
-const UNSEEN: &[&str] = &["no-route"];
+
+/// Root causes that no frame can show: the client has no way to send one, or is the real server that answers itself.
+const UNSEEN: &[&str] = &["no-route", "rs-local-client"];
 
 fn main() {
     let mut arguments = Arguments::from_args();

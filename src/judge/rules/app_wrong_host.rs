@@ -25,7 +25,9 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     let Kind::NoSite { status, host, at, frame } = &deviation.kind else { return None };
     let (node, trace) = (deviation.node, diagnosis.traffic.input.trace);
     let text = format!("a request with `Host: {host}`, which {node} answers with {status}");
-    let evidence = trace.frame(*frame).map(|f| Evidence::frame(trace, f, text)).into_iter().collect();
+    let mut evidence: Vec<Evidence> =
+        trace.frame(*frame).map(|f| Evidence::frame(trace, f, text)).into_iter().collect();
+    evidence.extend(diagnosis.address_shown(node, at.ip()));
     let (vip, port) = (at.ip(), at.port());
     let mend = vec![
         mended(node, Dialect::ByHand, format!("give the server a site for {host} (nginx: server_name {host})")),

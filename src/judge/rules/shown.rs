@@ -11,11 +11,16 @@ use crate::base::Role;
 use crate::judge::Evidence;
 use crate::judge::host::Host;
 use crate::judge::model::answer::Because;
+use crate::judge::model::local::Local;
 use crate::judge::model::{Deviation, Kind};
-use crate::judge::traffic::{Packet, Traffic};
+use crate::judge::traffic::{Hop, Packet, Traffic};
 pub(super) use sight::{Sent, Sight, wants_answer};
 
+/// Bytes of an Ethernet header.
+const ETHERNET: u32 = 14;
+
 /// The frames that show the deviation, the most telling first.
+#[expect(clippy::too_many_lines, reason = "one arm for each kind, and nothing else")]
 pub(super) fn shown<'a>(traffic: &Traffic<'a>, deviation: &Deviation<'a>) -> Vec<Evidence> {
     let here = Sight { traffic, node: deviation.node };
     let input = traffic.input;
@@ -24,7 +29,12 @@ pub(super) fn shown<'a>(traffic: &Traffic<'a>, deviation: &Deviation<'a>) -> Vec
     let frames = match &deviation.kind {
         Kind::Answers { asked, because } => {
             let taken = || past_the_director(here, *asked).filter(|_| matches!(because, Because::Own(_)));
-            vec![here.answers(|a| a == *asked), taken()]
+            // What makes it answer for one address of a prefix makes it answer for the others.
+            let about = |a: IpAddr| match because {
+                Because::Own(Local::Prefix(fact)) => fact.address.contains(&a) && (is_vip(a) || !carries(here, a)),
+                Because::Own(_) | Because::Proxy(_) => a == *asked,
+            };
+            vec![here.answers(about), taken()]
         }
         Kind::Silent { asked, asker, .. } => {
             let asking = Sight { node: asker, ..here };
@@ -50,8 +60,7 @@ pub(super) fn shown<'a>(traffic: &Traffic<'a>, deviation: &Deviation<'a>) -> Vec
         Kind::Bound { entry, .. } | Kind::Learned { entry, .. } => vec![entry.mac.and_then(|mac| here.sends_to(mac))],
         Kind::WholePrefix { fact } => {
             let around = |a: IpAddr| fact.address.contains(&a);
-            let carries =
-                |a: IpAddr| traffic.input.facts(here.node).is_some_and(|f| Host(f).carries(a).next().is_some());
+            let carries = |a: IpAddr| carries(here, a);
             vec![
                 here.answers(|a| around(a) && (is_vip(a) || !carries(a))),
                 here.leaves_unanswered(|s| around(s.sender) && carries(s.about) && !is_vip(s.about)),
@@ -113,6 +122,12 @@ pub(super) fn shown<'a>(traffic: &Traffic<'a>, deviation: &Deviation<'a>) -> Vec
             vec![here.refuses(|a| a == at.ip()).or_else(|| here.swallows(to))]
         }
         Kind::AnswersFromRip { vip, .. } => vec![here.sends(|p, _| p.source.ip() != *vip, ", from the RIP")],
+        Kind::Redirected { at, .. } => vec![here.gets(|p, _| p.destination.ip() == at.ip(), "")],
+        Kind::Unweighted { .. } => vec![here.sends(|p, _| for_service(p), "")],
+        Kind::Tight { mtu, from, .. } => {
+            let large = |hop: &Hop<'_>| hop.frame.length > *mtu + ETHERNET;
+            vec![Sight { node: from, ..here }.sends(|_, hop| large(hop), ", larger than is taken there")]
+        }
         Kind::Announces { .. } => Vec::new(),
         // What stops packets in the node: they come in, and at best an error comes out.
         _ => vec![here.swallows(|_| true), here.refuses(|_| true)],
@@ -120,10 +135,14 @@ pub(super) fn shown<'a>(traffic: &Traffic<'a>, deviation: &Deviation<'a>) -> Vec
     frames.into_iter().flatten().collect()
 }
 
+fn carries(here: Sight<'_, '_>, address: IpAddr) -> bool {
+    here.traffic.input.facts(here.node).is_some_and(|f| Host(f).carries(address).next().is_some())
+}
+
 /// The first packet for the VIP that the node gets from another than a Director.
 fn past_the_director(here: Sight<'_, '_>, vip: IpAddr) -> Option<Evidence> {
     let case = here.traffic.input.case;
-    let past = |hop: &crate::judge::traffic::Hop<'_>| {
+    let past = |hop: &Hop<'_>| {
         let from = case.owners(hop.frame.decoded.source);
         !from.is_empty() && !from.iter().any(|(s, _)| here.traffic.is_director(s))
     };

@@ -10,6 +10,7 @@ use super::shown::{Sent, Sight, wants_answer};
 use super::{Affliction, Rule};
 use crate::base::{IfName, NodeName};
 use crate::facts::run::{Outcome, RequestResult};
+use crate::judge::host::address_line;
 use crate::judge::ladder::words;
 use crate::judge::traffic::{Hop, Packet, Traffic, Way};
 use crate::judge::{Evidence, Finding, Input};
@@ -179,12 +180,21 @@ impl<'a> Trails<'a> {
         Evidence::frame(self.traffic.input.trace, hop.frame, what)
     }
 
-    /// The place, with the rules there that the model does not follow.
+    /// The place, with what was read there: rules that may do it, and what says that it should not have happened.
     fn place(&self, node: &NodeName, interface: Option<&IfName>, mut evidence: Vec<Evidence>) -> Affliction {
         let rules = self.traffic.input.facts(node).and_then(|f| f.iptables.as_deref()).unwrap_or_default();
         let stops = |r: &&String| ["DROP", "REJECT"].iter().any(|target| r.split(' ').any(|word| word == *target));
         let what = format!("{node} has a rule that the model did not follow or that did not apply");
         evidence.extend(rules.iter().filter(stops).map(|r| Evidence::fact(what.clone(), format!("iptables {r}"))));
+        let facts = self.traffic.input.facts(node);
+        let own =
+            facts.into_iter().flat_map(|f| &f.addresses).filter(|a| self.traffic.input.case.is_vip(a.address.addr()));
+        evidence.extend(own.map(|a| Evidence::fact(format!("{node} has the VIP"), address_line(a))));
+        let sockets = facts.and_then(|f| f.sockets.as_deref()).unwrap_or_default();
+        let listens = |s: &crate::facts::SocketFact| {
+            Evidence::fact(format!("{node} listens at"), format!("{} {}", s.protocol, s.at))
+        };
+        evidence.extend(sockets.iter().map(listens));
         Affliction { node: node.clone(), interface: interface.cloned(), evidence, mend: Vec::new() }
     }
 }
