@@ -253,7 +253,7 @@ fn rule(message: &TcMessage, egress: bool) -> Option<(LooksAt, Option<Ipv4Addr>,
         TcActionAttribute::Options(options) => Some(options),
         _ => None,
     });
-    let verdict = parameters.flatten().find_map(|option| verdict(option))?;
+    let verdict = parameters.flatten().find_map(verdict)?;
     let ether_type = u16::from_be((message.header.info & 0xffff) as u16);
     let all = [LooksAt::SourceIp, LooksAt::DestinationIp, LooksAt::ArpSender];
     let looks_at = all.into_iter().find(|one| {
