@@ -111,6 +111,15 @@ pub enum LooksAt {
 }
 
 impl LooksAt {
+    /// The filter's preference at its port, by which `tc` names it.
+    pub fn preference(self) -> u16 {
+        match self {
+            Self::SourceIp => 1,
+            Self::DestinationIp => 2,
+            Self::ArpSender => 3,
+        }
+    }
+
     /// As statements write it.
     pub fn name(self) -> &'static str {
         match self {
@@ -307,6 +316,24 @@ pub struct DestinationFact {
     pub connections: u64,
     /// Packets in, by the estimator: up to 2 s old.
     pub in_packets: u64,
+}
+
+impl DestinationFact {
+    /// One that no connection has come to, without thresholds.
+    pub fn unused(at: SocketAddr, forwarding: Forwarding, weight: u32) -> Self {
+        Self {
+            at,
+            forwarding,
+            weight,
+            upper: 0,
+            lower: 0,
+            active: 0,
+            inactive: 0,
+            persistent: 0,
+            connections: 0,
+            in_packets: 0,
+        }
+    }
 }
 
 /// One entry of the connection table.

@@ -140,7 +140,7 @@ impl Confidence {
     pub fn means(self) -> &'static str {
         match self {
             Self::Certain => "certain: facts and frames agree",
-            Self::Likely => "likely: only facts, or only frames, say so",
+            Self::Likely => "likely: not each node named shows it by a fact and a frame",
         }
     }
 }

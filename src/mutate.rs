@@ -210,7 +210,8 @@ pub fn pairs(plan: &Plan, all: &[Mutation], sample: Option<usize>) -> Vec<Trial>
     };
     let wanted = sample.unwrap_or(couples.len()).min(couples.len());
     // A step that shares no factor with the number of pairs visits each once, far from the last one.
-    let step = (couples.len() * 618 / 1000..).find(|s| gcd(*s, couples.len().max(1)) == 1).unwrap_or(1);
+    let (count, least) = (couples.len().max(1), couples.len() * 618 / 1000);
+    let step = (least..=least + count).find(|s| gcd(*s, count) == 1).unwrap_or(1);
     let mut chosen: Vec<Trial> = Vec::new();
     for nth in 0..couples.len() {
         if chosen.len() == wanted {

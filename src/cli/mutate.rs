@@ -65,7 +65,9 @@ pub fn mutate(arguments: &MutateArguments) -> Exit {
         }
     };
     if arguments.list {
-        trials.iter().for_each(|trial| print(&format!("{}\n", trial.what)));
+        for trial in &trials {
+            print(&format!("{}\n", trial.what));
+        }
         return Exit::AsExpected;
     }
     if let Some(out) = &arguments.out
@@ -87,7 +89,7 @@ pub fn mutate(arguments: &MutateArguments) -> Exit {
             return Exit::Lacking;
         }
     };
-    let done = run_all(&settings, trials, &runs, &ground, &progress);
+    let done = run_all(&settings, &trials, &runs, &ground, &progress);
     lock(&progress).clear();
     finish(arguments, plan, &done)
 }
@@ -156,7 +158,7 @@ fn settings(arguments: &MutateArguments) -> RunArguments {
 
 fn run_all(
     settings: &RunArguments,
-    trials: Vec<Trial>,
+    trials: &[Trial],
     plans: &[Plan],
     ground: &Ground,
     progress: &Mutex<Progress>,

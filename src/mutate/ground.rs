@@ -16,7 +16,7 @@ const HOPS: usize = 16;
 pub(super) struct Hop<'p> {
     pub(super) from: &'p Node,
     pub(super) out: &'p Interface,
-    pub(super) next_hop: IpAddr,
+    pub(super) neighbour: IpAddr,
     pub(super) to: &'p Node,
     pub(super) into: &'p Interface,
     /// The packet's source address.
@@ -96,24 +96,13 @@ impl<'p> Ground<'p> {
         })
     }
 
-    /// The one service that takes what is asked for, and its Director.
-    pub(super) fn service(&self, director: &'p Node, protocol: Protocol, at: SocketAddr) -> Option<&'p Service> {
-        let mut services = director.ipvs.iter().flat_map(|i| &i.services);
-        services.find(|s| match s.id {
-            ServiceId::Address { protocol: p, at: a } => {
-                p == protocol && a.ip() == at.ip() && [0, at.port()].contains(&a.port())
-            }
-            ServiceId::Fwmark { v6, .. } => v6 == at.is_ipv6() && !director.iptables.is_empty(),
-        })
-    }
-
     fn exchange(&mut self, client: &'p Node, protocol: Protocol, at: SocketAddr) {
         let Some(source) = source_of(self.plan, client, at.ip()) else { return };
         let vip = at.ip();
         let ask = self.travel((Part::Ask, client), source, vip, &|n: &Node| n.ipvs.is_some());
         let director = ask.hops.last().map(|h| h.to).filter(|d| ask.whole && has(d, vip));
         self.legs.push(ask);
-        let Some(service) = director.and_then(|d| self.service(d, protocol, at)) else { return };
+        let Some(service) = director.and_then(|d| taker(d, protocol, at)) else { return };
         let Some(director) = director else { return };
         for to in &service.destinations {
             let hand = self.travel((Part::Hand, director), source, to.at.ip(), &|n: &Node| has(n, to.at.ip()));
@@ -140,9 +129,9 @@ impl<'p> Ground<'p> {
         let mut at = start;
         while leg.hops.len() < HOPS {
             let Some((out, gateway)) = route(at, target) else { break };
-            let next_hop = gateway.unwrap_or(target);
-            let Some((to, into)) = self.holder(out, next_hop) else { break };
-            leg.hops.push(Hop { from: at, out, next_hop, to, into, source });
+            let neighbour = gateway.unwrap_or(target);
+            let Some((to, into)) = self.holder(out, neighbour) else { break };
+            leg.hops.push(Hop { from: at, out, neighbour, to, into, source });
             if arrived(to) {
                 leg.whole = true;
                 break;
@@ -174,7 +163,7 @@ impl<'p> Ground<'p> {
 
     /// Hops on which somebody has to ask who has a VIP.
     pub(super) fn asking(&self, vip: IpAddr) -> impl Iterator<Item = &Hop<'p>> {
-        self.hops().filter(move |h| h.next_hop == vip)
+        self.hops().filter(move |h| h.neighbour == vip)
     }
 
     /// Whether the node is asked by ARP for an address of its own.
@@ -182,17 +171,28 @@ impl<'p> Ground<'p> {
         let mut known: Vec<(&NodeName, IpAddr)> = Vec::new();
         for hop in self.hops() {
             if hop.to.name == *node
-                && bound(hop.from, hop.next_hop).is_none()
-                && !known.contains(&(&hop.from.name, hop.next_hop))
+                && bound(hop.from, hop.neighbour).is_none()
+                && !known.contains(&(&hop.from.name, hop.neighbour))
             {
                 return true;
             }
             // Who is asked learns the asker's address by the question.
             let asker = hop.out.addresses.iter().map(|a| a.address.addr()).find(|a| !self.is_vip(*a));
-            known.extend(asker.filter(|_| bound(hop.from, hop.next_hop).is_none()).map(|a| (&hop.to.name, a)));
+            known.extend(asker.filter(|_| bound(hop.from, hop.neighbour).is_none()).map(|a| (&hop.to.name, a)));
         }
         false
     }
+}
+
+/// The one service of a Director that takes what is asked for.
+pub(super) fn taker(director: &Node, protocol: Protocol, at: SocketAddr) -> Option<&Service> {
+    let mut services = director.ipvs.iter().flat_map(|i| &i.services);
+    services.find(|s| match s.id {
+        ServiceId::Address { protocol: p, at: a } => {
+            p == protocol && a.ip() == at.ip() && [0, at.port()].contains(&a.port())
+        }
+        ServiceId::Fwmark { v6, .. } => v6 == at.is_ipv6() && !director.iptables.is_empty(),
+    })
 }
 
 /// The MAC that the node has for the address for good.

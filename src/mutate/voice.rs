@@ -119,11 +119,11 @@ fn answer(ground: &Ground<'_>, node: &Node, vip: IpAddr) -> Result<&'static str,
 /// The cause that makes the node ask in the VIP's name, or deaf to the answer, or why it does not.
 fn question(ground: &Ground<'_>, node: &Node, vip: IpAddr) -> Result<&'static str, String> {
     let replies = ground.legs.iter().filter(|l| l.part == Part::Reply && l.start.name == node.name && l.source == vip);
-    let Some(hop) = replies.filter_map(|l| l.hops.first()).find(|h| bound(node, h.next_hop).is_none()) else {
+    let Some(hop) = replies.filter_map(|l| l.hops.first()).find(|h| bound(node, h.neighbour).is_none()) else {
         return Err(format!("{} asks nobody in order to reply", node.name));
     };
     let announce = level(node, hop.out.name.as_str(), "arp_announce");
-    let inside = hop.out.addresses.iter().any(|a| a.address.contains(&vip) && a.address.contains(&hop.next_hop));
+    let inside = hop.out.addresses.iter().any(|a| a.address.contains(&vip) && a.address.contains(&hop.neighbour));
     if announce >= 2 || (announce == 1 && !inside) {
         return Err(format!("arp_announce={announce} keeps the VIP out of its questions"));
     }

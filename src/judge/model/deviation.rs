@@ -162,6 +162,7 @@ impl Deviation<'_> {
         match (&self.kind, &other.kind) {
             (Silent { asked: a, .. }, Silent { asked: b, .. })
             | (AsksAs { vip: a, .. }, AsksAs { vip: b, .. })
+            | (Rival { vip: a, .. }, Rival { vip: b, .. })
             | (AsksInVain { sender: a, .. }, AsksInVain { sender: b, .. })
             | (Narrow { to: a, .. }, Narrow { to: b, .. }) => a == b,
             (Deafened { rule: a, .. }, Deafened { rule: b, .. }) => a == b,
@@ -182,7 +183,6 @@ impl Deviation<'_> {
             | (Unaddressed { .. }, Unaddressed { .. })
             | (Reused { .. }, Reused { .. }) => true,
             (NarrowPrefix { fact: a, .. }, NarrowPrefix { fact: b, .. }) => a == b,
-            (Rival { vip: a, .. }, Rival { vip: b, .. }) => a == b,
             // The first frame that a port stops is enough to tell why.
             (Blocked { why: a, .. }, Blocked { why: b, .. }) => a.is_like(b),
             (a, b) => a == b,

@@ -72,11 +72,11 @@ pub(in crate::judge) fn resolve<'a>(world: &World<'a>, sought: &Sought<'a>, pred
     };
     let question = Sent { from: out.mac, source: sender, destination: next_hop, arp: true };
     let reply = Sent { from: into.mac, source: next_hop, destination: sender, arp: true };
-    let (asker, asked) = ((from.node(), out), (to.node(), into));
-    if let Some((port, why)) = world.blocked(asker, asked, question) {
+    let (asker, owner) = ((from.node(), out), (to.node(), into));
+    if let Some((port, why)) = world.blocked(asker, owner, question) {
         let kind = Kind::Blocked { port, why, from: from.node(), to: to.node(), sent: question };
         predicted.note(world.switch_name(from.node()), Some(&port.name), kind);
-    } else if let Some((port, why)) = world.blocked(asked, asker, reply) {
+    } else if let Some((port, why)) = world.blocked(owner, asker, reply) {
         let kind = Kind::Blocked { port, why, from: to.node(), to: from.node(), sent: reply };
         predicted.note(world.switch_name(from.node()), Some(&port.name), kind);
     }

@@ -30,7 +30,7 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     let mut evidence = Vec::new();
     if let Some(route) = route.filter(|r| r.gateway.is_none()) {
         let out = director.port(route.interface.as_ref()?.as_str())?;
-        let own = out.addresses.iter().map(|a| a.addr()).find(|a| !diagnosis.world.case.is_vip(*a))?;
+        let own = out.addresses.iter().map(ipnet::IpNet::addr).find(|a| !diagnosis.world.case.is_vip(*a))?;
         let (fabric, port) =
             diagnosis.world.on(&out.segment).filter(|(p, _)| p.node() != from).find(|(p, port)| {
                 matches!(answer(p, port.interface.as_str(), rip, own), Answer::Yes(Because::Proxy(_)))
@@ -38,7 +38,7 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
         let line = format!("net.ipv4.conf.{}.proxy_arp = 1", port.interface);
         evidence.push(Evidence::fact(format!("{} answers {from} for {rip}, which it routes to", fabric.node()), line));
     } else {
-        let lone = director.facts.addresses.iter().find(|a| {
+        let sole = director.facts.addresses.iter().find(|a| {
             Some(&a.interface) == route.and_then(|r| r.interface.as_ref())
                 && a.address.prefix_len() == a.address.max_prefix_len()
                 && !diagnosis.world.case.is_vip(a.address.addr())
@@ -47,11 +47,11 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
             .facts
             .addresses
             .iter()
-            .any(|a| a.interface == lone.interface && a.address.prefix_len() < a.address.max_prefix_len());
+            .any(|a| a.interface == sole.interface && a.address.prefix_len() < a.address.max_prefix_len());
         if numbered {
             return None;
         }
-        let line = crate::judge::host::address_line(lone);
+        let line = crate::judge::host::address_line(sole);
         evidence.push(Evidence::fact(format!("{from} has no segment at all but a link to its gateway"), line));
     }
     let general = super::rs_remote_subnet::RULE;

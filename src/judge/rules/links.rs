@@ -34,7 +34,11 @@ pub(super) fn of(source: &str) -> Vec<String> {
 }
 
 fn is_code(word: &str) -> bool {
-    [".c", ".h"].iter().any(|ending| word.ends_with(ending))
+    is_file(word, &["c", "h"])
+}
+
+fn is_file(word: &str, kinds: &[&str]) -> bool {
+    word.rsplit_once('.').is_some_and(|(_, kind)| kinds.contains(&kind))
 }
 
 fn file(path: &str) -> String {
@@ -76,7 +80,7 @@ mod tests {
     fn every_file_that_a_rule_names_is_linked() {
         for rule in ALL {
             let named = rule.source.split_whitespace().map(|w| w.trim_end_matches([':', ';', ',', ')']));
-            let named = named.filter(|w| super::is_code(w) || w.ends_with(".rst"));
+            let named = named.filter(|w| super::is_file(w, &["c", "h", "rst"]));
             for word in named {
                 let base = word.rsplit('/').next().unwrap().trim_end_matches(".rst");
                 assert!(of(rule.source).iter().any(|l| l.contains(base)), "{} names {word}", rule.id);

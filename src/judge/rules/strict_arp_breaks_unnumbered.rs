@@ -1,4 +1,4 @@
-//! `strict-arp-breaks-unnumbered`: arp_ignore on all silences an interface without an address, whose gateway address is elsewhere on the host.
+//! `strict-arp-breaks-unnumbered`: `arp_ignore` on all silences an interface without an address, whose gateway address is elsewhere on the host.
 
 use super::diagnosis::{Diagnosis, sysctls};
 use super::{Affliction, Rule};

@@ -82,7 +82,7 @@ fn renumbered(ground: &Ground<'_>, node: &Node, ip: IpAddr) -> Expected {
         None => causes.push(Cause::at(id, node)),
     };
     for leg in &ground.legs {
-        for hop in leg.hops.iter().filter(|h| h.next_hop == ip && h.to.name == node.name) {
+        for hop in leg.hops.iter().filter(|h| h.neighbour == ip && h.to.name == node.name) {
             match (leg.part, hop.from.role) {
                 (Part::Hand, _) if leg.target == ip => {
                     put("ipvs-rip-nobody", &hop.from.name);
@@ -101,13 +101,13 @@ fn renumbered(ground: &Ground<'_>, node: &Node, ip: IpAddr) -> Expected {
 /// Next hops that the longer prefix leaves out can't be reached any more.
 fn narrowed(ground: &Ground<'_>, node: &Node, interface: &Interface, narrow: IpNet) -> Expected {
     let needed = |h: &&crate::mutate::ground::Hop<'_>| {
-        h.from.name == node.name && h.out.name == interface.name && h.next_hop.is_ipv4() == narrow.addr().is_ipv4()
+        h.from.name == node.name && h.out.name == interface.name && h.neighbour.is_ipv4() == narrow.addr().is_ipv4()
     };
     let held = |ip: IpAddr| {
         let others = interface.addresses.iter().filter(|a| a.address.addr() != narrow.addr());
         narrow.contains(&ip) || others.into_iter().any(|a| a.address.contains(&ip))
     };
-    let mut out = ground.hops().filter(needed).filter(|h| !held(h.next_hop));
+    let mut out = ground.hops().filter(needed).filter(|h| !held(h.neighbour));
     match out.next() {
         Some(_) => Expected::one("address-prefix-narrow", &node.name),
         None => Expected::without("every next hop is still inside"),

@@ -64,7 +64,7 @@ fn marks(maker: &mut Maker<'_>, node: &Node) {
         maker.add(Thing::Filter, name, (&key, format!("{key} gone")), change(None), expected());
         if let Some(at) = rule.iter().position(|w| w == "--set-mark") {
             let mut other = rule.clone();
-            other[at + 1] = "77".to_owned();
+            "77".clone_into(&mut other[at + 1]);
             maker.add(Thing::Filter, name, (&key, format!("{key} with mark 77")), change(Some(other)), expected());
         }
     }

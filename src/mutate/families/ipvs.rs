@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::addresses::free;
 use crate::base::{Forwarding, Protocol, ServiceId};
-use crate::mutate::ground::Part;
+use crate::mutate::ground::{Part, taker};
 use crate::mutate::{Cause, Change, Expected, Maker, Thing};
 use crate::plan::{Destination, LinkKind, Node, Service};
 
@@ -31,7 +31,7 @@ fn reached(maker: &Maker<'_>, node: &Node, service: &Service) -> bool {
     let asked = maker.ground.asked();
     arrives
         && maker.ground.plan.nodes.iter().find(|n| n.name == node.name).is_some_and(|director| {
-            asked.iter().any(|(p, at)| maker.ground.service(director, *p, *at).is_some_and(|s| s.id == service.id))
+            asked.iter().any(|(p, at)| taker(director, *p, *at).is_some_and(|s| s.id == service.id))
         })
 }
 
@@ -74,9 +74,9 @@ fn service_of(maker: &mut Maker<'_>, node: &Node, service: &Service) {
         .iter()
         .map(|d| Change::Destination { node: name.clone(), service: id, at: d.at, to: None })
         .collect();
-    let none = || if reached { Expected::one("ipvs-no-dest", name) } else { Expected::without(UNASKED) };
+    let unserved = || if reached { Expected::one("ipvs-no-dest", name) } else { Expected::without(UNASKED) };
     if !every.is_empty() {
-        maker.add(Thing::Destination, name, (&key, format!("no real server of {id}")), every, none());
+        maker.add(Thing::Destination, name, (&key, format!("no real server of {id}")), every, unserved());
     }
     let idle = |d: &Destination| Change::Destination {
         node: name.clone(),
@@ -86,7 +86,7 @@ fn service_of(maker: &mut Maker<'_>, node: &Node, service: &Service) {
     };
     if service.destinations.iter().any(|d| d.weight > 0) {
         let every = service.destinations.iter().map(idle).collect();
-        maker.add(Thing::Destination, name, (&key, format!("weight 0 for all of {id}")), every, none());
+        maker.add(Thing::Destination, name, (&key, format!("weight 0 for all of {id}")), every, unserved());
     }
     // What changes all of them can't be had with what changes one.
     for mutation in maker.all.iter_mut().rev().take(2) {

@@ -33,7 +33,7 @@ pub(super) fn derive(maker: &mut Maker<'_>) {
             let other = other
                 .flat_map(|n| n.interfaces.iter().filter_map(move |i| Some((n, i.mac?))))
                 .find(|(_, mac)| *mac != entry.mac);
-            let used = maker.ground.hops().any(|h| h.from.name == *name && h.next_hop == entry.address);
+            let used = maker.ground.hops().any(|h| h.from.name == *name && h.neighbour == entry.address);
             let id = if maker.ground.is_vip(entry.address) { "router-static-arp" } else { "rip-neigh-stale" };
             for (whose, mac) in
                 other.map(|(n, mac)| (n.name.to_string(), mac)).into_iter().chain([("nobody".to_owned(), NOBODY)])
@@ -44,7 +44,7 @@ pub(super) fn derive(maker: &mut Maker<'_>) {
             }
         }
         let hops: Vec<_> =
-            maker.ground.hops().filter(|h| h.from.name == *name).map(|h| (h.out.name.clone(), h.next_hop)).collect();
+            maker.ground.hops().filter(|h| h.from.name == *name).map(|h| (h.out.name.clone(), h.neighbour)).collect();
         for (interface, address) in hops {
             if node.neighbours.iter().any(|e| e.address == address) {
                 continue;

@@ -21,9 +21,9 @@ fn one(maker: &mut Maker<'_>, node: &Node, route: &Route) {
     let key = format!("route {}", route.destination);
     let word = if route.destination.prefix_len() == 0 { "default".to_owned() } else { route.destination.to_string() };
     let used = maker.ground.legs.iter().any(|l| {
-        l.hops
-            .iter()
-            .any(|h| h.from.name == *name && Some(h.next_hop) == route.gateway && route.destination.contains(&l.target))
+        l.hops.iter().any(|h| {
+            h.from.name == *name && Some(h.neighbour) == route.gateway && route.destination.contains(&l.target)
+        })
     });
     let server = node.role == Role::RealServer && node.ipvs.is_none();
     let named = |of_server: &'static str, other: &'static str| {

@@ -130,8 +130,8 @@ fn flag(maker: &mut Maker<'_>, node: &Node, key: &str) {
 }
 
 fn arp_filter(ground: &Ground<'_>, node: &Node) -> Expected {
-    let asked = ground.hops().filter(|h| h.to.name == node.name);
-    let silent = asked.filter(|h| {
+    let questions = ground.hops().filter(|h| h.to.name == node.name);
+    let silent = questions.filter(|h| {
         let asker = h.out.addresses.iter().map(|a| a.address.addr()).find(|a| !ground.is_vip(*a));
         asker.and_then(|a| route(node, a)).is_some_and(|(out, _)| out.name != h.into.name)
     });

@@ -114,7 +114,7 @@ fn director(maker: &mut Maker<'_>, node: &Node, interface: &Interface, address: 
     let what = format!("VIP {} on {} with /{}, before all others", address.address, interface.name, wide.prefix_len());
     let mut hands = maker.ground.legs.iter().filter(|l| l.part == Part::Hand && l.start.name == *name);
     let expected =
-        if hands.any(|l| l.hops.first().is_some_and(|h| h.out.name == interface.name && wide.contains(&h.next_hop))) {
+        if hands.any(|l| l.hops.first().is_some_and(|h| h.out.name == interface.name && wide.contains(&h.neighbour))) {
             Expected::one("dir-vip-primary", name)
         } else {
             Expected::without("no real server is asked for by that interface")

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Context;
-use super::lab::{comes_by_name, interfaces, subnets};
+use super::lab::{Port, comes_by_name, interfaces, subnets};
 use super::segments::mtu;
 use crate::base::{IfName, Mac};
 use crate::scenario::problem::Complaint;
@@ -35,8 +35,7 @@ pub(super) fn check(cx: &mut Context<'_>) {
                 found.push(
                     Complaint::key(path, format!("`{name}` of `{}` is on no segment and of no kind", port.node))
                         .help(help)
-                        .relies_on(&path.at("segment"))
-                        .relies_on(&path.at("kind")),
+                        .relies_on_all(["segment", "kind", "parent"].map(|key| path.at(key))),
                 );
             }
             (None, Some(InterfaceKind::Ipip)) if name != "tunl0" => {
@@ -67,13 +66,16 @@ fn uppers(cx: &mut Context<'_>) {
             None if on_top => {
                 let help = "write `parent = \"eth0\"`, or `\"host:eth0\"` for another node's";
                 found.push(
-                    Complaint::key(&path.at("kind"), format!("`{name}` does not say on top of what it is")).help(help),
+                    Complaint::key(&path.at("kind"), format!("`{name}` does not say on top of what it is"))
+                        .help(help)
+                        .relies_on(&path.at("parent")),
                 );
             }
             Some(_) if !on_top => {
                 let message = format!("`{name}` has a parent and is not on top of one");
                 let help = "write `kind = \"macvlan\"` or `\"ipvlan\"`";
-                found.push(Complaint::key(&path.at("parent"), message).help(help));
+                let complaint = Complaint::key(&path.at("parent"), message).help(help);
+                found.push(complaint.relies_on(&path.at("kind")).spoils());
             }
             Some(text) => {
                 let (node, lower) = text.split_once(':').unwrap_or((port.node.as_str(), text));
@@ -83,14 +85,19 @@ fn uppers(cx: &mut Context<'_>) {
                     let names: Vec<String> = names.map(|p| format!("{}:{}", p.node, p.interface)).collect();
                     let help = suggest::or_list(text, names.iter().map(String::as_str));
                     let message = format!("`{text}` is no interface on a segment");
-                    found.push(Complaint::value(&path.at("parent"), message).maybe_help(help));
+                    found.push(
+                        Complaint::value(&path.at("parent"), message)
+                            .maybe_help(help)
+                            .relies_on_name(&interfaces(node), lower)
+                            .relies_on_all(cx.lab.places(node)),
+                    );
                 }
             }
             None => {}
         }
         if said.is_some_and(|i| i.arp == Some(false)) && port.segment.is_none() {
             let message = format!("`{name}` is on no segment, where ARP could be switched off");
-            found.push(Complaint::value(&path.at("arp"), message));
+            found.push(Complaint::value(&path.at("arp"), message).relies_on(&path.at("segment")));
         }
     }
     cx.complaints.extend(found);
@@ -98,14 +105,17 @@ fn uppers(cx: &mut Context<'_>) {
 
 /// A clone is of another node on the same segment.
 fn clones(cx: &mut Context<'_>) {
-    let all: Vec<_> = cx.lab.ports.iter().map(|p| (p.node, p.interface, p.segment, p.path.at("mac_of"))).collect();
-    for (node, name, segment, path) in all {
+    let all: Vec<_> = cx.lab.ports.iter().map(|p| (p.node, p.interface, p.segment, p.path.clone())).collect();
+    for (node, name, segment, port) in all {
+        let path = port.at("mac_of");
         let said = cx.scenario.nodes.get(node).and_then(|n| n.interfaces.get(name));
         let Some(of) = said.and_then(|i| i.mac_of.as_ref()) else { continue };
         let there = cx.lab.ports.iter().any(|p| p.node == of && p.segment == segment && segment.is_some());
         if cx.node(&path, of.as_str()).is_some() && (!there || of == node) {
             let message = format!("`{of}` is not another node on the segment of `{name}`");
-            cx.add(Complaint::value(&path, message).help("MACs only clash on one segment"));
+            let complaint = Complaint::value(&path, message).help("MACs only clash on one segment");
+            let complaint = complaint.relies_on(&port.at("segment")).relies_on_names(&interfaces(of.as_str()));
+            cx.add(complaint.relies_on_all(cx.lab.places(of.as_str())));
         }
     }
 }
@@ -139,7 +149,7 @@ fn mtus(cx: &mut Context<'_>) {
 }
 
 fn macs(cx: &mut Context<'_>) {
-    let mut first: BTreeMap<Mac, Path> = BTreeMap::new();
+    let mut first: BTreeMap<Mac, &Port<'_>> = BTreeMap::new();
     let mut found = Vec::new();
     for port in &cx.lab.ports {
         let Some(mac) = port.mac else { continue };
@@ -153,14 +163,26 @@ fn macs(cx: &mut Context<'_>) {
         } else if let Some(other) = first.get(&mac) {
             let complaint = Complaint::value(&path, format!("two interfaces have the MAC {mac}"))
                 .label("the second")
-                .also(other, "the first")
-                .help("leave it out, and every interface gets its own; for a clone write `mac_of = \"rs1\"` instead");
+                .also(&other.path.at("mac"), "the first")
+                .help(own_mac(port, other));
             found.push(complaint);
         } else {
-            first.insert(mac, path);
+            first.insert(mac, port);
         }
     }
     cx.complaints.extend(found);
+}
+
+/// What to write where two interfaces have one MAC: a clone is of another node's on the same segment.
+fn own_mac(port: &Port<'_>, other: &Port<'_>) -> String {
+    let usual = "leave it out, and every interface gets its own";
+    match port.segment.filter(|segment| other.segment == Some(*segment) && other.node != port.node) {
+        Some(segment) => {
+            let clone = format!("{{ segment = \"{segment}\", mac_of = \"{}\" }}", other.node);
+            format!("{usual}; for a clone write `interfaces.{} = {clone}`", port.interface)
+        }
+        None => usual.to_owned(),
+    }
 }
 
 /// Complains about a place of an address, as `lo:0` or `eth0`, that the kernel or the node doesn't have.

@@ -74,7 +74,10 @@ fn segments_are_there(cx: &mut Context<'_>) {
             let complaint = Complaint::key(&path, format!("node `{name}` is on no segment"))
                 .help(help)
                 .relies_on_names(&interfaces(name.as_str()))
-                .relies_on_all(cx.lab.places(name.as_str()));
+                .relies_on_all(cx.lab.places(name.as_str()))
+                .relies_on_all(
+                    cx.lab.of_node(name.as_str()).flat_map(|p| ["kind", "parent"].map(|key| p.path.at(key))),
+                );
             found.push(complaint);
         }
         let shorthand = [("address", node.address.is_some()), ("mac", node.mac.is_some())];

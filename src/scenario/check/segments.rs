@@ -51,6 +51,7 @@ pub(super) fn check(cx: &mut Context<'_>) {
         ports(cx, name);
     }
     overlaps(cx);
+    switch(cx);
 }
 
 /// Complains about an MTU that no link with these subnets can have.
@@ -117,7 +118,7 @@ fn ports(cx: &mut Context<'_>, segment: &NodeName) {
         if cx.node(&path, name.as_str()).is_some() && !there {
             let message = format!("`{name}` has no interface on segment `{segment}`");
             let on = cx.lab.ports.iter().filter(|p| p.segment == Some(segment)).map(|p| p.node.as_str());
-            let help = suggest::or_list(name.as_str(), on.collect::<Vec<_>>().into_iter());
+            let help = suggest::or_list(name.as_str(), on.collect::<Vec<_>>());
             let complaint = Complaint::key(&path, message)
                 .maybe_help(help)
                 .relies_on_names(&interfaces(name.as_str()))
@@ -136,11 +137,16 @@ fn ports(cx: &mut Context<'_>, segment: &NodeName) {
             let complaint = Complaint::value(&path.at("allowed_macs"), "nothing keeps other MACs out").help(help);
             cx.add(complaint.relies_on(&path.at("guards")));
         }
-        if cx.scenario.nodes.contains_key(NodeName::switch().as_str()) {
-            let path = Path::of(&["nodes", NodeName::switch().as_str()]);
-            let complaint = Complaint::key(&path, "a node can't be called `switch` where a segment has `ports`");
-            cx.add(complaint.help("reports speak of the lab's switch by that name; give the node another"));
-        }
+    }
+}
+
+/// The lab's switch is in a report where a segment has ports.
+fn switch(cx: &mut Context<'_>) {
+    let name = NodeName::switch();
+    if cx.scenario.nodes.contains_key(name.as_str()) && cx.scenario.segments.values().any(|s| !s.ports.is_empty()) {
+        let path = Path::of(&["nodes", name.as_str()]);
+        let complaint = Complaint::key(&path, "a node can't be called `switch` where a segment has `ports`");
+        cx.add(complaint.help("reports speak of the lab's switch by that name; give the node another"));
     }
 }
 

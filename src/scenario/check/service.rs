@@ -253,11 +253,12 @@ fn servers(cx: &mut Context<'_>) {
             let (here, before) = (path.at(at), &list[..at]);
             cx.bound(&here.at("port"), Some(serve.port), 1, u16::MAX, "a server listens on one port");
             if serve.protocol == Some(Protocol::Udp) && !serve.hosts.is_empty() {
-                cx.add(Complaint::value(&here.at("hosts"), "an echo over UDP has no sites"));
+                let complaint = Complaint::value(&here.at("hosts"), "an echo over UDP has no sites");
+                cx.add(complaint.relies_on(&here.at("protocol")));
             }
             if serve.protocol != Some(Protocol::Udp) && serve.source_by_route.is_some() {
                 let message = "a TCP connection keeps the address that it was made to";
-                cx.add(Complaint::value(&here.at("source_by_route"), message));
+                cx.add(Complaint::value(&here.at("source_by_route"), message).relies_on(&here.at("protocol")));
             }
             cx.bound(&here.at("body_bytes"), serve.body_bytes, 0, 16 << 20, "a body has at most 16 MiB");
             let socket = |s: &crate::scenario::spec::Serve| (s.protocol.unwrap_or(Protocol::Tcp), s.port, s.bind);

@@ -85,7 +85,9 @@ proptest! {
     #[test]
     fn a_damaged_capture_breaks_no_check_and_names_no_cause(all in vec(damage(), 1..6)) {
         let mut lab = Lab::ran(4);
-        all.iter().for_each(|one| one.does(&mut lab));
+        for one in &all {
+            one.does(&mut lab);
+        }
         for (id, result) in verdicts(&lab) {
             prop_assert_ne!(result.verdict, Verdict::Broken, "{}: {:#?}", id, result);
         }
@@ -100,7 +102,9 @@ proptest! {
         let four = which.get(&fours);
         let mut lab = (four.run)();
         (four.broken)(&mut lab);
-        all.iter().for_each(|one| one.does(&mut lab));
+        for one in &all {
+            one.does(&mut lab);
+        }
         for finding in lab.findings() {
             let known = finding.id == four.rule || less(LESS_BY_FRAMES, four.rule).contains(&finding.id.as_str());
             prop_assert!(known, "{} instead of {}", finding.id, four.rule);
