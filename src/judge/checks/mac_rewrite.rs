@@ -99,12 +99,14 @@ fn run(input: &Input<'_>) -> CheckResult {
         for director in traffic.directors() {
             let of = |way: Way| packet.hops.iter().filter(move |h| h.way == way && h.station.node == director.node);
             let mut outs = of(Way::Leaves);
+            // Where frames are missing, equal ports and numbers don't make it the same packet.
+            let same = |other: &Packet<'_>| input.lost(&director.node) == 0 || other.destination != packet.destination;
             for into in of(Way::Enters) {
                 seen.examined += 1;
                 match outs.next() {
                     Some(out) => handed_on(&traffic, service, into, out, &mut seen, &mut tally),
                     None if local.contains(&(packet.protocol, packet.source)) => seen.local += 1,
-                    None => match made_of(&translated, packet, director) {
+                    None => match made_of(&translated, packet, director).filter(|(other, _)| same(other)) {
                         // Where frames may be missing, equal ports and numbers don't make it the same packet.
                         Some((other, _))
                             if input.case.elsewhere.is_some() && other.destination == packet.destination =>
@@ -375,6 +377,25 @@ mod tests {
         let mut lab = Lab::textbook();
         lab.exchange(&Exchange::with("rs1").there(There::Tunnel));
         assert!(lab.expect("mac-rewrite", Broken).summary.contains("IP in IP"));
+    }
+
+    #[test]
+    fn a_lost_frame_does_not_make_the_next_one_of_its_number_the_same() {
+        let mut lab = Lab::textbook();
+        lab.exchange(&Exchange::with("rs1"));
+        let of = |direction| {
+            let here = |at: &usize| {
+                let frame = &lab.frames[*at];
+                lab.vantage(frame.vantage).node == "director" && frame.direction == direction
+            };
+            (0..lab.frames.len()).filter(here).collect::<Vec<_>>()
+        };
+        // The ACK as it leaves, and the request itself, which has the ACK's number, as it enters.
+        let (left, entered) = (of(Out)[1], of(In)[2]);
+        lab.frames.remove(entered.max(left));
+        lab.frames.remove(entered.min(left));
+        lab.lose("director");
+        lab.expect("mac-rewrite", Undecided);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use super::answer::{Answer, Because, answer};
 use super::{Kind, Place, Predicted, World};
 use crate::base::Role;
 use crate::facts::{AddressFact, RouteFact};
@@ -112,6 +113,20 @@ impl<'a> World<'a> {
             let mut others = others.flat_map(|(p, port)| self.own(&p, port, next.address).collect::<Vec<_>>());
             Some((fact, others.find(holds)?))
         })
+    }
+
+    /// Who answers for an address that it forwards to, and so leads there.
+    pub(in crate::judge) fn proxy(
+        &self,
+        place: &Place<'a>,
+        out: &'a StationPort,
+        address: IpAddr,
+    ) -> Option<(Place<'a>, &'a StationPort)> {
+        let asker = self.own(place, out, address).next()?.address.addr();
+        let stands_in = |p: &Place<'a>, port: &StationPort| {
+            matches!(answer(p, port.interface.as_str(), address, asker), Answer::Yes(Because::Proxy(_)))
+        };
+        self.on(&out.segment).find(|(p, port)| p.node() != place.node() && stands_in(p, port))
     }
 
     /// Notes that the next hop of a route is nobody, and gives the one who would be.

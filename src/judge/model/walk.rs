@@ -177,6 +177,7 @@ impl<'a> World<'a> {
         let vip = self.case.is_vip(address);
         let meant = if vip { self.director_of(address, &out.segment) } else { self.owner(&out.segment, address) };
         let meant = meant.filter(|(p, _)| p.node() != place.node());
+        let meant = meant.or_else(|| self.proxy(place, out, address).filter(|_| !vip));
         // A host that is taken for a router is the mistake of whoever sends to it.
         let host = |(p, port): &(Place<'a>, &StationPort)| {
             route.gateway.is_some()

@@ -19,7 +19,9 @@ pub(super) fn add<'a>(input: &'a Input<'a>, traffic: &Traffic<'a>, predicted: &m
         let told = words(input)
             .iter()
             .any(|w| w.said == Said::Announced && w.vip == vip && w.speaker.is_some_and(|s| s.node == took.node));
-        if let Some((asker, frame)) = left_behind(traffic, vip, gave).filter(|_| !told) {
+        // A lost frame may be the one that told, or the one that left.
+        let whole = [gave, took].iter().all(|s| input.lost(&s.node) == 0);
+        if let Some((asker, frame)) = left_behind(traffic, vip, gave).filter(|_| whole && !told) {
             let kind = Kind::Unannounced { vip, from: &gave.node, asker: asker.map(|s| &s.node), frame };
             predicted.note(&took.node, port, kind);
         }

@@ -88,6 +88,11 @@ fn a_takeover_that_nobody_was_told_of_is_named() {
     let mut told = moved();
     tell(&mut told);
     assert_eq!(ids(&told), [""; 0]);
+    for node in ["director", "lb2"] {
+        let mut lossy = moved();
+        lossy.lose(node);
+        assert_eq!(ids(&lossy), [""; 0], "{node}");
+    }
     // Without facts from both ends nothing is known to have moved.
     let mut later = moved();
     later.after = later.before.clone();
