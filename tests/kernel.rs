@@ -256,8 +256,14 @@ fn silent(scenario: &str, out: &Path, report: &Report) -> Result<(), Failed> {
 /// Scenarios that no command mends, and why.
 const UNMENDED: &[(&str, &str)] = &[
     ("broken/cloud/cloud-l3-only", "no real server is on a segment of the Director: they are moved by hand"),
-    ("broken/app/app-wrong-host", "which sites a server has is in its own configuration, and which one is asked for in the client"),
-    ("broken/ipvs/dir-local-client", "nothing is wrong with the lab: the load itself asks from where it can't be served"),
+    (
+        "broken/app/app-wrong-host",
+        "which sites a server has is in its own configuration, and which one is asked for in the client",
+    ),
+    (
+        "broken/ipvs/dir-local-client",
+        "nothing is wrong with the lab: the load itself asks from where it can't be served",
+    ),
     ("broken/ipvs/rs-local-client", "nothing is wrong with the lab: the load itself asks from where it serves itself"),
     ("broken/virtual/virt-ipvlan", "a container's interface is made anew on its host, with the ID of its process"),
     ("broken/unexplained/unexplained-drop", "no root cause is known, so nothing is known to mend it"),

@@ -34,9 +34,6 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     evidence.extend(lines.map(|l| Evidence::fact(format!("{address} does not pass at the port of {}", port.node), l)));
     let pair = format!("openstack port set --allowed-address ip-address={address} PORT");
     let lift = format!("tc filter del dev {} ingress protocol arp pref {}", port.name, filter.looks_at.preference());
-    let mend = vec![
-        mended(deviation.node, Dialect::Ip, lift),
-        mended(&port.node, Dialect::ByHand, pair),
-    ];
+    let mend = vec![mended(deviation.node, Dialect::Ip, lift), mended(&port.node, Dialect::ByHand, pair)];
     Some(Diagnosis::afflict(deviation, evidence, mend))
 }

@@ -36,9 +36,6 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     let way = if filter.looks_at == LooksAt::SourceIp { "ingress" } else { "egress" };
     let lift = format!("tc filter del dev {} {way} protocol ip pref {}", port.name, filter.looks_at.preference());
     let pair = format!("openstack port set --allowed-address ip-address={address} PORT");
-    let mend = vec![
-        mended(deviation.node, Dialect::Ip, lift),
-        mended(&port.node, Dialect::ByHand, pair),
-    ];
+    let mend = vec![mended(deviation.node, Dialect::Ip, lift), mended(&port.node, Dialect::ByHand, pair)];
     Some(Diagnosis::afflict(deviation, evidence, mend))
 }
