@@ -318,6 +318,24 @@ pub struct DestinationFact {
     pub in_packets: u64,
 }
 
+impl DestinationFact {
+    /// One that no connection has come to, without thresholds.
+    pub fn unused(at: SocketAddr, forwarding: Forwarding, weight: u32) -> Self {
+        Self {
+            at,
+            forwarding,
+            weight,
+            upper: 0,
+            lower: 0,
+            active: 0,
+            inactive: 0,
+            persistent: 0,
+            connections: 0,
+            in_packets: 0,
+        }
+    }
+}
+
 /// One entry of the connection table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectionFact {

@@ -272,7 +272,7 @@ const UNMENDED: &[(&str, &str)] = &[
 
 /// It breaks as it says, and each way in which its mend is said makes it right again: after the first, the others.
 fn mend(scenario: &str) -> Result<(), Failed> {
-    let report = mended(scenario, "--apply-mend".to_owned())?;
+    let report = mended(scenario, "--apply-mend")?;
     let reason = BY_HAND.iter().find(|(name, _)| *name == scenario).map(|(_, why)| *why);
     let by_hand = report.mended.iter().flat_map(Mended::by_hand).next();
     match (by_hand, reason) {
@@ -286,16 +286,16 @@ fn mend(scenario: &str) -> Result<(), Failed> {
         // Debian's kernel for labs has no nftables for IP, keepalived does not run in this one, and a hand is no command.
         let is_command = !matches!(dialect, Dialect::ByHand | Dialect::Keepalived | Dialect::Nft);
         if is_command && report.findings.iter().flat_map(|f| &f.mend).any(|m| said(&m)) {
-            mended(scenario, format!("--apply-mend={dialect}"))?;
+            mended(scenario, &format!("--apply-mend={dialect}"))?;
         }
     }
     Ok(())
 }
 
 /// The report of a run that broke as it says and was right after the mend.
-fn mended(scenario: &str, how: String) -> Result<Report, Failed> {
+fn mended(scenario: &str, how: &str) -> Result<Report, Failed> {
     let run = Command::new(env!("CARGO_BIN_EXE_drlab"))
-        .args(["run", scenario, "--substrate", "uml", "--format", "json", "--quiet", &how])
+        .args(["run", scenario, "--substrate", "uml", "--format", "json", "--quiet", how])
         .output()?;
     let report = serde_json::from_slice::<Report>(&run.stdout);
     match report {

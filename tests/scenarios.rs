@@ -5,8 +5,8 @@
 use std::path::{Path, PathBuf};
 
 use drlab::judge::{checks, rules};
-use drlab::plan::{Plan, case, compile, describe};
-use drlab::scenario;
+use drlab::plan::{Interface, LinkKind, Node, Plan, case, compile, describe};
+use drlab::scenario::{self, Scenario};
 
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -26,14 +26,17 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")
 }
 
-fn plan_of(path: &Path) -> Plan {
+fn scenario_of(path: &Path) -> Scenario {
     let text = std::fs::read_to_string(path).expect("the file can be read");
     let checks: Vec<&str> = checks::ALL.iter().map(|c| c.id).collect();
     let findings: Vec<&str> = rules::ALL.iter().map(|r| r.id).collect();
     let scenario = scenario::load(&path.to_string_lossy(), &text, &checks, &findings);
-    let scenario = scenario.unwrap_or_else(|problems| panic!("{}", problems.render(false)));
+    scenario.unwrap_or_else(|problems| panic!("{}", problems.render(false)))
+}
+
+fn plan_of(path: &Path) -> Plan {
     let name = path.strip_prefix(root()).expect("it is below the folder").with_extension("");
-    compile(&name.to_string_lossy(), &scenario).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    compile(&name.to_string_lossy(), &scenario_of(path)).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
 #[test]
@@ -52,16 +55,11 @@ fn the_plan_and_the_judge_know_the_same_checks() {
     assert_eq!(judged, drlab::plan::expect::CHECKS);
 }
 
-/// Rules whose mistake a scenario can't say: an interface without ARP, a MAC given twice, addresses on trial (labs are
-/// built without duplicate detection on interfaces).
-const WITHOUT_A_LAB: &[&str] = &["rs-nic-noarp", "rs-same-mac", "v6-vip-on-nic-dad"];
-
 #[test]
 fn every_rule_has_a_lab_that_must_fail_for_it() {
     let labs = files(&root().join("broken"));
     let shown = |id: &str| labs.iter().any(|p| p.file_stem().is_some_and(|name| name == id));
-    let missing: Vec<&str> =
-        rules::ALL.iter().map(|r| r.id).filter(|id| !shown(id) && !WITHOUT_A_LAB.contains(id)).collect();
+    let missing: Vec<&str> = rules::ALL.iter().map(|r| r.id).filter(|id| !shown(id)).collect();
     assert!(missing.is_empty(), "no scenario under broken/ is named {missing:?}");
 }
 
@@ -88,13 +86,27 @@ fn no_two_things_in_a_plan_have_one_name_or_address() {
     for path in files(&root()) {
         let plan = plan_of(&path);
         let interfaces = || plan.nodes.iter().flat_map(|n| &n.interfaces);
-        let macs: Vec<_> = interfaces().filter_map(|i| i.mac).collect();
+        let scenario = scenario_of(&path);
+        let all = plan.nodes.iter().flat_map(|n| n.interfaces.iter().map(move |i| (n, i)));
+        let (shared, own): (Vec<_>, Vec<_>) = all.partition(|(n, i)| shares_its_mac(&scenario, n, i));
+        // VRRP's MAC goes from node to node: one has it up at a time.
+        let has_it = |i: &Interface| i.mac.filter(|mac| i.up || !mac.is_vrrp());
+        let macs: Vec<_> = own.iter().filter_map(|(_, i)| has_it(i)).collect();
+        let taken = |i: &Interface| i.mac.is_some_and(|mac| macs.contains(&mac));
+        assert!(shared.iter().all(|(_, i)| taken(i)), "{}", path.display());
         let addresses: Vec<_> = interfaces().flat_map(|i| &i.addresses).map(|a| a.address.addr()).collect();
-        let own: Vec<_> = addresses.into_iter().filter(|a| !plan.vips.contains(a)).collect();
+        let held: Vec<_> = addresses.into_iter().filter(|a| !plan.vips.contains(a)).collect();
         let ports = plan.segments.iter().flat_map(|s| s.ports.iter().map(|p| &p.name));
         let links: Vec<_> = plan.segments.iter().map(|s| &s.bridge).chain(ports).collect();
-        assert!(all_differ(&macs) && all_differ(&own) && all_differ(&links), "{}", path.display());
+        assert!(all_differ(&macs) && all_differ(&held) && all_differ(&links), "{}", path.display());
     }
+}
+
+/// Whether an interface is to have the MAC of another: a clone, or an ipvlan with that of the interface below.
+fn shares_its_mac(scenario: &Scenario, node: &Node, interface: &Interface) -> bool {
+    let said = scenario.nodes.get(&node.name).and_then(|n| n.interfaces.get(&interface.name));
+    let ipvlan = matches!(&interface.kind, LinkKind::Upper(upper) if !upper.macvlan);
+    ipvlan || said.is_some_and(|i| i.mac_of.is_some())
 }
 
 fn all_differ<T: Ord>(all: &[T]) -> bool {

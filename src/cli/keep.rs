@@ -115,7 +115,7 @@ pub fn write(out: &Path, report: &Report, typed: &str) -> Result<(), KeepError> 
 /// Writes what is kept of an analysis; its captures are the user's own.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_to(folder: &Path, report: &Report) -> Result<(), KeepError> {
     write_all(folder, report, &report::Style::default())
 }

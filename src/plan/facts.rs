@@ -249,18 +249,7 @@ fn service(service: &Service) -> ServiceFact {
 }
 
 fn destination(to: &super::Destination) -> DestinationFact {
-    DestinationFact {
-        at: to.at,
-        forwarding: to.forwarding,
-        weight: to.weight,
-        upper: to.upper,
-        lower: to.lower,
-        active: 0,
-        inactive: 0,
-        persistent: 0,
-        connections: 0,
-        in_packets: 0,
-    }
+    DestinationFact { upper: to.upper, lower: to.lower, ..DestinationFact::unused(to.at, to.forwarding, to.weight) }
 }
 
 /// The rules that calls of a filter's tool leave behind, one `-A CHAIN …` each, headed by `-t TABLE` where that is not

@@ -6,9 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rtnetlink::packet_route::link::{
-    BridgePortState, InfoBridgePort, InfoPortData, LinkAttribute, LinkInfo, LinkMessage, State,
-};
+use rtnetlink::packet_route::link::{BridgePortState, InfoBridgePort, LinkMessage, State};
 
 use super::{BuildError, StepError, far_index, settled};
 use crate::base::{IfName, Mac, NodeName, error_chain};
@@ -210,15 +208,7 @@ fn is_up(plan: &Plan, port: &Port) -> bool {
 }
 
 fn forwarding(link: &LinkMessage) -> Option<BridgePortState> {
-    let infos = link.attributes.iter().filter_map(|attribute| match attribute {
-        LinkAttribute::LinkInfo(infos) => Some(infos),
-        _ => None,
-    });
-    let parts = infos.flatten().filter_map(|info| match info {
-        LinkInfo::PortData(InfoPortData::BridgePort(parts)) => Some(parts),
-        _ => None,
-    });
-    parts.flatten().find_map(|part| match part {
+    link::port::parts(link).find_map(|part| match part {
         InfoBridgePort::State(state) => Some(*state),
         _ => None,
     })

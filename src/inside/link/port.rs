@@ -134,8 +134,8 @@ fn place(looks_at: LooksAt) -> (u16, i32) {
     }
 }
 
-/// What the bridge driver says of a port: isolated, locked.
-pub fn attributes(link: &LinkMessage) -> (bool, bool) {
+/// All that the bridge driver says of a port.
+pub fn parts(link: &LinkMessage) -> impl Iterator<Item = &InfoBridgePort> {
     let infos = link.attributes.iter().filter_map(|attribute| match attribute {
         LinkAttribute::LinkInfo(infos) => Some(infos),
         _ => None,
@@ -144,8 +144,12 @@ pub fn attributes(link: &LinkMessage) -> (bool, bool) {
         LinkInfo::PortData(InfoPortData::BridgePort(parts)) => Some(parts),
         _ => None,
     });
-    let parts: Vec<&InfoBridgePort> = parts.flatten().collect();
-    let has = |wanted: InfoBridgePort| parts.iter().any(|part| **part == wanted);
+    parts.flatten()
+}
+
+/// What the bridge driver says of a port: isolated, locked.
+pub fn attributes(link: &LinkMessage) -> (bool, bool) {
+    let has = |wanted: InfoBridgePort| parts(link).any(|part| *part == wanted);
     (has(InfoBridgePort::Isolated(true)), has(InfoBridgePort::Locked(true)))
 }
 

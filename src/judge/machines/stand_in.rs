@@ -169,22 +169,7 @@ pub(super) fn table(services: &[WantedService]) -> IpvsFacts {
         scheduler: s.scheduler.clone(),
         flags: s.flags.clone(),
         persistence_s: s.persistence_s,
-        destinations: s
-            .destinations
-            .iter()
-            .map(|d| DestinationFact {
-                at: d.at,
-                forwarding: d.forwarding,
-                weight: d.weight,
-                upper: 0,
-                lower: 0,
-                active: 0,
-                inactive: 0,
-                persistent: 0,
-                connections: 0,
-                in_packets: 0,
-            })
-            .collect(),
+        destinations: s.destinations.iter().map(|d| DestinationFact::unused(d.at, d.forwarding, d.weight)).collect(),
         connections: 0,
         in_packets: 0,
     });

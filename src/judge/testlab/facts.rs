@@ -113,18 +113,7 @@ pub(in crate::judge) fn route(destination: &str, gateway: Option<&str>, interfac
 
 /// The table as the kernel holds it: the last one added comes first.
 fn ipvs(service: &WantedService) -> IpvsFacts {
-    let destinations = service.destinations.iter().rev().map(|d| DestinationFact {
-        at: d.at,
-        forwarding: d.forwarding,
-        weight: d.weight,
-        upper: 0,
-        lower: 0,
-        active: 0,
-        inactive: 0,
-        persistent: 0,
-        connections: 0,
-        in_packets: 0,
-    });
+    let destinations = service.destinations.iter().rev().map(|d| DestinationFact::unused(d.at, d.forwarding, d.weight));
     IpvsFacts {
         version: "1.2.1".into(),
         timeout_tcp_s: 900,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Context;
-use super::lab::{comes_by_name, interfaces, subnets};
+use super::lab::{Port, comes_by_name, interfaces, subnets};
 use super::segments::mtu;
 use crate::base::{IfName, Mac};
 use crate::scenario::problem::Complaint;
@@ -149,7 +149,7 @@ fn mtus(cx: &mut Context<'_>) {
 }
 
 fn macs(cx: &mut Context<'_>) {
-    let mut first: BTreeMap<Mac, Path> = BTreeMap::new();
+    let mut first: BTreeMap<Mac, &Port<'_>> = BTreeMap::new();
     let mut found = Vec::new();
     for port in &cx.lab.ports {
         let Some(mac) = port.mac else { continue };
@@ -163,14 +163,26 @@ fn macs(cx: &mut Context<'_>) {
         } else if let Some(other) = first.get(&mac) {
             let complaint = Complaint::value(&path, format!("two interfaces have the MAC {mac}"))
                 .label("the second")
-                .also(other, "the first")
-                .help("leave it out, and every interface gets its own; for a clone write `mac_of = \"rs1\"` instead");
+                .also(&other.path.at("mac"), "the first")
+                .help(own_mac(port, other));
             found.push(complaint);
         } else {
-            first.insert(mac, path);
+            first.insert(mac, port);
         }
     }
     cx.complaints.extend(found);
+}
+
+/// What to write where two interfaces have one MAC: a clone is of another node's on the same segment.
+fn own_mac(port: &Port<'_>, other: &Port<'_>) -> String {
+    let usual = "leave it out, and every interface gets its own";
+    match port.segment.filter(|segment| other.segment == Some(*segment) && other.node != port.node) {
+        Some(segment) => {
+            let clone = format!("{{ segment = \"{segment}\", mac_of = \"{}\" }}", other.node);
+            format!("{usual}; for a clone write `interfaces.{} = {clone}`", port.interface)
+        }
+        None => usual.to_owned(),
+    }
 }
 
 /// Complains about a place of an address, as `lo:0` or `eth0`, that the kernel or the node doesn't have.
