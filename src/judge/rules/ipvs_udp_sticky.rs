@@ -32,7 +32,9 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     let services = diagnosis.world.case.services.iter();
     let scheduler = services.clone().find(|s| s.id.vip() == Some(entry.service.ip())).map_or("rr", |s| &s.scheduler);
     let mut mend = expire(node);
-    mend.push(mended(node, Dialect::Ipvsadm, format!("ipvsadm -E -u {} -s {scheduler} --ops", entry.service)));
+    // The entry that is there already has to go all the same.
+    let ops = format!("ipvsadm -E -u {} -s {scheduler} --ops", entry.service);
+    mend.push(mended(node, Dialect::Ipvsadm, format!("sysctl -w net.ipv4.vs.expire_nodest_conn=1 && {ops}")));
     mend.push(mended(node, Dialect::Keepalived, "in virtual_server: ops; in global_defs: lvs_timeouts udp 5"));
     Some(Diagnosis::afflict(deviation, shown(diagnosis, node, entry, frame), mend))
 }
