@@ -111,6 +111,15 @@ pub enum LooksAt {
 }
 
 impl LooksAt {
+    /// The filter's preference at its port, by which `tc` names it.
+    pub fn preference(self) -> u16 {
+        match self {
+            Self::SourceIp => 1,
+            Self::DestinationIp => 2,
+            Self::ArpSender => 3,
+        }
+    }
+
     /// As statements write it.
     pub fn name(self) -> &'static str {
         match self {

@@ -12,7 +12,7 @@ pub mod journey;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::base::{IfName, NodeName};
+use crate::base::{IfName, NodeName, Protocol};
 pub use crate::wire::frame::Direction;
 use crate::wire::frame::{Body, Decoded, Ip, Transport};
 pub use connection::{Connection, Connections, Ends};
@@ -162,7 +162,8 @@ impl Trace {
     }
 
     /// The same without the frames of connections that an earlier trace shows already and that are not opened anew in
-    /// this one: what was left of them, as an answer that is sent again.
+    /// this one: what was left of them, as an answer that is sent again. Nothing opens UDP: there it is anew where the
+    /// client speaks first, as nobody repeats a datagram by itself.
     #[must_use]
     pub fn without_rest_of(self, earlier: &Self) -> Self {
         let ends = |c: &Connection| {
@@ -173,8 +174,10 @@ impl Trace {
         for connection in earlier.connections.iter() {
             known.entry(ends(connection)).or_default().insert(connection.opened);
         }
+        let asked_anew =
+            |c: &Connection| c.ends.protocol == Protocol::Udp && earlier.connections.between(&c.ends).next().is_some();
         let is_rest = |c: &&Connection| {
-            known.get(&ends(c)).is_some_and(|opened| c.opened.is_none() || opened.contains(&c.opened))
+            !asked_anew(c) && known.get(&ends(c)).is_some_and(|opened| c.opened.is_none() || opened.contains(&c.opened))
         };
         let rest: BTreeSet<usize> =
             self.connections.iter().filter(is_rest).flat_map(|c| c.frames.iter().copied()).collect();

@@ -44,6 +44,13 @@ const BY_HAND: &[(&str, &str)] = &[
     ("broken/virtual/virt-arp-guard", "the lab's switch takes a command; a cloud's port takes its own"),
     ("broken/virtual/virt-port-security", "the lab's switch takes a command; a cloud's port takes its own"),
     ("broken/virtual/virt-pvlan", "the lab's switch takes a command; another maker's takes its own"),
+    ("broken/virtual/virt-vmac-filter", "the lab's switch takes a command; a hypervisor's port group takes its own"),
+    ("broken/switch/switch-mac-moved", "the lab's switch takes a command; another maker's takes its own"),
+    (
+        "broken/arp/host-sysctl-not-in-container",
+        "a container keeps its sysctls only if it is made anew with them, by whoever runs its engine",
+    ),
+    ("broken/ha/ha-no-garp", "what moves the VIP has to announce it: that is in a script or in keepalived"),
     ("broken/routing/rs-remote-subnet", "a machine is moved to another segment by hand; till then it gets nothing"),
 ];
 
@@ -249,6 +256,10 @@ fn silent(scenario: &str, out: &Path, report: &Report) -> Result<(), Failed> {
 /// Scenarios that no command mends, and why.
 const UNMENDED: &[(&str, &str)] = &[
     ("broken/cloud/cloud-l3-only", "no real server is on a segment of the Director: they are moved by hand"),
+    ("broken/app/app-wrong-host", "which sites a server has is in its own configuration, and which one is asked for in the client"),
+    ("broken/ipvs/dir-local-client", "nothing is wrong with the lab: the load itself asks from where it can't be served"),
+    ("broken/ipvs/rs-local-client", "nothing is wrong with the lab: the load itself asks from where it serves itself"),
+    ("broken/virtual/virt-ipvlan", "a container's interface is made anew on its host, with the ID of its process"),
     ("broken/unexplained/unexplained-drop", "no root cause is known, so nothing is known to mend it"),
     ("broken/unexplained/unexplained-refusal", "no root cause is known, so nothing is known to mend it"),
 ];

@@ -110,6 +110,9 @@ pub fn of_tools(text: &str) -> Vec<&'static str> {
     let v6 = text.contains("ip6tables");
     if v6 || text.contains("iptables") {
         wanted.extend(IP_FILTER);
+        let words = || text.split(|c: char| c.is_whitespace() || matches!(c, ';' | '&' | '|'));
+        let named = EXTENSIONS.iter().filter(|(name, _)| words().any(|word| word == *name));
+        wanted.extend(named.flat_map(|(_, modules)| *modules));
         wanted.extend(["xt_conntrack", "iptable_nat", "xt_nat", "xt_MASQUERADE", "xt_REDIRECT", "iptable_raw"]);
     }
     if v6 {

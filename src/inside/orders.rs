@@ -242,6 +242,8 @@ impl Orders<'_> {
         };
         let plan = lab.plan();
         let stage = Stage { nodes: lab, servers, kernel: lab };
+        let earlier: BTreeMap<NodeName, usize> =
+            servers.access_logs().into_iter().map(|(node, log)| (node, log.len())).collect();
         let acts = if loads_only { loads(&plan.timeline) } else { plan.timeline.clone() };
         let played = runtime
             .block_on(timeline::run(&acts, &stage, |acted| self.voice.mention(&Event::Acted(acted))))
@@ -249,7 +251,11 @@ impl Orders<'_> {
         self.voice.mention(&Event::Progress("asking who has the VIP".to_owned()));
         let probes = runtime.block_on(probe::ask_all(&plan.probes, lab))?;
         let timeline::Played { loads, stopped } = played;
-        Ok(Ran { stopped: stopped.map(Box::new), loads, access_logs: servers.access_logs(), probes })
+        let mut access_logs = servers.access_logs();
+        for (node, log) in &mut access_logs {
+            log.drain(..earlier.get(node).copied().unwrap_or(0).min(log.len()));
+        }
+        Ok(Ran { stopped: stopped.map(Box::new), loads, access_logs, probes })
     }
 
     fn stop_capture(&mut self) -> Result<CaptureStats, OrderError> {

@@ -422,6 +422,8 @@ fn what_an_earlier_connection_still_sends_is_left_out_and_a_port_used_anew_is_no
     assert!(again.frames.is_empty());
     let anew = trace(request(100, 2).into_iter().chain(answer(200))).without_rest_of(&earlier);
     assert_eq!(anew.frames.len(), request(0, 2).len() + answer(0).len());
+    let asked = |at_us| trace(crossed(AT_ROUTER, AT_DIRECTOR, at_us, &datagram(ROUTER, DIRECTOR, 63)));
+    assert_eq!(asked(100).without_rest_of(&asked(0)).frames.len(), 2, "a datagram is no repetition");
     let other = trace(answer(100)).without_rest_of(&trace([]));
     assert_eq!(other.frames.len(), answer(0).len());
 }

@@ -65,11 +65,11 @@ pub async fn set(handle: &Handle, index: u32, port: &Port) -> Result<(), RtnlErr
     if !port.filters.is_empty() {
         clsact(handle, index).await.attempt(|| format!("prepare filters of the port {name}"))?;
     }
-    for (filter, priority) in port.filters.iter().zip(1_u16..) {
+    for filter in &port.filters {
         let rules = filter.passes.iter().map(|passes| (Some(*passes), PASS)).chain([(None, DROP)]);
         for (address, verdict) in rules {
             let what = || format!("make the filter {} of the port {name}", filter.looks_at.name());
-            add_rule(handle, index, filter.looks_at, priority, address, verdict).await.attempt(what)?;
+            add_rule(handle, index, filter.looks_at, address, verdict).await.attempt(what)?;
         }
     }
     Ok(())
@@ -97,7 +97,6 @@ async fn add_rule(
     handle: &Handle,
     index: u32,
     looks_at: LooksAt,
-    priority: u16,
     address: Option<Ipv4Addr>,
     verdict: i32,
 ) -> Result<(), Error> {
@@ -123,7 +122,7 @@ async fn add_rule(
     let mut filters = handle.traffic_filter(index.cast_signed());
     let request = if looks_at == LooksAt::DestinationIp { filters.add().egress() } else { filters.add().ingress() };
     let options = [TcFilterU32Option::Selector(selector), TcFilterU32Option::Action(vec![action])];
-    request.priority(priority).protocol(ether_type.to_be()).u32(&options)?.execute().await
+    request.priority(looks_at.preference()).protocol(ether_type.to_be()).u32(&options)?.execute().await
 }
 
 /// The protocol of what a filter looks at, and where the address is behind the Ethernet header.

@@ -141,8 +141,18 @@ fn proxied<'a>(place: &Place<'a>, interface: &str, target: IpAddr) -> Option<&'a
     }
 }
 
-/// Whether the node forwards what comes in by the interface.
-pub(in crate::judge) fn forwards(place: &Place<'_>, interface: &str) -> bool {
+/// Whether the node forwards what comes in by the interface, where that was read.
+fn forwarding(place: &Place<'_>, interface: &str) -> Option<bool> {
     let host = Host(place.facts);
-    host.conf(interface, "forwarding").or_else(|| host.single("net.ipv4.ip_forward")).is_some_and(|v| v > 0)
+    host.conf(interface, "forwarding").or_else(|| host.single("net.ipv4.ip_forward")).map(|v| v > 0)
+}
+
+/// Whether it is known to forward what comes in by the interface.
+pub(in crate::judge) fn forwards(place: &Place<'_>, interface: &str) -> bool {
+    forwarding(place, interface) == Some(true)
+}
+
+/// Whether it is known to forward nothing that comes in by the interface.
+pub(in crate::judge) fn stays(place: &Place<'_>, interface: &str) -> bool {
+    forwarding(place, interface) == Some(false)
 }

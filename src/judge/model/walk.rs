@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::answer::forwards;
+use super::answer::{forwards, stays};
 use super::director::{Decision, decide};
 use super::local::{Local, local};
 use super::lost::Next;
@@ -51,12 +51,17 @@ pub(super) struct Leg<'a> {
 impl<'a> World<'a> {
     /// Whether the station is the one to answer for the VIP: a Director of it.
     pub(in crate::judge) fn speaks_for(&self, place: &Place<'a>, vip: IpAddr) -> bool {
-        let serves =
-            |s: &crate::judge::case::WantedService| s.director == *place.node() && s.id.vip().is_none_or(|v| v == vip);
-        place.station.role == Role::Director || self.case.services.iter().any(serves)
+        self.is_to_speak_for(place.station, vip)
     }
 
-    /// The Director that has the VIP on the segment: the one that carries it, else the first one there.
+    fn is_to_speak_for(&self, station: &Station, vip: IpAddr) -> bool {
+        let serves =
+            |s: &crate::judge::case::WantedService| s.director == station.node && s.id.vip().is_none_or(|v| v == vip);
+        station.role == Role::Director || self.case.services.iter().any(serves)
+    }
+
+    /// The Director that has the VIP on the segment: the one that carries it, else the first one there, where no other
+    /// may have it that was not read.
     pub(in crate::judge) fn director_of(
         &self,
         vip: IpAddr,
@@ -69,13 +74,15 @@ impl<'a> World<'a> {
         let on_it = |(p, port): &(Place<'a>, &StationPort)| {
             p.facts.addresses.iter().any(|a| a.address.addr() == vip && a.interface == port.interface)
         };
+        let unread = |s: &&Station| s.is_on(segment) && self.place(&s.node).is_none();
+        let other = self.case.stations.iter().filter(unread).any(|s| self.is_to_speak_for(s, vip));
         there()
             .find(|d| on_it(d) && planned(d))
             .or_else(|| there().find(|d| carries(d) && planned(d)))
             .or_else(|| there().find(on_it))
             .or_else(|| there().find(carries))
-            .or_else(|| there().find(planned))
-            .or_else(|| there().next())
+            .or_else(|| there().find(planned).filter(|_| !other))
+            .or_else(|| there().next().filter(|_| !other))
     }
 
     /// Sends a packet on from node to node until it is where it is meant to go, and gives that place and the links on the
@@ -100,7 +107,7 @@ impl<'a> World<'a> {
                 if arrived(&at.place) {
                     return Some((at, if whole { legs } else { Vec::new() }));
                 }
-                if !forwards(&at.place, into.interface.as_str()) {
+                if stays(&at.place, into.interface.as_str()) {
                     predicted.note(node, None, Kind::Stays { to });
                 }
             }
@@ -176,7 +183,7 @@ impl<'a> World<'a> {
                 && !vip
                 && p.station.role != Role::Router
                 && !arrived(p)
-                && !forwards(p, port.interface.as_str())
+                && stays(p, port.interface.as_str())
         };
         match meant.filter(|m| !host(m)) {
             Some(meant) => Some(Next { out, address, meant }),
@@ -304,12 +311,17 @@ impl<'a> World<'a> {
             return predicted.note(director.node(), None, kind);
         }
         if method == Forwarding::DirectRouting && !short {
-            let beside = |s: &Station| s.ports.iter().any(|p| p.has(rip) && director.station.is_on(&p.segment));
+            let on_it = |s: &Place<'a>, port: &StationPort| {
+                port.has(rip)
+                    || s.facts.addresses.iter().any(|a| a.interface == port.interface && a.address.addr() == rip)
+            };
+            let shares = |port: &StationPort| director.station.is_on(&port.segment);
+            let beside = |s: &Place<'a>| s.station.ports.iter().any(|port| shares(port) && on_it(s, port));
             let route = match lookup(director.facts, rip) {
                 Way::By(route) => Some(route),
                 Way::Here(_) | Way::Nowhere(_) => None,
             };
-            if route.is_some_and(|r| r.gateway.is_some()) || server.is_some_and(|s| !beside(s.station)) {
+            if route.is_some_and(|r| r.gateway.is_some()) || server.is_some_and(|s| !beside(&s)) {
                 let node = server.map_or(director.node(), |s| s.node());
                 let kind = Kind::Remote { rip, from: director.node(), route, service: service.service };
                 return predicted.note(node, None, kind);

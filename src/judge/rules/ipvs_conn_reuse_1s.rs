@@ -1,7 +1,10 @@
 //! `ipvs-conn-reuse-1s`: a SYN from a port used before is dropped, and its repetition a second later is not.
 
+use std::net::SocketAddr;
+
 use super::diagnosis::{Diagnosis, mended, sysctl};
 use super::{Affliction, Rule};
+use crate::base::{NodeName, Protocol, ServiceId};
 use crate::judge::model::{Deviation, Kind};
 use crate::judge::{Dialect, Evidence};
 
@@ -34,14 +37,28 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     evidence.extend(trace.frame(frame).map(|f| Evidence::frame(trace, f, text)));
     let text = format!("its repetition {after_ms} ms later does");
     evidence.extend(trace.frame(again).map(|f| Evidence::frame(trace, f, text)));
-    let mut mend = sysctl(node, "net.ipv4.vs.conntrack", 0, "90-lvs-director");
-    for at in diagnosis.world.case.services.iter().filter_map(|s| match s.id {
-        crate::base::ServiceId::Address { at, .. } if at.is_ipv4() => Some(at),
+    let services = diagnosis.world.case.services.iter().filter_map(|s| match s.id {
+        ServiceId::Address { protocol: Protocol::Tcp, at } => Some(at),
         _ => None,
-    }) {
-        let (vip, port) = (at.ip(), at.port());
-        let command = format!("iptables -t raw -I PREROUTING -d {vip} -p tcp --dport {port} -j CT --notrack");
-        mend.push(mended(node, Dialect::Iptables, command));
+    });
+    let mut mend: Vec<_> = services.map(|at| mended(node, Dialect::Iptables, untracked(diagnosis, node, at))).collect();
+    if mend.is_empty() {
+        mend = sysctl(node, "net.ipv4.vs.conntrack", 0, "90-lvs-director");
+    } else {
+        let setting = "or sysctl -w net.ipv4.vs.conntrack=0: each port that IPVS still holds then waits once more";
+        mend.push(mended(node, Dialect::ByHand, setting));
     }
     Some(Diagnosis::afflict(deviation, evidence, mend))
+}
+
+/// Leaves a service untracked at once, also where connections of it are still held. A filter that drops goes by what
+/// connection tracking says, so it is told to let these pass.
+fn untracked(diagnosis: &Diagnosis<'_>, node: &NodeName, at: SocketAddr) -> String {
+    let tool = if at.is_ipv4() { "iptables" } else { "ip6tables" };
+    let what = format!("-d {} -p tcp --dport {}", at.ip(), at.port());
+    let rules = diagnosis.facts(node).and_then(|f| f.iptables.as_deref()).unwrap_or_default();
+    let drops = rules.iter().any(|r| r.contains("INPUT") && (r.contains("DROP") || r.contains("REJECT")));
+    let pass = format!(" && {tool} -I INPUT {what} -m conntrack --ctstate UNTRACKED -j ACCEPT");
+    let pass = if drops { pass } else { String::new() };
+    format!("{tool} -t raw -I PREROUTING {what} -j CT --notrack{pass}")
 }

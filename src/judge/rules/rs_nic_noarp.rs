@@ -1,8 +1,7 @@
 //! `rs-nic-noarp`: the real server's interface does no ARP.
 
-use super::diagnosis::Diagnosis;
-use super::diagnosis::mended;
-use super::{Affliction, Rule};
+use super::diagnosis::{Diagnosis, mended};
+use super::{Affliction, Rule, ways};
 use crate::judge::model::answer::Silence;
 use crate::judge::model::{Deviation, Kind};
 use crate::judge::{Dialect, Evidence};
@@ -21,13 +20,20 @@ pub(super) const RULE: Rule = Rule {
     claims,
 };
 
-fn claims<'a>(_: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Affliction> {
+fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Affliction> {
     let Kind::Silent { asked, asker, why: Silence::NoArp, .. } = &deviation.kind else { return None };
     let interface = deviation.interface?;
     let evidence = vec![Evidence::fact(format!("{asker} asks who has {asked}"), format!("{interface}: NOARP"))];
+    let node = deviation.node;
+    // What NOARP kept from answering for the VIP must not begin to.
+    let would_answer = diagnosis.is_server(node)
+        && diagnosis.world.case.vips.iter().any(|vip| vip.is_ipv4() && ways::has(diagnosis, node, *vip))
+        && diagnosis.level(deviation, "arp_ignore") == 0
+        && diagnosis.facts(node).and_then(|f| f.arptables.as_ref()).is_none_or(Vec::is_empty);
+    let first = if would_answer { format!("{} && ", ways::SILENT) } else { String::new() };
     let mend = vec![
-        mended(deviation.node, Dialect::Ip, format!("ip link set {interface} arp on")),
-        mended(deviation.node, Dialect::NetTools, format!("ifconfig {interface} arp")),
+        mended(node, Dialect::Ip, format!("{first}ip link set {interface} arp on")),
+        mended(node, Dialect::NetTools, format!("{first}ifconfig {interface} arp")),
     ];
     Some(Diagnosis::afflict(deviation, evidence, mend))
 }

@@ -31,13 +31,8 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
         let lines = one.lines().into_iter().filter(|l| l.contains("source-mac"));
         evidence.extend(lines.map(|l| Evidence::fact(format!("the port of {}", one.node), l)));
     }
-    let (old, new) = (&old.name, &port.name);
     let mend = vec![
-        mended(
-            deviation.node,
-            Dialect::Ip,
-            format!("bridge fdb del {mac} dev {old} master; bridge fdb add {mac} dev {new} master static"),
-        ),
+        mended(deviation.node, Dialect::Ip, format!("bridge fdb replace {mac} dev {} master static", port.name)),
         mended(&port.node, Dialect::ByHand, "on the switch: no switchport port-security mac-address sticky"),
     ];
     Some(Diagnosis::afflict(deviation, evidence, mend))

@@ -38,10 +38,13 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     let what = format!("{node} has {asked} and may not use it");
     let evidence = vec![Evidence::fact(what, format!("{} {}", address_line(failed), failed.flags.join(" ")))];
     let (address, interface) = (failed.address, &failed.interface);
-    let again = format!("ip address del {address} dev {interface} && ip address add {address} dev {interface} nodad");
+    let again = format!("ip address del {address} dev {interface} && ip address add {address} dev {interface}");
+    // The larger of the two counts, and an address that was refused stays so until it is added again.
+    let device = interface.as_str().replace('.', "/");
+    let off = format!("sysctl -w net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.{device}.accept_dad=0");
     let mend = vec![
-        mended(node, Dialect::Ip, again),
-        mended(node, Dialect::Sysctl, format!("sysctl -w net.ipv6.conf.{interface}.accept_dad=0")),
+        mended(node, Dialect::Ip, format!("{again} nodad")),
+        mended(node, Dialect::Sysctl, format!("{off} && {again}")),
         mended(node, Dialect::Keepalived, "virtual_ipaddress: keepalived adds the address with nodad by itself"),
     ];
     Some(Diagnosis::afflict(deviation, evidence, mend))

@@ -33,8 +33,9 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     let lines = port.lines().into_iter().filter(|l| l.contains(filter.looks_at.name()));
     evidence.extend(lines.map(|l| Evidence::fact(format!("{address} does not pass at the port of {}", port.node), l)));
     let pair = format!("openstack port set --allowed-address ip-address={address} PORT");
+    let lift = format!("tc filter del dev {} ingress protocol arp pref {}", port.name, filter.looks_at.preference());
     let mend = vec![
-        mended(deviation.node, Dialect::Ip, format!("tc filter del dev {} ingress protocol arp", port.name)),
+        mended(deviation.node, Dialect::Ip, lift),
         mended(&port.node, Dialect::ByHand, pair),
     ];
     Some(Diagnosis::afflict(deviation, evidence, mend))

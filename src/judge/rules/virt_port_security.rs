@@ -33,11 +33,11 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     let mut evidence: Vec<Evidence> = diagnosis.vanished(from, to, sent).into_iter().collect();
     let lines = port.lines().into_iter().filter(|l| l.contains(filter.looks_at.name()));
     evidence.extend(lines.map(|l| Evidence::fact(format!("{address} does not pass at the port of {}", port.node), l)));
-    let (way, name) =
-        if filter.looks_at == LooksAt::SourceIp { ("ingress", &port.name) } else { ("egress", &port.name) };
+    let way = if filter.looks_at == LooksAt::SourceIp { "ingress" } else { "egress" };
+    let lift = format!("tc filter del dev {} {way} protocol ip pref {}", port.name, filter.looks_at.preference());
     let pair = format!("openstack port set --allowed-address ip-address={address} PORT");
     let mend = vec![
-        mended(deviation.node, Dialect::Ip, format!("tc filter del dev {name} {way} protocol ip")),
+        mended(deviation.node, Dialect::Ip, lift),
         mended(&port.node, Dialect::ByHand, pair),
     ];
     Some(Diagnosis::afflict(deviation, evidence, mend))

@@ -31,7 +31,7 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     let lines = port.lines().into_iter().filter(|l| l.contains("source-mac"));
     evidence.extend(lines.map(|l| Evidence::fact(format!("{mac} does not pass at the port of {}", port.node), l)));
     let mend = vec![
-        mended(deviation.node, Dialect::Ip, format!("bridge fdb add {mac} dev {} master static", port.name)),
+        mended(deviation.node, Dialect::Ip, format!("bridge fdb replace {mac} dev {} master static", port.name)),
         mended(&port.node, Dialect::ByHand, "on the port group: accept forged transmits and MAC address changes"),
         mended(&port.node, Dialect::Keepalived, "in vrrp_instance: leave use_vmac out"),
     ];

@@ -8,17 +8,22 @@ use crate::trace::Direction::{In, Out};
 /// A request that a node of the lab made, without any frame.
 fn asked_by(node: &str, outcome: Outcome) -> Lab {
     let mut lab = Lab::ran(2);
-    let one = lab.ran.loads[0].requests[0].clone();
-    let local = Some("172.16.0.66:50000".parse().unwrap());
-    lab.ran.loads[0].requests.push(RequestResult { number: 2, client: name(node), local, outcome, ..one });
+    asks(&mut lab, node, outcome);
     lab
 }
 
-fn timeout() -> Outcome {
+/// Another request, of a node of the lab that has the VIP, without any frame.
+pub(super) fn asks(lab: &mut Lab, node: &str, outcome: Outcome) {
+    let one = lab.ran.loads[0].requests[0].clone();
+    let local = Some("172.16.0.66:50000".parse().unwrap());
+    lab.ran.loads[0].requests.push(RequestResult { number: 2, client: name(node), local, outcome, ..one });
+}
+
+pub(super) fn timeout() -> Outcome {
     Outcome::Failed { kind: "timeout".into(), detail: "nothing came back".into() }
 }
 
-fn answered(status: u16) -> Outcome {
+pub(super) fn answered(status: u16) -> Outcome {
     Outcome::Answered { status, server: Some("rs1".into()), bytes: 4, whole: true }
 }
 
@@ -54,7 +59,7 @@ fn where_addresses_were_not_read_nobody_is_known_to_have_the_vip() {
 }
 
 /// A request by that name (18 bytes with its line) that is answered so.
-fn by_name(request: &'static [u8; 18], status: u16) -> Lab {
+pub(super) fn by_name(request: &'static [u8; 18], status: u16) -> Lab {
     let mut lab = Lab::textbook();
     lab.exchange(&Exchange::with("rs2"));
     lab.ran.loads[0].requests[0].outcome = Outcome::Answered { status, server: None, bytes: 0, whole: false };

@@ -265,7 +265,7 @@ fn masks_on_lo_are_told_by_what_they_do() {
 }
 
 /// The node's own address on `eth0` with another prefix length, or none.
-fn prefix(facts: &mut NodeFacts, len: Option<u8>) {
+pub(super) fn prefix(facts: &mut NodeFacts, len: Option<u8>) {
     let own = facts.addresses.iter().position(|a| a.interface == "eth0").unwrap();
     let ip = facts.addresses.remove(own).address.addr();
     if let Some(len) = len {

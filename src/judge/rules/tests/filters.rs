@@ -5,11 +5,12 @@ use super::{ids, mends};
 use crate::base::{Protocol, ServiceId};
 use crate::judge::testlab::{Lab, SERVICE};
 
-const ESTABLISHED: &str = "-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT";
-const INVALID: &str = "-A INPUT -m conntrack --ctstate INVALID -j DROP";
-const NEW_IS_SYN: &str = "-A INPUT -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack --ctstate NEW -j DROP";
-const SERVED: &str = "-A INPUT -d 172.16.0.66/32 -p tcp -m tcp --dport 80 -j ACCEPT";
-const POLICY: &str = "-P INPUT DROP";
+pub(super) const ESTABLISHED: &str = "-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT";
+pub(super) const INVALID: &str = "-A INPUT -m conntrack --ctstate INVALID -j DROP";
+pub(super) const NEW_IS_SYN: &str =
+    "-A INPUT -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack --ctstate NEW -j DROP";
+pub(super) const SERVED: &str = "-A INPUT -d 172.16.0.66/32 -p tcp -m tcp --dport 80 -j ACCEPT";
+pub(super) const POLICY: &str = "-P INPUT DROP";
 
 fn rules(node: &str, lines: &[&str]) -> Vec<String> {
     let lines: Vec<String> = lines.iter().map(|l| (*l).to_owned()).collect();

@@ -18,12 +18,12 @@ fn after(lab: &mut Lab, edit: impl Fn(&mut NodeFacts)) {
     lab.after.iter_mut().filter(|f| f.node == "director").for_each(edit);
 }
 
-fn sysctl(lab: &mut Lab, key: &str, value: &str) {
+pub(super) fn sysctl(lab: &mut Lab, key: &str, value: &str) {
     lab.sysctl("director", &format!("net.ipv4.vs.{key}"), value);
 }
 
 /// rs2 is removed, and a connection to it goes on.
-fn removed(protocol: Protocol, expire: &str) -> Lab {
+pub(super) fn removed(protocol: Protocol, expire: &str) -> Lab {
     let mut lab = if protocol == Protocol::Tcp { Lab::ran(2) } else { Lab::textbook() };
     if protocol == Protocol::Udp {
         let id = ServiceId::Address { protocol, at: SERVICE };
@@ -71,7 +71,7 @@ fn a_packet_that_ends_at_the_director_for_a_real_server_that_is_there_is_another
 }
 
 /// A connection that goes on after so many milliseconds, and what the Director answers.
-fn idle(exchange: &Exchange, ms: u64, refused: bool) -> Lab {
+pub(super) fn idle(exchange: &Exchange, ms: u64, refused: bool) -> Lab {
     let mut lab = Lab::ran(2);
     lab.exchange(&exchange.clone().from(FROM));
     lab.wait_ms(ms);
@@ -102,7 +102,7 @@ fn a_connection_that_is_remembered_or_not_refused_was_not_forgotten() {
 }
 
 /// A port that comes again: its SYN ends at the Director, and the repetition does not.
-fn again(conntrack: &str, mode: &str, first: Option<Exchange>) -> Vec<String> {
+pub(super) fn again(conntrack: &str, mode: &str, first: Option<Exchange>) -> Lab {
     let mut lab = Lab::ran(2);
     sysctl(&mut lab, "conntrack", conntrack);
     sysctl(&mut lab, "conn_reuse_mode", mode);
@@ -114,24 +114,24 @@ fn again(conntrack: &str, mode: &str, first: Option<Exchange>) -> Vec<String> {
     lab.wait_ms(1000);
     lab.unicast("router", "director", "lan", syn(901));
     lab.unicast("director", "rs1", "lan", syn(901));
-    ids(&lab)
+    lab
 }
 
 #[test]
 fn a_port_that_comes_again_and_waits_is_found() {
-    assert_eq!(again("1", "1", Some(Exchange::with("rs2"))), ["ipvs-conn-reuse-1s"]);
+    assert_eq!(ids(&again("1", "1", Some(Exchange::with("rs2")))), ["ipvs-conn-reuse-1s"]);
 }
 
 #[test]
 fn a_lost_syn_of_a_new_port_or_without_conntrack_is_no_reuse() {
-    assert_eq!(again("1", "1", None), [""; 0]);
-    assert_eq!(again("1", "1", Some(Exchange::with("rs2").left_open())), [""; 0]);
-    assert_eq!(again("0", "1", Some(Exchange::with("rs2"))), [""; 0]);
-    assert_eq!(again("1", "0", Some(Exchange::with("rs2"))), [""; 0]);
+    assert_eq!(ids(&again("1", "1", None)), [""; 0]);
+    assert_eq!(ids(&again("1", "1", Some(Exchange::with("rs2").left_open()))), [""; 0]);
+    assert_eq!(ids(&again("0", "1", Some(Exchange::with("rs2")))), [""; 0]);
+    assert_eq!(ids(&again("1", "0", Some(Exchange::with("rs2")))), [""; 0]);
 }
 
 /// All connections of one client go to rs2, which is to get one of them at most.
-fn faithful(persistent: bool) -> Lab {
+pub(super) fn faithful(persistent: bool) -> Lab {
     let mut lab = Lab::textbook();
     for _ in 0..3 {
         lab.exchange(&Exchange::with("rs2"));
@@ -155,7 +155,7 @@ fn faithful(persistent: bool) -> Lab {
 }
 
 /// rs2 is drained.
-fn drained(lab: &mut Lab, expire: &str) {
+pub(super) fn drained(lab: &mut Lab, expire: &str) {
     sysctl(lab, "expire_quiescent_template", expire);
     let rs2 = lab.address("rs2", "lan");
     after(lab, |f| {
@@ -196,7 +196,7 @@ fn persistence_where_no_share_is_wanted_does_what_it_is_for() {
 }
 
 /// Two answers of each, where weights of 3 and 1 were to make it three and one.
-fn weighted(scheduler: &'static str, weights: [u32; 2], share: bool) -> Vec<String> {
+pub(super) fn weighted(scheduler: &'static str, weights: [u32; 2], share: bool) -> Lab {
     let mut lab = Lab::ran(4);
     if share {
         lab.case.share = [(name("rs1"), (3, 3)), (name("rs2"), (1, 1))].into();
@@ -206,17 +206,17 @@ fn weighted(scheduler: &'static str, weights: [u32; 2], share: bool) -> Vec<Stri
         service.scheduler = scheduler.into();
         service.destinations.iter_mut().zip(weights).for_each(|(d, weight)| d.weight = weight);
     });
-    ids(&lab)
+    lab
 }
 
 #[test]
 fn weights_that_the_scheduler_ignores_are_found_where_shares_are_wanted() {
     for scheduler in ["rr", "lc", "dh"] {
-        assert_eq!(weighted(scheduler, [1, 3], true), ["ipvs-weights-ignored"], "{scheduler}");
+        assert_eq!(ids(&weighted(scheduler, [1, 3], true)), ["ipvs-weights-ignored"], "{scheduler}");
     }
-    assert_eq!(weighted("wrr", [1, 3], true), [""; 0]);
-    assert_eq!(weighted("rr", [1, 1], true), [""; 0]);
-    assert!(!weighted("rr", [1, 3], false).contains(&"ipvs-weights-ignored".to_owned()));
+    assert_eq!(ids(&weighted("wrr", [1, 3], true)), [""; 0]);
+    assert_eq!(ids(&weighted("rr", [1, 1], true)), [""; 0]);
+    assert!(!ids(&weighted("rr", [1, 3], false)).contains(&"ipvs-weights-ignored".to_owned()));
     // Weight 0 is heeded by all.
-    assert_eq!(weighted("rr", [0, 1], true), [""; 0]);
+    assert_eq!(ids(&weighted("rr", [0, 1], true)), [""; 0]);
 }

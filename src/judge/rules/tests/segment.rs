@@ -10,8 +10,8 @@ use crate::judge::Finding;
 use crate::judge::testlab::{Lab, VIP, arp, carried, name};
 use crate::trace::Direction;
 
-const DIP: Ipv4Addr = Ipv4Addr::new(172, 16, 251, 73);
-const RIP: Ipv4Addr = Ipv4Addr::new(172, 16, 252, 137);
+pub(super) const DIP: Ipv4Addr = Ipv4Addr::new(172, 16, 251, 73);
+pub(super) const RIP: Ipv4Addr = Ipv4Addr::new(172, 16, 252, 137);
 
 /// The switch's port of a node, as yet doing nothing.
 fn port(node: &str) -> PortFact {
@@ -26,39 +26,44 @@ fn port(node: &str) -> PortFact {
     }
 }
 
-fn guarded(node: &str, looks_at: &[LooksAt], passes: &[Ipv4Addr]) -> PortFact {
+pub(super) fn guarded(node: &str, looks_at: &[LooksAt], passes: &[Ipv4Addr]) -> PortFact {
     let filters = looks_at.iter().map(|l| PortFilter { looks_at: *l, passes: passes.to_vec() }).collect();
     PortFact { filters, ..port(node) }
 }
 
-fn in_vlan(node: &str, vlan: u16) -> PortFact {
+pub(super) fn in_vlan(node: &str, vlan: u16) -> PortFact {
     PortFact { vlan: Some(vlan), ..port(node) }
 }
 
-fn isolated(node: &str) -> PortFact {
+pub(super) fn isolated(node: &str) -> PortFact {
     PortFact { isolated: true, ..port(node) }
 }
 
-fn locked(node: &str, macs: &[Mac]) -> PortFact {
+pub(super) fn locked(node: &str, macs: &[Mac]) -> PortFact {
     PortFact { locked: Some(macs.to_vec()), ..port(node) }
 }
 
 fn behind(ports: &[PortFact]) -> Lab {
     let mut lab = failed();
+    switched(&mut lab, ports);
+    lab
+}
+
+/// The switch was read, and its ports do that.
+pub(super) fn switched(lab: &mut Lab, ports: &[PortFact]) {
     let mut facts = NodeFacts::unread(NodeName::switch());
     facts.ports = ports.to_vec();
     lab.before.push(facts.clone());
     lab.after.push(facts);
-    lab
 }
 
 fn found(ports: &[PortFact]) -> Vec<String> {
     ids(&behind(ports))
 }
 
-const SOURCE: &[LooksAt] = &[LooksAt::SourceIp];
-const BOTH: &[LooksAt] = &[LooksAt::SourceIp, LooksAt::DestinationIp];
-const ARP: &[LooksAt] = &[LooksAt::ArpSender];
+pub(super) const SOURCE: &[LooksAt] = &[LooksAt::SourceIp];
+pub(super) const BOTH: &[LooksAt] = &[LooksAt::SourceIp, LooksAt::DestinationIp];
+pub(super) const ARP: &[LooksAt] = &[LooksAt::ArpSender];
 
 #[test]
 fn a_port_that_knows_the_rip_only_drops_replies_from_the_vip() {
@@ -135,22 +140,27 @@ fn a_frame_that_left_and_never_came_is_shown() {
     assert!(!frame(&lossy.findings()[0]));
 }
 
+/// A second interface of rs1 on the same segment; the first one has the cure.
+pub(super) fn beside(lab: &mut Lab, values: &[(&str, u32)]) {
+    let mut beside = lab.port("rs1", "lan");
+    beside.interface = "eth1".parse().unwrap();
+    beside.mac = Mac([2, 0xd1, 0, 0, 1, 5]);
+    beside.addresses = vec!["172.16.252.138/16".parse().unwrap()];
+    lab.case.stations.iter_mut().find(|s| s.node == "rs1").unwrap().ports.push(beside);
+    lab.edit_facts("rs1", |f| {
+        second(f, "eth1", "172.16.252.138/16", false);
+        f.links.last_mut().unwrap().mac = Some(Mac([2, 0xd1, 0, 0, 1, 5]));
+        set(f, &OFF);
+        set(f, &[("eth0.arp_ignore", 1), ("eth0.arp_announce", 2)]);
+        set(f, values);
+    });
+}
+
 #[test]
 fn a_second_interface_without_the_cure_is_flux() {
-    let two = |cured: &'static [(&str, u32)]| {
+    let two = |values: &[(&str, u32)]| {
         let mut lab = failed();
-        let mut beside = lab.port("rs1", "lan");
-        beside.interface = "eth1".parse().unwrap();
-        beside.mac = Mac([2, 0xd1, 0, 0, 1, 5]);
-        beside.addresses = vec!["172.16.252.138/16".parse().unwrap()];
-        lab.case.stations.iter_mut().find(|s| s.node == "rs1").unwrap().ports.push(beside);
-        lab.edit_facts("rs1", |f| {
-            second(f, "eth1", "172.16.252.138/16", false);
-            f.links.last_mut().unwrap().mac = Some(Mac([2, 0xd1, 0, 0, 1, 5]));
-            set(f, &OFF);
-            set(f, &[("eth0.arp_ignore", 1), ("eth0.arp_announce", 2)]);
-            set(f, cured);
-        });
+        beside(&mut lab, values);
         ids(&lab)
     };
     assert_eq!(two(&[]), ["arp-flux"]);
@@ -159,31 +169,35 @@ fn a_second_interface_without_the_cure_is_flux() {
     assert_eq!(two(&[("eth0.arp_ignore", 0), ("eth0.arp_announce", 0)]), ["rs-arp-default"]);
 }
 
+/// A host that is no part of the service, with the VIP on a device of its own or without it.
+pub(super) fn stranger(lab: &mut Lab, vip_on: Option<&str>) {
+    let mut station = lab.case.station(&name("rs2")).unwrap().clone();
+    let mut facts = lab.before.iter().find(|f| f.node == "rs2").unwrap().clone();
+    station.node = name("printer");
+    station.role = crate::base::Role::Client;
+    station.ports[0].mac = Mac([2, 0, 0, 0, 9, 9]);
+    station.ports[0].addresses = vec!["172.16.9.9/16".parse().unwrap()];
+    facts.node = name("printer");
+    facts.links[0].mac = Some(Mac([2, 0, 0, 0, 9, 9]));
+    facts.addresses.retain(|a| a.interface == "lo" && a.address.addr() != VIP);
+    facts.addresses.push(carried("eth0", "172.16.9.9/16", None));
+    facts.addresses.extend(vip_on.map(|device| carried(device, &format!("{VIP}/32"), None)));
+    lab.case.stations.push(station);
+    lab.before.push(facts.clone());
+    lab.after.push(facts);
+}
+
 #[test]
 fn a_strangers_vip_is_no_real_servers() {
-    let own = |f: &mut NodeFacts| f.addresses.push(carried("eth0", &format!("{VIP}/32"), None));
-    let stranger = |edit: &dyn Fn(&mut NodeFacts)| {
+    let with = |vip_on: Option<&str>| {
         let mut lab = failed();
-        let mut station = lab.case.station(&name("rs2")).unwrap().clone();
-        let mut facts = lab.before.iter().find(|f| f.node == "rs2").unwrap().clone();
-        station.node = name("printer");
-        station.role = crate::base::Role::Client;
-        station.ports[0].mac = Mac([2, 0, 0, 0, 9, 9]);
-        station.ports[0].addresses = vec!["172.16.9.9/16".parse().unwrap()];
-        facts.node = name("printer");
-        facts.links[0].mac = Some(Mac([2, 0, 0, 0, 9, 9]));
-        facts.addresses.retain(|a| a.interface == "lo" && a.address.addr() != VIP);
-        facts.addresses.push(carried("eth0", "172.16.9.9/16", None));
-        edit(&mut facts);
-        lab.case.stations.push(station);
-        lab.before.push(facts.clone());
-        lab.after.push(facts);
+        stranger(&mut lab, vip_on);
         ids(&lab)
     };
-    assert_eq!(stranger(&own), ["vip-twice"]);
-    assert_eq!(stranger(&|_| {}), [""; 0]);
+    assert_eq!(with(Some("eth0")), ["vip-twice"]);
+    assert_eq!(with(None), [""; 0]);
     // On lo with the cure nobody hears of it.
-    assert_eq!(stranger(&|f: &mut NodeFacts| f.addresses.push(carried("lo", &format!("{VIP}/32"), None))), [""; 0]);
+    assert_eq!(with(Some("lo")), [""; 0]);
 }
 
 #[test]
@@ -216,17 +230,24 @@ fn a_container_has_its_own_sysctls() {
     assert_eq!(on_host(None), ["rs-arp-default"]);
 }
 
+/// The address that clients have for their gateway is on another device, and `eth1` has none.
+pub(super) fn unnumbered(lab: &mut Lab, values: &[(&str, u32)]) {
+    lab.edit_facts("router", |f| {
+        second(f, "dummy0", "203.0.113.1/32", true);
+        f.addresses.retain(|a| a.interface != "eth1");
+        set(f, values);
+    });
+}
+
 #[test]
 fn a_gateway_address_elsewhere_on_the_host_is_silenced_by_arp_ignore_on_all() {
-    let unnumbered = |edit: fn(&mut NodeFacts)| {
-        with("router", move |f| {
-            second(f, "dummy0", "203.0.113.1/32", true);
-            f.addresses.retain(|a| a.interface != "eth1");
-            edit(f);
-        })
+    let with_values = |values: &[(&str, u32)]| {
+        let mut lab = failed();
+        unnumbered(&mut lab, values);
+        ids(&lab)
     };
-    assert_eq!(unnumbered(|f| set(f, &[("all.arp_ignore", 1)])), ["strict-arp-breaks-unnumbered"]);
-    assert_eq!(unnumbered(|f| set(f, &[("eth0.arp_ignore", 1)])), [""; 0]);
+    assert_eq!(with_values(&[("all.arp_ignore", 1)]), ["strict-arp-breaks-unnumbered"]);
+    assert_eq!(with_values(&[("eth0.arp_ignore", 1)]), [""; 0]);
     // A VIP is not a gateway: that is the Director's own mistake.
     let on_lo = with("director", |f| {
         vip_on(f, "lo");

@@ -6,14 +6,14 @@ use crate::facts::NodeFacts;
 use crate::judge::testlab::{Lab, route};
 
 /// The Director's route to rs2 has an MTU.
-fn narrow(facts: &mut NodeFacts, mtu: u32) {
+pub(super) fn narrow(facts: &mut NodeFacts, mtu: u32) {
     let mut host = route("172.16.253.202/32", None, "eth0");
     host.mtu = Some(mtu);
     facts.routes.push(host);
 }
 
 /// The router's way to clients takes 1300 bytes.
-fn tunnelled() -> Lab {
+pub(super) fn tunnelled() -> Lab {
     let mut lab = failed();
     lab.edit_facts("router", |f| {
         for route in f.routes.iter_mut().filter(|r| r.interface.as_ref().is_some_and(|i| *i == *"eth1")) {

@@ -7,13 +7,13 @@ use super::faults::{failed, second, set, with};
 use super::ids;
 use crate::base::Mac;
 use crate::facts::NodeFacts;
-use crate::judge::testlab::{Exchange, Lab, There, VIP, arp, carried, name, tcp};
+use crate::judge::testlab::{CLIENT, Exchange, Lab, SERVICE, There, VIP, arp, carried, name, tcp};
 
 const RST: u8 = 4;
-const OTHER: Mac = Mac([2, 0xd1, 0, 0, 0, 9]);
+pub(super) const OTHER: Mac = Mac([2, 0xd1, 0, 0, 0, 9]);
 
 /// A second Director, with the same table and, as yet, without the VIP.
-fn join(lab: &mut Lab) {
+pub(super) fn join(lab: &mut Lab) {
     let mut station = lab.case.station(&name("director")).unwrap().clone();
     station.node = name("lb2");
     station.ports[0].mac = OTHER;
@@ -30,7 +30,7 @@ fn join(lab: &mut Lab) {
     }
 }
 
-fn vip(device: &str) -> impl Fn(&mut NodeFacts) {
+pub(super) fn vip(device: &str) -> impl Fn(&mut NodeFacts) {
     let address = carried(device, &format!("{VIP}/32"), None);
     move |f| f.addresses.push(address.clone())
 }
@@ -58,7 +58,7 @@ fn two_directors_that_answer_are_a_split_brain() {
 }
 
 /// The VIP goes from the Director to lb2, and a request still goes to the Director.
-fn moved() -> Lab {
+pub(super) fn moved() -> Lab {
     let mut lab = Lab::ran(2);
     join(&mut lab);
     lab.exchange(&Exchange::with("rs1").there(There::Swallowed));
@@ -71,11 +71,22 @@ fn moved() -> Lab {
     lab
 }
 
+/// lb2 announces the VIP.
+pub(super) fn tell(lab: &mut Lab) {
+    lab.broadcast("lb2", "lan", arp(1, OTHER, VIP.into(), Mac([0; 6]), VIP.into()));
+}
+
+/// lb2 resets a connection of the client's.
+pub(super) fn reset(lab: &mut Lab, port: u16) {
+    let client = SocketAddr::new(IpAddr::V4(CLIENT), port);
+    lab.unicast("lb2", "router", "lan", tcp(SERVICE, client, 900, 77, RST, b""));
+}
+
 #[test]
 fn a_takeover_that_nobody_was_told_of_is_named() {
     assert_eq!(ids(&moved()), ["ha-no-garp"]);
     let mut told = moved();
-    told.broadcast("lb2", "lan", arp(1, OTHER, VIP.into(), Mac([0; 6]), VIP.into()));
+    tell(&mut told);
     assert_eq!(ids(&told), [""; 0]);
     // Without facts from both ends nothing is known to have moved.
     let mut later = moved();
@@ -86,17 +97,11 @@ fn a_takeover_that_nobody_was_told_of_is_named() {
 #[test]
 fn a_reset_by_the_new_director_of_an_old_connection_is_named() {
     let mut lab = moved();
-    lab.broadcast("lb2", "lan", arp(1, OTHER, VIP.into(), Mac([0; 6]), VIP.into()));
-    let reset = |lab: &mut Lab, client: SocketAddr| {
-        let service = crate::judge::testlab::SERVICE;
-        lab.unicast("lb2", "router", "lan", tcp(service, client, 900, 77, RST, b""));
-    };
-    let mut fresh = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 2)), 50_000);
-    reset(&mut lab, fresh);
+    tell(&mut lab);
     // Nobody had opened that one before.
+    reset(&mut lab, 50_000);
     assert_eq!(ids(&lab), [""; 0]);
-    fresh.set_port(40_001);
-    reset(&mut lab, fresh);
+    reset(&mut lab, 40_001);
     assert_eq!(ids(&lab), ["ha-failover-no-sync"]);
 }
 
@@ -124,19 +129,29 @@ fn a_redirect_is_a_mistake_on_the_director_and_for_the_vip_only() {
     assert_eq!(with("director", |f| f.iptables = None), [""; 0]);
 }
 
+/// The Director has no VIP; rs1 may have no cure, and may have answered the Director's question whether the VIP is free.
+pub(super) fn refused(lab: &mut Lab, answers: bool, cured: bool) {
+    lab.edit_facts("director", |f| f.addresses.retain(|a| a.address.addr() != VIP));
+    if !cured {
+        lab.edit_facts("rs1", |f| set(f, &super::faults::OFF));
+    }
+    if answers {
+        objects(lab);
+    }
+}
+
+/// rs1 says to the Director, which asks without an address of its own, that it has the VIP.
+pub(super) fn objects(lab: &mut Lab) {
+    let (rs1, director) = (lab.port("rs1", "lan").mac, lab.port("director", "lan").mac);
+    let nobody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    lab.unicast("rs1", "director", "lan", arp(2, rs1, VIP.into(), director, nobody));
+}
+
 #[test]
 fn a_director_that_is_refused_the_vip_names_those_who_answered() {
     let probed = |answers: bool, cured: bool| {
         let mut lab = failed();
-        let (rs1, director) = (lab.port("rs1", "lan").mac, lab.port("director", "lan").mac);
-        lab.edit_facts("director", |f| f.addresses.retain(|a| a.address.addr() != VIP));
-        if !cured {
-            lab.edit_facts("rs1", |f| set(f, &super::faults::OFF));
-        }
-        if answers {
-            let nobody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-            lab.unicast("rs1", "director", "lan", arp(2, rs1, VIP.into(), director, nobody));
-        }
+        refused(&mut lab, answers, cured);
         ids(&lab)
     };
     assert_eq!(probed(true, false), ["dir-dad-conflict"]);
@@ -145,22 +160,27 @@ fn a_director_that_is_refused_the_vip_names_those_who_answered() {
     assert!(!without.contains(&"dir-dad-conflict".to_owned()), "{without:?}");
 }
 
+/// The Director's VIP is on an interface of that kind with VRRP's MAC.
+pub(super) fn on_vmac(lab: &mut Lab, kind: &str, level: u32) {
+    let mut port = lab.port("director", "lan");
+    port.interface = "vrrp1".parse().unwrap();
+    port.mac = "00:00:5e:00:01:33".parse().unwrap();
+    port.addresses = vec![format!("{VIP}/32").parse().unwrap()];
+    lab.case.stations.iter_mut().find(|s| s.node == "director").unwrap().ports.push(port);
+    lab.edit_facts("director", |f| {
+        second(f, "vrrp1", &format!("{VIP}/32"), false);
+        f.addresses.retain(|a| a.address.addr() != VIP || a.interface == "vrrp1");
+        let link = f.links.last_mut().unwrap();
+        (link.kind, link.mac) = (Some(kind.into()), "00:00:5e:00:01:33".parse().ok());
+        set(f, &[("all.rp_filter", level)]);
+    });
+}
+
 #[test]
 fn a_source_check_on_a_virtual_mac_interface_comes_from_all() {
-    let vmac = |kind: &'static str, level: u32| {
+    let vmac = |kind: &str, level: u32| {
         let mut lab = failed();
-        let mut port = lab.port("director", "lan");
-        port.interface = "vrrp1".parse().unwrap();
-        port.mac = "00:00:5e:00:01:33".parse().unwrap();
-        port.addresses = vec![format!("{VIP}/32").parse().unwrap()];
-        lab.case.stations.iter_mut().find(|s| s.node == "director").unwrap().ports.push(port);
-        lab.edit_facts("director", |f| {
-            second(f, "vrrp1", &format!("{VIP}/32"), false);
-            f.addresses.retain(|a| a.address.addr() != VIP || a.interface == "vrrp1");
-            let link = f.links.last_mut().unwrap();
-            (link.kind, link.mac) = (Some(kind.into()), "00:00:5e:00:01:33".parse().ok());
-            set(f, &[("all.rp_filter", level)]);
-        });
+        on_vmac(&mut lab, kind, level);
         ids(&lab)
     };
     assert_eq!(vmac("macvlan", 1), ["ha-vmac"]);
