@@ -77,7 +77,10 @@ fn what_a_mutation_does_hangs_on_the_topology() {
     assert_eq!(ids(&named(&bound, on_nic)), [""; 0]);
     let forgotten = named(&bound, "router: permanent entry for 172.16.0.66 gone");
     assert_eq!(ids(&forgotten), ["rs-arp-default"]);
-    assert_eq!(forgotten.causes()[0].nodes.iter().map(|n| n.as_str()).collect::<Vec<_>>(), ["rs1", "rs2"]);
+    assert_eq!(
+        forgotten.causes()[0].nodes.iter().map(drlab::base::NodeName::as_str).collect::<Vec<_>>(),
+        ["rs1", "rs2"]
+    );
     let drop = "rs1: arptables -A INPUT -d 172.16.0.66 -j DROP gone";
     // The other rule still puts the RIP into what it answers.
     assert_eq!(ids(&named(&arptables, drop)), [""; 0]);
