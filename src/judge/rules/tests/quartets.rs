@@ -192,7 +192,9 @@ fn wrong(
 
 fn changed(four: &Four, changes: &[fn(&mut Lab)]) -> Lab {
     let mut lab = (four.run)();
-    changes.iter().for_each(|change| change(&mut lab));
+    for change in changes {
+        change(&mut lab);
+    }
     lab
 }
 
