@@ -95,6 +95,14 @@ pub(super) fn shown<'a>(traffic: &Traffic<'a>, deviation: &Deviation<'a>) -> Vec
             let swallowed = here.swallows(|p| p.source.ip() == *source);
             vec![swallowed.or_else(|| here.leaves_unanswered(|s| s.sender == *source))]
         }
+        Kind::Unaddressed { wanted } => {
+            let own = here.traffic.input.case.station(here.node);
+            let missed = |ip: IpAddr| *wanted == Some(ip) || own.is_some_and(|s| s.has(ip));
+            vec![
+                here.leaves_unanswered(|s| missed(s.about)).or_else(|| here.swallows(|_| true)),
+                here.refuses(|_| true),
+            ]
+        }
         Kind::Down => down(here),
         Kind::Filtered { destination, .. } => vec![here.swallows(|p| p.destination.ip() == *destination)],
         Kind::NoService { at, .. } | Kind::Unmarked { at, .. } => {
