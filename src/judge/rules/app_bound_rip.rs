@@ -4,7 +4,7 @@ use super::diagnosis::Diagnosis;
 use super::diagnosis::mended;
 use super::{Affliction, Rule, ways};
 use crate::judge::model::{Deviation, Kind};
-use crate::judge::{Dialect, Evidence};
+use crate::judge::Dialect;
 
 /// The rule.
 pub(super) const RULE: Rule = Rule {
@@ -22,21 +22,11 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Affliction> {
-    let Kind::Deaf { protocol, at, listening, method } = &deviation.kind else { return None };
-    let mapped = |d: &Deviation<'_>| {
-        let Kind::Mapped { at: to, .. } = d.kind else { return false };
-        diagnosis.world.case.station(deviation.node).is_some_and(|s| s.has(to.ip()))
-    };
-    if diagnosis.predicted.deviations.iter().any(mapped) {
-        return None;
-    }
+    let Kind::Deaf { protocol, at, listening, .. } = &deviation.kind else { return None };
     if !listening.iter().any(|s| s.at.port() == at.port()) {
         return None;
     }
-    let all: Vec<String> = listening.iter().map(|s| format!("{} {}", s.protocol, s.at)).collect();
-    let all = if all.is_empty() { "nothing".to_owned() } else { all.join(", ") };
-    let what = format!("packets for {protocol} {at} come in ({method}); {} listens at", deviation.node);
-    let evidence = vec![Evidence::fact(what, all)];
+    let evidence = super::app_not_listening::deaf(diagnosis, deviation)?;
     let mut mend = Vec::new();
     if let Some(socket) = ways::stand_in(diagnosis, deviation.node, (*protocol, *at), None) {
         mend.push(mended(deviation.node, Dialect::Iptables, ways::turn(*protocol, *at, socket)));

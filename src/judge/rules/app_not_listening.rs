@@ -24,6 +24,15 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Affliction> {
+    let Kind::Deaf { protocol, at, .. } = &deviation.kind else { return None };
+    let evidence = deaf(diagnosis, deviation)?;
+    let mut mend = vec![mended(deviation.node, Dialect::ByHand, format!("start the server at {at}"))];
+    mend.extend(quiesced(diagnosis, deviation, (*protocol, *at)));
+    Some(Diagnosis::afflict(deviation, evidence, mend))
+}
+
+/// Where packets come in at a port and what listens; nothing where a port that is to be mapped is what makes it deaf.
+pub(super) fn deaf(diagnosis: &Diagnosis<'_>, deviation: &Deviation<'_>) -> Option<Vec<Evidence>> {
     let Kind::Deaf { protocol, at, listening, method } = &deviation.kind else { return None };
     let mapped = |d: &Deviation<'_>| {
         let Kind::Mapped { at: to, .. } = d.kind else { return false };
@@ -32,14 +41,10 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     if diagnosis.predicted.deviations.iter().any(mapped) {
         return None;
     }
-
     let all: Vec<String> = listening.iter().map(|s| format!("{} {}", s.protocol, s.at)).collect();
     let all = if all.is_empty() { "nothing".to_owned() } else { all.join(", ") };
     let what = format!("packets for {protocol} {at} come in ({method}); {} listens at", deviation.node);
-    let evidence = vec![Evidence::fact(what, all)];
-    let mut mend = vec![mended(deviation.node, Dialect::ByHand, format!("start the server at {at}"))];
-    mend.extend(quiesced(diagnosis, deviation, (*protocol, *at)));
-    Some(Diagnosis::afflict(deviation, evidence, mend))
+    Some(vec![Evidence::fact(what, all)])
 }
 
 /// On each Director the real server gets nothing until it serves.

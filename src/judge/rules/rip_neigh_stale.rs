@@ -18,12 +18,12 @@ pub(super) const RULE: Rule = Rule {
     source: "ip-neighbour(8); net/core/neighbour.c: neigh_update (NUD_PERMANENT is not overwritten)",
     outranks: &[],
     what: |nodes| format!("a permanent neighbour entry has a wrong MAC, on {nodes}"),
-    claims,
+    claims: bound,
 };
 
-fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Affliction> {
+/// What shows a permanent entry with a wrong MAC, and its mend, whoever's address it is.
+pub(super) fn bound<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Affliction> {
     let Kind::Bound { entry, meant, right } = deviation.kind else { return None };
-
     let (address, interface) = (entry.address, &entry.interface);
     let has = entry.mac.map_or_else(String::new, |mac| diagnosis.world.case.name_of(mac));
     let evidence = vec![Evidence::fact(

@@ -1,10 +1,8 @@
 //! `router-static-arp`: the VIP is bound for good to a MAC that is not the Director's.
 
 use super::diagnosis::Diagnosis;
-use super::diagnosis::mended;
 use super::{Affliction, Rule};
 use crate::judge::model::{Deviation, Kind};
-use crate::judge::{Dialect, Evidence};
 
 /// The rule.
 pub(super) const RULE: Rule = Rule {
@@ -21,19 +19,9 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Affliction> {
-    let Kind::Bound { entry, meant, right } = deviation.kind else { return None };
+    let Kind::Bound { entry, .. } = deviation.kind else { return None };
     if !diagnosis.world.case.is_vip(entry.address) {
         return None;
     }
-    let (address, interface) = (entry.address, &entry.interface);
-    let has = entry.mac.map_or_else(String::new, |mac| diagnosis.world.case.name_of(mac));
-    let evidence = vec![Evidence::fact(
-        format!("{} sends to {has}; {meant} is {right}", deviation.node),
-        format!("{address} dev {interface} lladdr {} PERMANENT", entry.mac.map_or_else(String::new, |m| m.to_string())),
-    )];
-    let mend = vec![
-        mended(deviation.node, Dialect::Ip, format!("ip neighbour del {address} dev {interface}")),
-        mended(deviation.node, Dialect::NetTools, format!("arp -d {address}")),
-    ];
-    Some(Diagnosis::afflict(deviation, evidence, mend))
+    super::rip_neigh_stale::bound(diagnosis, deviation)
 }

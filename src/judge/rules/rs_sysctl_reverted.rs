@@ -1,11 +1,9 @@
 //! `rs-sysctl-reverted`: the ARP sysctls were right and then overwritten.
 
-use std::net::IpAddr;
-
 use super::diagnosis::Diagnosis;
 use super::diagnosis::Moment;
 use super::{Affliction, Rule};
-use crate::judge::model::{Deviation, Kind};
+use crate::judge::model::Deviation;
 
 /// The rule.
 pub(super) const RULE: Rule = Rule {
@@ -23,16 +21,6 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Affliction> {
-    let first =
-        if matches!(deviation.kind, Kind::Answers { .. } | Kind::AsksAs { .. }) { diagnosis.other } else { None };
-    let (other, when) = first?;
-    let there = |kind: &Kind<'_>| matches!(kind, Kind::Answers { .. } | Kind::AsksAs { .. });
-    let both = other.deviations.iter().any(|d| d.node == deviation.node && there(&d.kind));
-    if both || when != Moment::Before || !diagnosis.is_server(deviation.node) {
-        return None;
-    }
-    let vip = diagnosis.world.case.vips.iter().copied().find(IpAddr::is_ipv4)?;
-    let mut evidence = diagnosis.conf_shown(deviation, "arp_ignore");
-    evidence.extend(diagnosis.conf_shown(deviation, "arp_announce"));
+    let (vip, evidence) = super::rs_vip_before_sysctl::only_at_one_end(diagnosis, deviation, Moment::Before)?;
     Some(Diagnosis::afflict(deviation, evidence, diagnosis.arp_cure(deviation, vip)))
 }

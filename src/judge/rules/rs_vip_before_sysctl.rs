@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::diagnosis::Diagnosis;
 use super::diagnosis::{Moment, sysctls};
 use super::{Affliction, Rule, ways};
-use crate::judge::Mend;
+use crate::judge::{Evidence, Mend};
 use crate::judge::model::{Deviation, Kind};
 
 /// The rule.
@@ -25,18 +25,27 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Affliction> {
-    let first =
-        if matches!(deviation.kind, Kind::Answers { .. } | Kind::AsksAs { .. }) { diagnosis.other } else { None };
-    let (other, when) = first?;
-    let there = |kind: &Kind<'_>| matches!(kind, Kind::Answers { .. } | Kind::AsksAs { .. });
-    let both = other.deviations.iter().any(|d| d.node == deviation.node && there(&d.kind));
-    if both || when != Moment::After || !diagnosis.is_server(deviation.node) {
+    let (vip, evidence) = only_at_one_end(diagnosis, deviation, Moment::After)?;
+    Some(Diagnosis::afflict(deviation, evidence, cure(diagnosis, deviation, vip)))
+}
+
+/// A real server's mistake about ARP that is not there at the other end of the timeline, which is `other`: the VIP, and the
+/// sysctls as they are at this end.
+pub(super) fn only_at_one_end(
+    diagnosis: &Diagnosis<'_>,
+    deviation: &Deviation<'_>,
+    other: Moment,
+) -> Option<(IpAddr, Vec<Evidence>)> {
+    let about_arp = |kind: &Kind<'_>| matches!(kind, Kind::Answers { .. } | Kind::AsksAs { .. });
+    let (there, when) = diagnosis.other.filter(|_| about_arp(&deviation.kind))?;
+    let both = there.deviations.iter().any(|d| d.node == deviation.node && about_arp(&d.kind));
+    if both || when != other || !diagnosis.is_server(deviation.node) {
         return None;
     }
     let vip = diagnosis.world.case.vips.iter().copied().find(IpAddr::is_ipv4)?;
     let mut evidence = diagnosis.conf_shown(deviation, "arp_ignore");
     evidence.extend(diagnosis.conf_shown(deviation, "arp_announce"));
-    Some(Diagnosis::afflict(deviation, evidence, cure(diagnosis, deviation, vip)))
+    Some((vip, evidence))
 }
 
 /// Sysctls before addresses, and what was learned in the window forgotten.

@@ -29,18 +29,22 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     if !diagnosis.is_server(deviation.node) {
         return None;
     }
-    let facts = diagnosis.facts(deviation.node)?;
     let node = deviation.node;
+    let evidence = not_own(diagnosis, node)?;
+    let mend = mend(node, address);
+    Some(Diagnosis::afflict(deviation, evidence, mend))
+}
+
+/// The addresses that the node has, and how many packets it took for not its own.
+pub(super) fn not_own(diagnosis: &Diagnosis<'_>, node: &NodeName) -> Option<Vec<Evidence>> {
+    let facts = diagnosis.facts(node)?;
     let all: Vec<String> = facts.addresses.iter().map(address_line).collect();
     let mut evidence = vec![Evidence::fact(format!("all addresses of {node}"), all.join(", "))];
     if let Some(errors) = facts.counters.get("IpInAddrErrors") {
-        evidence.push(Evidence::fact(
-            format!("packets that {node} took for not its own"),
-            format!("IpInAddrErrors {errors}"),
-        ));
+        let what = format!("packets that {node} took for not its own");
+        evidence.push(Evidence::fact(what, format!("IpInAddrErrors {errors}")));
     }
-    let mend = mend(node, address);
-    Some(Diagnosis::afflict(deviation, evidence, mend))
+    Some(evidence)
 }
 
 /// The VIP on lo, after the sysctls that keep it silent.

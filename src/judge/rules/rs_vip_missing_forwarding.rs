@@ -3,7 +3,6 @@
 use super::diagnosis::Diagnosis;
 use super::{Affliction, Rule};
 use crate::judge::Evidence;
-use crate::judge::host::address_line;
 use crate::judge::model::{Deviation, Kind};
 
 /// The rule.
@@ -26,16 +25,8 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     if !forwards || !diagnosis.is_server(deviation.node) {
         return None;
     }
-    let facts = diagnosis.facts(deviation.node)?;
     let node = deviation.node;
-    let all: Vec<String> = facts.addresses.iter().map(address_line).collect();
-    let mut evidence = vec![Evidence::fact(format!("all addresses of {node}"), all.join(", "))];
-    if let Some(errors) = facts.counters.get("IpInAddrErrors") {
-        evidence.push(Evidence::fact(
-            format!("packets that {node} took for not its own"),
-            format!("IpInAddrErrors {errors}"),
-        ));
-    }
+    let mut evidence = super::rs_vip_missing::not_own(diagnosis, node)?;
     evidence.push(Evidence::fact(format!("{node} forwards"), "net.ipv4.ip_forward = 1"));
     let mend = super::rs_vip_missing::mend(node, address);
     Some(Diagnosis::afflict(deviation, evidence, mend))

@@ -28,16 +28,8 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     if forwards && address.is_ipv4() {
         return None;
     }
-    let facts = diagnosis.facts(deviation.node)?;
     let node = deviation.node;
-    let all: Vec<String> = facts.addresses.iter().map(address_line).collect();
-    let mut evidence = vec![Evidence::fact(format!("all addresses of {node}"), all.join(", "))];
-    if let Some(errors) = facts.counters.get("IpInAddrErrors") {
-        evidence.push(Evidence::fact(
-            format!("packets that {node} took for not its own"),
-            format!("IpInAddrErrors {errors}"),
-        ));
-    }
+    let mut evidence = super::rs_vip_missing::not_own(diagnosis, node)?;
     evidence.push(Evidence::fact(
         format!("{node} may not use it"),
         format!("{} {}", address_line(failed), failed.flags.join(" ")),
