@@ -15,6 +15,7 @@ mod ladder;
 mod mended;
 pub(crate) mod page;
 mod picture;
+mod programs;
 mod proof;
 mod read;
 #[cfg(test)]
@@ -31,7 +32,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::{Mac, NodeName, Role, Verdict};
 use crate::facts::NodeFacts;
-use crate::facts::run::{Acted, Stopped};
+use crate::facts::run::{Acted, CommandResult, Stopped};
 pub use crate::judge::infer::Part;
 use crate::judge::rules::Clue;
 pub use crate::judge::{CensusEntry, LadderRung};
@@ -75,6 +76,12 @@ pub struct Report {
     pub topology: Topology,
     /// What the timeline did.
     pub timeline: Vec<Acted>,
+    /// The commands and scripts of the scenario that were run in nodes once they were built.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub commands: Vec<CommandResult>,
+    /// What commands, scripts and daemons had set by the first facts, node by node.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub by_programs: Vec<ByPrograms>,
     /// The wait at which it ended, where one was in vain.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub stopped: Option<Stopped>,
@@ -94,6 +101,17 @@ pub struct Report {
     pub mended: Option<Mended>,
     /// What the kernel said of each node.
     pub facts: Facts,
+}
+
+/// What programs of the scenario's choice changed of a node's configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ByPrograms {
+    /// The node.
+    pub node: NodeName,
+    /// Statements that the plan does not have and the kernel does.
+    pub added: Vec<String>,
+    /// Statements that the plan has and the kernel does not.
+    pub gone: Vec<String>,
 }
 
 /// What became of a lab whose findings were mended: the commands, and the same load driven and judged once more.

@@ -159,6 +159,8 @@ fn rs1(servers: Vec<Server>) -> Node {
         servers,
         files: Vec::new(),
         daemons: Vec::new(),
+        commands: Vec::new(),
+        commands_later: false,
     }
 }
 

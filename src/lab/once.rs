@@ -14,7 +14,7 @@ use super::{Lab, LabError, Watcher, assemble};
 use crate::base::error_chain;
 use crate::channel::BuildOptions;
 use crate::facts::NodeFacts;
-use crate::facts::run::{Acted, CaptureStats, Ran};
+use crate::facts::run::{Acted, CaptureStats, CommandResult, Ran};
 use crate::judge::{self, Case, CheckResult, Finding, Input};
 use crate::plan::{self, Plan};
 use crate::report::{self, CaptureSummary, Expected, Facts, LoadSummary, Report, RunVerdict, TimingMs};
@@ -87,9 +87,9 @@ pub(super) struct Observed {
 pub fn run(plan: &Plan, settings: &Settings, watcher: &mut dyn Watcher) -> (Report, Ended) {
     let began = Instant::now();
     let mut report = blank(plan, settings.kind);
-    let mut recorder = Recorder { watcher, acted: Vec::new() };
+    let mut recorder = Recorder { watcher, acted: Vec::new(), commands: Vec::new() };
     let observed = observe(plan, settings, &mut recorder, &mut report);
-    report.timeline = recorder.acted;
+    (report.timeline, report.commands) = (recorder.acted, recorder.commands);
     let ended = match observed {
         Err(error) => failed(&mut report, error),
         Ok((lab, observed)) => conclude(plan, settings, lab, observed, watcher, &mut report),
@@ -203,6 +203,8 @@ fn judge_first(
     }
     report.journey = judge::ladder::ladder(&input);
     report.census = judge::census::census(&input);
+    report.topology = assemble::topology_as_read(plan, &case, &observed.before);
+    report.by_programs = assemble::by_programs(plan, &observed.before);
     report.load = assemble::load(plan, &observed.ran);
     report.capture = assemble::capture(&observed.capture);
     report.expected = assemble::expected(&plan.expect, &report.checks, &report.findings, &report.load);
@@ -306,6 +308,8 @@ fn blank(plan: &Plan, kind: Substrate) -> Report {
         capture: CaptureSummary::default(),
         topology: assemble::topology(plan),
         timeline: Vec::new(),
+        commands: Vec::new(),
+        by_programs: Vec::new(),
         stopped: None,
         journey: Vec::new(),
         census: Vec::new(),
@@ -325,6 +329,7 @@ pub(super) fn ms(since: Instant) -> f64 {
 struct Recorder<'a> {
     watcher: &'a mut dyn Watcher,
     acted: Vec<Acted>,
+    commands: Vec<CommandResult>,
 }
 
 impl Watcher for Recorder<'_> {
@@ -335,6 +340,11 @@ impl Watcher for Recorder<'_> {
     fn acted(&mut self, acted: &Acted) {
         self.watcher.acted(acted);
         self.acted.push(acted.clone());
+    }
+
+    fn commanded(&mut self, result: &CommandResult) {
+        self.watcher.commanded(result);
+        self.commands.push(result.clone());
     }
 }
 

@@ -46,6 +46,8 @@ pub(super) fn add(draft: &mut Draft<'_>) -> Result<(), CompileError> {
             servers: Vec::new(),
             files: Vec::new(),
             daemons: Vec::new(),
+            commands: Vec::new(),
+            commands_later: false,
         });
     }
     Ok(())

@@ -102,6 +102,8 @@ pub(crate) fn held() -> Report {
                 .to_vec(),
         },
         topology: textbook(),
+        commands: Vec::new(),
+        by_programs: Vec::new(),
         stopped: None,
         timeline: vec![Acted {
             label: "20 requests by client".to_owned(),

@@ -150,6 +150,8 @@ fn node(name: &str, role: Role) -> Node {
         servers: Vec::new(),
         files: Vec::new(),
         daemons: Vec::new(),
+        commands: Vec::new(),
+        commands_later: false,
     }
 }
 

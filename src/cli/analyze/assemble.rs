@@ -87,6 +87,8 @@ pub(super) fn report(gathering: Gathering, known: &Known) -> Report {
         capture: CaptureSummary { frames, dropped: 0, vantages },
         topology: Topology::default(),
         timeline: Vec::new(),
+        commands: Vec::new(),
+        by_programs: Vec::new(),
         stopped: None,
         journey: judge::ladder::ladder(&input),
         census: judge::census::census(&input),
