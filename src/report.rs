@@ -63,6 +63,10 @@ pub struct Report {
     pub substrate: String,
     /// The kernel that held the lab, as `uname -r` gives it.
     pub kernel: String,
+    /// What all that is random was drawn from, where the run was a seeded one: then it is the same each time, and so are its
+    /// times, which are the lab's own.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub seed: Option<u64>,
     /// How long each part took, in milliseconds.
     pub timing_ms: TimingMs,
     /// All loads together.

@@ -91,21 +91,30 @@ struct Standing {
 /// How often a sign of life is given while a command takes its time.
 const HEARTBEAT: Duration = Duration::from_secs(2);
 
-/// Says hello and carries out commands until `Halt` or the channel's end.
+/// Says hello and carries out commands until `Halt` or the channel's end; where there are orders from the start, these and
+/// no others, up to the first that fails.
 ///
 /// # Errors
 /// Those of the channel.
-pub fn carry_out(channel: File, modules: Option<&Path>, kernel: String) -> io::Result<()> {
+pub fn carry_out(channel: File, told: Vec<Command>, modules: Option<&Path>, kernel: String) -> io::Result<()> {
     let mut reader = BufReader::new(channel.try_clone()?);
     let mut orders = Orders { voice: Voice(Arc::new(Mutex::new(channel))), modules, standing: None };
     orders.voice.tell(&Event::Hello { version: channel::VERSION, kernel })?;
+    if !told.is_empty() {
+        for command in told {
+            let answer = orders.answer(command);
+            orders.voice.tell(&answer)?;
+            if matches!(answer, Event::Failed(_)) {
+                break;
+            }
+        }
+        return Ok(());
+    }
     while let Some(command) = channel::receive::<Command>(&mut reader)? {
         if matches!(command, Command::Halt) {
             break;
         }
-        let answer = orders
-            .carry_out(command)
-            .unwrap_or_else(|error| Event::Failed(Failure { kind: error.kind(), chain: error_chain(&error) }));
+        let answer = orders.answer(command);
         orders.voice.tell(&answer)?;
     }
     Ok(())
@@ -146,6 +155,11 @@ struct Orders<'m> {
 }
 
 impl Orders<'_> {
+    fn answer(&mut self, command: Command) -> Event {
+        self.carry_out(command)
+            .unwrap_or_else(|error| Event::Failed(Failure { kind: error.kind(), chain: error_chain(&error) }))
+    }
+
     fn carry_out(&mut self, command: Command) -> Result<Event, OrderError> {
         match command {
             Command::Build { plan, options } => {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::mend::{self, Mending};
 use super::{Lab, LabError, Watcher, assemble};
@@ -95,7 +95,22 @@ pub fn run(plan: &Plan, settings: &Settings, watcher: &mut dyn Watcher) -> (Repo
         Ok((lab, observed)) => conclude(plan, settings, lab, observed, watcher, &mut report),
     };
     report.timing_ms.total = ms(began);
+    if settings.start.seed.is_some() {
+        report.timing_ms = virtual_times(&report);
+    }
+    report.seed = settings.start.seed;
     (report, ended)
+}
+
+/// What of the times is the lab's own: the others are the machine's, and differ from run to run.
+fn virtual_times(report: &Report) -> TimingMs {
+    let build = report.timing_ms.build;
+    let begins = |acted: &Acted| acted.at_ns;
+    let (first, last) = (report.timeline.iter().map(begins).min(), report.timeline.iter().max_by_key(|a| a.at_ns));
+    let load = first.zip(last).map_or(0.0, |(first, last)| {
+        Duration::from_nanos(last.at_ns.saturating_sub(first)).as_secs_f64() * 1e3 + last.ms
+    });
+    TimingMs { build, load, total: build + load, ..TimingMs::default() }
 }
 
 fn failed(report: &mut Report, error: LabError) -> Ended {
@@ -156,20 +171,25 @@ fn observe(
     let timing = &mut report.timing_ms;
     recorder.progress("starting a kernel");
     let since = Instant::now();
-    let mut lab = Lab::start(settings.kind, &settings.start)?;
-    timing.boot = ms(since);
-    lab.guest().kernel().clone_into(&mut report.kernel);
-
-    recorder.progress("building the lab");
-    let since = Instant::now();
     let options = BuildOptions {
         output: settings.start.output.display().to_string(),
         tool_roots: settings.tool_roots.iter().map(|r| r.display().to_string()).collect(),
         skip_ipvs: false,
         capture: true,
     };
-    lab.build(plan, options, recorder)?;
-    timing.build = ms(since);
+    let seeded = settings.start.seed.is_some();
+    let mut lab = if seeded {
+        Lab::start_told(settings.kind, &settings.start, plan, &options)?
+    } else {
+        Lab::start(settings.kind, &settings.start)?
+    };
+    timing.boot = ms(since);
+    lab.guest().kernel().clone_into(&mut report.kernel);
+
+    recorder.progress("building the lab");
+    let since = Instant::now();
+    let built = lab.build(plan, options, recorder)?;
+    timing.build = if seeded { built.ms } else { ms(since) };
     let before = lab.facts(recorder)?;
 
     let since = Instant::now();
@@ -302,6 +322,7 @@ fn blank(plan: &Plan, kind: Substrate) -> Report {
         failure: Vec::new(),
         substrate: kind.to_string(),
         kernel: String::new(),
+        seed: None,
         timing_ms: TimingMs::default(),
         load: LoadSummary::default(),
         read: None,
