@@ -166,6 +166,9 @@ pub struct Node {
     pub ipvs: Option<Ipvs>,
     /// What it serves.
     pub servers: Vec<Server>,
+    /// The packages that it has beside those of the machine, in order and each once.
+    #[serde(default)]
+    pub packages: Vec<String>,
 }
 
 /// What an interface is made of.

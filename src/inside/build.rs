@@ -20,7 +20,7 @@ use super::arpfilter::{ArpFilterError, Filters};
 use super::ipvs::IpvsError;
 use super::link::offload::OffloadError;
 use super::neigh;
-use super::ns::{self, NsError, Space, Worker, WorkerGone};
+use super::ns::{self, NewNode, NsError, Space, Worker, WorkerGone};
 use super::read::{self, Wanted};
 use super::rtnl::{self, RtnlError};
 use super::shell::{ShellError, Toolbox};
@@ -149,7 +149,9 @@ impl Lab {
     ) -> Result<Self, BuildError> {
         let roots: Vec<PathBuf> =
             options.tool_roots.iter().map(PathBuf::from).filter(|root| Path::is_dir(root)).collect();
-        let nodes = Space::nodes(plan.nodes.iter().map(|node| node.name.as_str()), &roots, ready)?;
+        let news: Vec<NewNode<'_>> =
+            plan.nodes.iter().map(|node| new_node(node, options)).collect::<Result<_, BuildError>>()?;
+        let nodes = Space::nodes(news, &roots, ready)?;
         let mut spaces: Vec<Arc<Space>> = nodes.into_iter().map(Arc::new).collect();
         let filters = Arc::new(Filters::find(search, &roots));
         let toolbox = Toolbox::find(search, &roots);
@@ -328,6 +330,17 @@ impl Drop for Lab {
     fn drop(&mut self) {
         drop(self.end());
     }
+}
+
+/// A node as it is to be made, with the tree of its packages.
+fn new_node<'a>(node: &'a Node, options: &'a BuildOptions) -> Result<NewNode<'a>, BuildError> {
+    let name = node.name.as_str();
+    if node.packages.is_empty() {
+        return Ok(name.into());
+    }
+    let tree = options.trees.iter().find(|tree| tree.packages == node.packages);
+    let tree = tree.ok_or_else(|| BuildError::Plan(format!("the packages of {name} were not unpacked")))?;
+    Ok(NewNode { name, tree: Some(Path::new(&tree.folder)) })
 }
 
 /// Looks again and again until nothing is seen that is not yet as it should be.

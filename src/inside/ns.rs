@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::Arc;
 use std::thread;
@@ -115,6 +115,21 @@ const AGENT_STACK_BYTES: usize = 256 << 10;
 /// How long teardown waits for killed agents.
 const REAP_DEADLINE: Duration = Duration::from_secs(5);
 
+/// A node that is to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct NewNode<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// A folder with unpacked packages that it sees as part of its own file system.
+    pub tree: Option<&'a Path>,
+}
+
+impl<'a> From<&'a str> for NewNode<'a> {
+    fn from(name: &'a str) -> Self {
+        Self { name, tree: None }
+    }
+}
+
 impl Space {
     /// Makes the namespaces of all nodes at once: network, mount, PID and UTS, each with an agent as its first process.
     ///
@@ -125,7 +140,7 @@ impl Space {
     /// # Errors
     /// [`NsError`]; agents that were already made end.
     pub fn nodes<'a>(
-        names: impl IntoIterator<Item = &'a str>,
+        nodes: impl IntoIterator<Item = impl Into<NewNode<'a>>>,
         tools: &[PathBuf],
         ready: &mut dyn FnMut(usize),
     ) -> Result<Vec<Self>, NsError> {
@@ -133,24 +148,24 @@ impl Space {
         if threads != 1 {
             return Err(NsError::Threads(threads));
         }
-        let names: Vec<&str> = names.into_iter().collect();
-        allow_descriptors(names.len())?;
-        let mut agents = Vec::with_capacity(names.len());
-        Self::make(&names, tools, &mut agents, ready).inspect_err(|_| drop(reap(agents)))
+        let nodes: Vec<NewNode<'a>> = nodes.into_iter().map(Into::into).collect();
+        allow_descriptors(nodes.len())?;
+        let mut agents = Vec::with_capacity(nodes.len());
+        Self::make(&nodes, tools, &mut agents, ready).inspect_err(|_| drop(reap(agents)))
     }
 
     /// Does it, and lists each agent as soon as there is one.
     fn make(
-        names: &[&str],
+        nodes: &[NewNode<'_>],
         tools: &[PathBuf],
         agents: &mut Vec<(Pid, String)>,
         ready: &mut dyn FnMut(usize),
     ) -> Result<Vec<Self>, NsError> {
         let own = OwnNamespaces::read()?;
         let mut stack = vec![0; AGENT_STACK_BYTES];
-        let mut begun = Vec::with_capacity(names.len());
-        for name in names {
-            let agent = Begun::new(name, tools, &mut stack)?;
+        let mut begun = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            let agent = Begun::new(*node, tools, &mut stack)?;
             agents.push((agent.agent, agent.name.clone()));
             begun.push(agent);
             ready(0);
@@ -316,7 +331,8 @@ struct Begun {
 }
 
 impl Begun {
-    fn new(name: &str, tools: &[PathBuf], stack: &mut [u8]) -> Result<Self, NsError> {
+    fn new(new: NewNode<'_>, tools: &[PathBuf], stack: &mut [u8]) -> Result<Self, NsError> {
+        let NewNode { name, tree } = new;
         let node = || name.to_owned();
         let pipe = || {
             pipe2(OFlag::O_CLOEXEC).map_err(|errno| NsError::Io {
@@ -329,7 +345,7 @@ impl Begun {
         let (life_end, life) = pipe()?;
         let flags =
             CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWUTS;
-        let body = Box::new(|| agent::live(name, tools, &report_end, &life_end));
+        let body = Box::new(|| agent::live(name, tools, tree, &report_end, &life_end));
         #[expect(unsafe_code, reason = "a process with namespaces of its own is only to be had by clone")]
         // SAFETY: without CLONE_VM the child has a copy of this memory and of the stack given, and this process has
         // no other thread (checked by the caller), so no lock is held that the child could wait for.

@@ -12,12 +12,13 @@ use std::time::Instant;
 use super::mend::{self, Mending};
 use super::{Lab, LabError, Watcher, assemble};
 use crate::base::error_chain;
-use crate::channel::BuildOptions;
+use crate::channel::{self, BuildOptions};
 use crate::facts::NodeFacts;
 use crate::facts::run::{Acted, CaptureStats, Ran};
 use crate::judge::{self, Case, CheckResult, Finding, Input};
 use crate::plan::{self, Plan};
 use crate::report::{self, CaptureSummary, Expected, Facts, LoadSummary, Report, RunVerdict, TimingMs};
+use crate::substrate::packages::trees::Tree;
 use crate::substrate::{StartOptions, Substrate};
 use crate::trace::{Recorded, Trace, TraceError};
 
@@ -29,6 +30,8 @@ pub struct Settings {
     pub start: StartOptions,
     /// Where missing tools were unpacked.
     pub tool_roots: Vec<PathBuf>,
+    /// Where packages that nodes have and the machine lacks were unpacked.
+    pub trees: Vec<Tree>,
     /// Where `capture.pcapng` goes, where it is kept.
     pub keep_capture: Option<PathBuf>,
     /// Whether and how what is found is mended before the lab is taken down.
@@ -160,6 +163,7 @@ fn observe(
     let options = BuildOptions {
         output: settings.start.output.display().to_string(),
         tool_roots: settings.tool_roots.iter().map(|r| r.display().to_string()).collect(),
+        trees: of_plan(plan, &settings.trees),
         skip_ipvs: false,
         capture: true,
     };
@@ -174,6 +178,13 @@ fn observe(
     let after = lab.facts(recorder)?;
     let capture = lab.stop_capture(recorder)?;
     Ok((lab, Observed { before, after, ran, capture }))
+}
+
+/// The trees that this plan's nodes have; a command has room for few.
+fn of_plan(plan: &Plan, trees: &[Tree]) -> Vec<channel::Tree> {
+    let had = trees.iter().filter(|tree| plan.nodes.iter().any(|node| node.packages == tree.packages));
+    had.map(|tree| channel::Tree { packages: tree.packages.clone(), folder: tree.folder.display().to_string() })
+        .collect()
 }
 
 /// Judges the pass; gives its frames.

@@ -44,9 +44,17 @@ pub(super) fn add(draft: &mut Draft<'_>) -> Result<(), CompileError> {
             iptables: Vec::new(),
             ipvs: None,
             servers: Vec::new(),
+            packages: packages(said),
         });
     }
     Ok(())
+}
+
+fn packages(said: &spec::Node) -> Vec<String> {
+    let mut packages = said.packages.clone();
+    packages.sort();
+    packages.dedup();
+    packages
 }
 
 fn interface(

@@ -148,6 +148,7 @@ fn node(name: &str, role: Role) -> Node {
         iptables: Vec::new(),
         ipvs: None,
         servers: Vec::new(),
+        packages: Vec::new(),
     }
 }
 

@@ -55,6 +55,10 @@ pub struct Node {
     /// The node that this one is a container on. It has namespaces and sysctls of its own all the same.
     #[serde(default)]
     pub runs_on: Option<NodeName>,
+    /// Debian or Ubuntu packages that it has, with what they need: `["keepalived"]`. What the machine lacks of them is
+    /// fetched and unpacked without root, and seen in this node only. Their scripts are not run and nothing is started.
+    #[serde(default)]
+    pub packages: Vec<String>,
     /// What it serves; a real server serves HTTP on each service's port where not said.
     #[serde(default)]
     pub serve: Option<Vec<Serve>>,
