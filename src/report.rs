@@ -11,6 +11,7 @@ pub mod audit;
 pub mod forecast;
 pub mod json;
 pub mod junit;
+mod failover;
 mod ladder;
 mod mended;
 pub(crate) mod page;
@@ -34,7 +35,7 @@ use crate::facts::NodeFacts;
 use crate::facts::run::{Acted, Stopped};
 pub use crate::judge::infer::Part;
 use crate::judge::rules::Clue;
-pub use crate::judge::{CensusEntry, LadderRung};
+pub use crate::judge::{CensusEntry, Failover, LadderRung};
 use crate::judge::{CheckResult, Dialect, Finding};
 pub(crate) use page::wrap;
 pub use style::Style;
@@ -82,6 +83,9 @@ pub struct Report {
     pub journey: Vec<LadderRung>,
     /// Who answered for each VIP.
     pub census: Vec<CensusEntry>,
+    /// Who had the VIP when, and what its moves cost, where several Directors can have it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub failover: Option<Failover>,
     /// The checks.
     pub checks: Vec<CheckResult>,
     /// The root causes.

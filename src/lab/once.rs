@@ -209,6 +209,7 @@ fn judge_first(
     }
     report.journey = judge::ladder::ladder(&input);
     report.census = judge::census::census(&input);
+    report.failover = judge::failover(&input);
     report.load = assemble::load(plan, &observed.ran);
     report.capture = assemble::capture(&observed.capture);
     report.expected = assemble::expected(&plan.expect, &report.checks, &report.findings, &report.load);
@@ -293,6 +294,7 @@ fn blank(plan: &Plan, kind: Substrate) -> Report {
         stopped: None,
         journey: Vec::new(),
         census: Vec::new(),
+        failover: None,
         checks: Vec::new(),
         findings: Vec::new(),
         ruled_out: Vec::new(),

@@ -110,6 +110,7 @@ pub(crate) fn held() -> Report {
             outcome: "20 of 20 answered".to_owned(),
         }],
         journey: journey(),
+        failover: None,
         census: vec![CensusEntry {
             vip: "172.16.0.66".to_owned(),
             segment: "lan".to_owned(),
