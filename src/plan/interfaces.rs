@@ -45,6 +45,8 @@ pub(super) fn add(draft: &mut Draft<'_>) -> Result<(), CompileError> {
             ipvs: None,
             servers: Vec::new(),
             packages: packages(said),
+            files: Vec::new(),
+            daemons: Vec::new(),
         });
     }
     Ok(())

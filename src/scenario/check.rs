@@ -10,6 +10,7 @@ mod filters;
 mod lab;
 mod load;
 mod packages;
+mod programs;
 mod roles;
 mod routes;
 mod segments;
@@ -50,6 +51,7 @@ pub(crate) fn complaints(scenario: &Scenario, known: Known<'_>, damage: &Damage)
     packages::check(&mut cx);
     service::check(&mut cx);
     load::check(&mut cx);
+    programs::check(&mut cx);
     timeline::check(&mut cx);
     expect::check(&mut cx, known);
     cx.complaints

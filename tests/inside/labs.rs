@@ -149,6 +149,8 @@ fn node(name: &str, role: Role) -> Node {
         ipvs: None,
         servers: Vec::new(),
         packages: Vec::new(),
+        files: Vec::new(),
+        daemons: Vec::new(),
     }
 }
 
