@@ -30,7 +30,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{Mac, NodeName, Role, Verdict};
+use crate::base::{DirectorKind, Mac, NodeName, Role, Verdict};
 use crate::facts::NodeFacts;
 use crate::facts::run::{Acted, Stopped};
 pub use crate::judge::infer::Part;
@@ -333,6 +333,9 @@ pub struct TopologyMember {
     pub node: NodeName,
     /// Its part.
     pub role: Role,
+    /// What makes a Director of it, where that is not drlab's own IPVS table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<DirectorKind>,
     /// The interface.
     pub interface: String,
     /// Its MAC.

@@ -182,38 +182,35 @@ struct Sign<'a> {
 fn of_vip(traffic: &Traffic<'_>, clock: Clock, vip: IpAddr, told: &mut Failover) {
     let signs = signs(traffic, vip);
     let mut superseded: BTreeSet<&NodeName> = BTreeSet::new();
-    let mut current: Option<(Held, &Station)> = None;
+    let mut turns: Vec<(Sign<'_>, Held)> = Vec::new();
     for sign in &signs {
         let at_ms = clock.ms(sign.frame.at_ns);
-        let begun = |announced: bool| Held {
-            vip,
-            director: sign.director.node.clone(),
-            from_ms: at_ms,
-            until_ms: None,
-            announced: u64::from(announced),
-            handed_on: u64::from(!announced),
-        };
-        match &mut current {
-            None => current = Some((begun(sign.announced), sign.director)),
-            Some((held, director)) if director.node == sign.director.node => {
+        let node = &sign.director.node;
+        if let Some((first, held)) = turns.last_mut() {
+            if first.director.node == *node {
                 held.announced += u64::from(sign.announced);
                 held.handed_on += u64::from(!sign.announced);
+                continue;
             }
-            Some(_) if !sign.announced && superseded.contains(&sign.director.node) => {}
-            Some((held, director)) => {
-                let before = *director;
-                told.moves.push(moved(traffic, clock, vip, before, sign));
-                held.until_ms = Some(at_ms);
-                told.held.push(held.clone());
-                superseded.remove(&sign.director.node);
-                if sign.announced {
-                    superseded.insert(&before.node);
-                }
-                current = Some((begun(sign.announced), sign.director));
+            if !sign.announced && superseded.contains(node) {
+                continue;
+            }
+            held.until_ms = Some(at_ms);
+            superseded.remove(node);
+            if sign.announced {
+                superseded.insert(&first.director.node);
             }
         }
+        let (announced, handed_on) = (u64::from(sign.announced), u64::from(!sign.announced));
+        let held = Held { vip, director: node.clone(), from_ms: at_ms, until_ms: None, announced, handed_on };
+        turns.push((*sign, held));
     }
-    told.held.extend(current.map(|(held, _)| held));
+    for (at, pair) in turns.windows(2).enumerate() {
+        let [(from, _), (to, _)] = pair else { continue };
+        let until_ns = turns.get(at + 2).map_or(u64::MAX, |(next, _)| next.frame.at_ns);
+        told.moves.push(moved(traffic, clock, vip, (from, to), until_ns));
+    }
+    told.held.extend(turns.into_iter().map(|(_, held)| held));
 }
 
 /// Announcements of Directors and packets that they handed on, in the order of time.
@@ -244,9 +241,16 @@ fn handed_on<'a>(traffic: &Traffic<'a>, packet: &Packet<'a>) -> Option<(&'a Stat
     Some((entered.station, left.frame))
 }
 
-fn moved(traffic: &Traffic<'_>, clock: Clock, vip: IpAddr, from: &Station, sign: &Sign<'_>) -> Moved {
+/// A move from one Director's turn to another's, which ends at `until_ns`.
+fn moved(
+    traffic: &Traffic<'_>,
+    clock: Clock,
+    vip: IpAddr,
+    (before, sign): (&Sign<'_>, &Sign<'_>),
+    until_ns: u64,
+) -> Moved {
     let input = traffic.input;
-    let to = sign.director;
+    let (from, to) = (before.director, sign.director);
     let at_ns = sign.frame.at_ns;
     let handed = |by: &Station| {
         let node = by.node.clone();
@@ -255,8 +259,8 @@ fn moved(traffic: &Traffic<'_>, clock: Clock, vip: IpAddr, from: &Station, sign:
             .filter(move |(director, _)| director.node == node)
             .map(|(_, frame)| frame.at_ns)
     };
-    let first = handed(to).filter(|at| *at >= at_ns).min();
-    let last = handed(from).filter(|at| first.is_none_or(|first| *at <= first)).max();
+    let first = handed(to).filter(|at| (at_ns..until_ns).contains(at)).min();
+    let last = handed(from).filter(|at| (before.frame.at_ns..first.unwrap_or(until_ns)).contains(at)).max();
     Moved {
         vip,
         from: from.node.clone(),
@@ -270,7 +274,7 @@ fn moved(traffic: &Traffic<'_>, clock: Clock, vip: IpAddr, from: &Station, sign:
         silence_ms: last.zip(first).map(|(last, first)| between_ms(last, first)),
         clients: clients(input, vip, first.unwrap_or(at_ns)),
         connections: carried(traffic, vip, (from, to), at_ns),
-        late: if sign.announced { late(traffic, vip, from, at_ns) } else { Vec::new() },
+        late: if sign.announced { late(traffic, vip, from, (at_ns, until_ns)) } else { Vec::new() },
     }
 }
 
@@ -323,11 +327,11 @@ fn carried(traffic: &Traffic<'_>, vip: IpAddr, (from, to): (&Station, &Station),
     carried
 }
 
-fn late(traffic: &Traffic<'_>, vip: IpAddr, from: &Station, at_ns: u64) -> Vec<Late> {
+fn late(traffic: &Traffic<'_>, vip: IpAddr, from: &Station, (at_ns, until_ns): (u64, u64)) -> Vec<Late> {
     let mut all: BTreeMap<NodeName, Late> = BTreeMap::new();
     for packet in to_vip(traffic, vip) {
         let Some(entered) = packet.entry(|station| station.node == from.node) else { continue };
-        if entered.frame.at_ns <= at_ns {
+        if entered.frame.at_ns <= at_ns || entered.frame.at_ns >= until_ns {
             continue;
         }
         let owner = traffic.input.case.owner_of(entered.frame.decoded.source);

@@ -329,6 +329,7 @@ fn member(node: &str, role: Role, interface: &str, number: u8, address: &str, vi
     TopologyMember {
         node: node.parse().unwrap(),
         role,
+        kind: None,
         interface: interface.to_owned(),
         mac: Mac([0x02, 0xd1, 0, 0, number, 0]),
         addresses: vec![address.to_owned()],

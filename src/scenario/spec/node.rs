@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ArpCure, Daemon, FileSource, OneOrMany};
-use crate::base::{IfName, Mac, NodeName, Protocol, Role};
+use crate::base::{DirectorKind, IfName, Mac, NodeName, Protocol, Role};
 
 /// A node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -15,6 +15,10 @@ use crate::base::{IfName, Mac, NodeName, Protocol, Role};
 pub struct Node {
     /// Its part: `client`, `router`, `director`, `real-server`.
     pub role: Role,
+    /// What makes a Director of it, `ipvs` where not said. With `keepalived` or `script` drlab gives it neither the VIP nor
+    /// an IPVS table; what it has then is read from its kernel.
+    #[serde(default)]
+    pub kind: Option<DirectorKind>,
     /// Shorthand for one interface `eth0`: the segment that it is on.
     #[serde(default)]
     pub segment: Option<NodeName>,
