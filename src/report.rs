@@ -11,6 +11,7 @@ pub mod audit;
 pub mod forecast;
 pub mod json;
 pub mod junit;
+mod failover;
 mod ladder;
 mod mended;
 pub(crate) mod page;
@@ -30,12 +31,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{Mac, NodeName, Role, Verdict};
+use crate::base::{DirectorKind, Mac, NodeName, Role, Verdict};
 use crate::facts::NodeFacts;
 use crate::facts::run::{Acted, CommandResult, Stopped};
 pub use crate::judge::infer::Part;
 use crate::judge::rules::Clue;
-pub use crate::judge::{CensusEntry, LadderRung};
+pub use crate::judge::{CensusEntry, Failover, LadderRung};
 use crate::judge::{CheckResult, Dialect, Finding};
 pub(crate) use page::wrap;
 pub use style::Style;
@@ -93,6 +94,9 @@ pub struct Report {
     pub journey: Vec<LadderRung>,
     /// Who answered for each VIP.
     pub census: Vec<CensusEntry>,
+    /// Who had the VIP when, and what its moves cost, where several Directors can have it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub failover: Option<Failover>,
     /// The checks.
     pub checks: Vec<CheckResult>,
     /// The root causes.
@@ -351,6 +355,9 @@ pub struct TopologyMember {
     pub node: NodeName,
     /// Its part.
     pub role: Role,
+    /// What makes a Director of it, where that is not drlab's own IPVS table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<DirectorKind>,
     /// The interface.
     pub interface: String,
     /// Its MAC.

@@ -177,7 +177,7 @@ impl Lab {
     ) -> Result<Self, BuildError> {
         let roots: Vec<PathBuf> =
             options.tool_roots.iter().map(PathBuf::from).filter(|root| Path::is_dir(root)).collect();
-        let seeds = plan.nodes.iter().map(|node| Seed { name: node.name.as_str(), guarded: node.has_programs() });
+        let seeds: Vec<Seed<'_>> = plan.nodes.iter().map(|node| seed(node, options)).collect::<Result<_, BuildError>>()?;
         let nodes = Space::nodes(seeds, &roots, ready)?;
         let mut spaces: Vec<Arc<Space>> = nodes.into_iter().map(Arc::new).collect();
         let filters = Arc::new(Filters::find(search, &roots));
@@ -397,6 +397,18 @@ impl Drop for Lab {
     fn drop(&mut self) {
         drop(self.end());
     }
+}
+
+/// A node as it is to be made, with the tree of its packages.
+fn seed<'a>(node: &'a Node, options: &'a BuildOptions) -> Result<Seed<'a>, BuildError> {
+    let name = node.name.as_str();
+    let guarded = node.has_programs();
+    if node.packages.is_empty() {
+        return Ok(Seed { name, guarded, tree: None });
+    }
+    let tree = options.trees.iter().find(|tree| tree.packages == node.packages);
+    let tree = tree.ok_or_else(|| BuildError::Plan(format!("the packages of {name} were not unpacked")))?;
+    Ok(Seed { name, guarded, tree: Some(Path::new(&tree.folder)) })
 }
 
 /// Looks again and again until nothing is seen that is not yet as it should be.

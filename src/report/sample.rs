@@ -113,6 +113,7 @@ pub(crate) fn held() -> Report {
             outcome: "20 of 20 answered".to_owned(),
         }],
         journey: journey(),
+        failover: None,
         census: vec![CensusEntry {
             vip: "172.16.0.66".to_owned(),
             segment: "lan".to_owned(),
@@ -331,6 +332,7 @@ fn member(node: &str, role: Role, interface: &str, number: u8, address: &str, vi
     TopologyMember {
         node: node.parse().unwrap(),
         role,
+        kind: None,
         interface: interface.to_owned(),
         mac: Mac([0x02, 0xd1, 0, 0, number, 0]),
         addresses: vec![address.to_owned()],

@@ -93,6 +93,7 @@ pub(super) fn report(gathering: Gathering, known: &Known) -> Report {
         stopped: None,
         journey: judge::ladder::ladder(&input),
         census: judge::census::census(&input),
+        failover: None,
         ruled_out: Vec::new(),
         findings,
         checks,
