@@ -101,6 +101,7 @@ pub(crate) fn run(spec: &str) -> Result<(), BenchError> {
         tool_roots: Vec::new(),
         skip_ipvs: !ipvs,
         capture: spec.capture,
+        jitter_us: 0,
     };
     let file = folder.join("bench.raw.pcapng");
 
