@@ -16,6 +16,7 @@ pub mod ns;
 pub mod orders;
 pub mod ping;
 pub mod probe;
+pub mod programs;
 pub mod read;
 pub mod record;
 pub mod ring;

@@ -21,6 +21,7 @@ mod loads;
 mod macs;
 mod neighbours;
 mod probes;
+pub mod programs;
 mod routes;
 mod segments;
 mod servers;
@@ -29,7 +30,7 @@ pub mod sysctls;
 mod timeline;
 mod vip;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -42,6 +43,7 @@ pub use case::case;
 pub use compile::compile;
 pub use describe::describe;
 pub use error::CompileError;
+pub use programs::{Daemon, PlacedFile, Ready};
 
 /// Everything that `drlab inside` needs to build and run a lab.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -64,6 +66,13 @@ pub struct Plan {
     pub implied: Vec<Implied>,
     /// What is expected to come of it.
     pub expect: Expect,
+}
+
+impl Plan {
+    /// The nodes in which programs of the scenario's choice run.
+    pub fn with_programs(&self) -> BTreeSet<NodeName> {
+        self.nodes.iter().filter(|node| node.has_programs()).map(|node| node.name.clone()).collect()
+    }
 }
 
 /// What a scenario expects of its run.
@@ -166,6 +175,19 @@ pub struct Node {
     pub ipvs: Option<Ipvs>,
     /// What it serves.
     pub servers: Vec<Server>,
+    /// The files that are placed in it before anything runs.
+    #[serde(default)]
+    pub files: Vec<PlacedFile>,
+    /// The programs that run in it for as long as the lab stands, in the order of starting.
+    #[serde(default)]
+    pub daemons: Vec<Daemon>,
+}
+
+impl Node {
+    /// Whether programs of the scenario's choice run in it: then only its kernel can tell how it is configured.
+    pub fn has_programs(&self) -> bool {
+        !self.files.is_empty() || !self.daemons.is_empty()
+    }
 }
 
 /// What an interface is made of.

@@ -96,7 +96,8 @@ pub(super) fn typed_plans(wanted: &[String]) -> Result<Vec<(Plan, String)>, Exit
 fn compile(selected: &Selected) -> Result<Plan, String> {
     let known_checks: Vec<&str> = checks::ALL.iter().map(|c| c.id).collect();
     let known_findings: Vec<&str> = rules::ALL.iter().map(|r| r.id).collect();
-    let scenario = scenario::load(&selected.origin, &selected.text, &known_checks, &known_findings)
+    let mut beside = |path: &str| selected.beside.read(path).map(Some);
+    let scenario = scenario::load_with(&selected.origin, &selected.text, &known_checks, &known_findings, &mut beside)
         .map_err(|problems| problems.render(super::show::colored(io::stderr().is_terminal())))?;
     plan::compile(&selected.name, &scenario)
         .map_err(|error| format!("{}: {}", selected.origin, crate::base::error_chain(&error).join("\n  caused by: ")))

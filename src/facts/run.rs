@@ -32,6 +32,22 @@ pub struct Ran {
     pub access_logs: BTreeMap<NodeName, Vec<AccessLogEntry>>,
     /// What each probe heard, in the plan's order.
     pub probes: Vec<ProbeResult>,
+    /// The daemons that ended by themselves.
+    #[serde(default)]
+    pub ended: Vec<DaemonEnded>,
+}
+
+/// A daemon that ended and was not told to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DaemonEnded {
+    /// Its node.
+    pub node: NodeName,
+    /// Its name.
+    pub daemon: String,
+    /// Its exit status in words.
+    pub how: String,
+    /// What it wrote last.
+    pub last_lines: Vec<String>,
 }
 
 /// A wait that was in vain: what comes after it was not done.

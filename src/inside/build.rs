@@ -20,7 +20,10 @@ use super::arpfilter::{ArpFilterError, Filters};
 use super::ipvs::IpvsError;
 use super::link::offload::OffloadError;
 use super::neigh;
-use super::ns::{self, NsError, Space, Worker, WorkerGone};
+use super::ns::{self, NsError, Seed, Space, Worker, WorkerGone};
+use super::programs::files::{self, FileError};
+use super::programs::log::Log;
+use super::programs::{self, DaemonError, Daemons, syslog};
 use super::read::{self, Wanted};
 use super::rtnl::{self, RtnlError};
 use super::shell::{ShellError, Toolbox};
@@ -48,6 +51,9 @@ pub enum BuildError {
         /// What went wrong there.
         source: StepError,
     },
+    /// A daemon's log could not be made.
+    #[error(transparent)]
+    Daemons(#[from] DaemonError),
     /// The plan names something that it does not have.
     #[error("the plan is not whole: {0}")]
     Plan(String),
@@ -77,6 +83,15 @@ pub enum StepError {
     /// The IPVS table.
     #[error(transparent)]
     Ipvs(#[from] IpvsError),
+    /// A file of the scenario's.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Tools under their plain names.
+    #[error("could not lay out the tools")]
+    LayOut(#[source] io::Error),
+    /// What programs send to the system's log.
+    #[error("could not listen at /dev/log")]
+    Syslog(#[source] io::Error),
     /// Interfaces that never carried frames, or addresses that never came into use.
     #[error("after {waited_ms} ms this was not yet as it should be: {last_seen}")]
     NotSettled {
@@ -94,7 +109,7 @@ impl BuildError {
             // All that making namespaces takes is root and a kernel that has them.
             Self::Space(error) => !matches!(error, NsError::Threads(_)),
             Self::Node { source, .. } => source.is_lacking(),
-            Self::Plan(_) | Self::Gone(_) => false,
+            Self::Daemons(_) | Self::Plan(_) | Self::Gone(_) => false,
         };
         if lacking { FailureKind::Lacking } else { FailureKind::Lab }
     }
@@ -109,7 +124,12 @@ impl StepError {
             // A kind of device that the kernel does not know.
             Self::Rtnl(error) => error.source.errno() == Some(Errno::EOPNOTSUPP) && error.what.starts_with("make the "),
             Self::Sysctl(error) => error.source.kind() == io::ErrorKind::NotFound,
-            Self::Offload(_) | Self::Ethtool(_) | Self::NotSettled { .. } => false,
+            Self::Offload(_)
+            | Self::Ethtool(_)
+            | Self::File(_)
+            | Self::LayOut(_)
+            | Self::Syslog(_)
+            | Self::NotSettled { .. } => false,
         }
     }
 }
@@ -150,7 +170,8 @@ impl Lab {
     ) -> Result<Self, BuildError> {
         let roots: Vec<PathBuf> =
             options.tool_roots.iter().map(PathBuf::from).filter(|root| Path::is_dir(root)).collect();
-        let nodes = Space::nodes(plan.nodes.iter().map(|node| node.name.as_str()), &roots, ready)?;
+        let seeds = plan.nodes.iter().map(|node| Seed { name: node.name.as_str(), guarded: node.has_programs() });
+        let nodes = Space::nodes(seeds, &roots, ready)?;
         let mut spaces: Vec<Arc<Space>> = nodes.into_iter().map(Arc::new).collect();
         let filters = Arc::new(Filters::find(search, &roots));
         let toolbox = Toolbox::find(search, &roots);
@@ -209,6 +230,29 @@ impl Lab {
         let absent_sysctls =
             named.flat_map(|(node, keys)| keys.into_iter().map(|key| (node.name.clone(), key))).collect();
         Ok(Configured { absent_sysctls })
+    }
+
+    /// Makes nodes in which the scenario's programs are to run ready for them: tools, files, `/dev/log`, and logs below
+    /// `output`. None of the programs runs yet.
+    ///
+    /// # Errors
+    /// [`BuildError`].
+    pub fn furnish(&self, output: &Path) -> Result<Daemons, BuildError> {
+        let mut furnished = Vec::new();
+        for (node, worker) in self.workers().filter(|(node, _)| node.has_programs()) {
+            let failed = |source| BuildError::Node { node: node.name.to_string(), source };
+            let path = programs::logs_of(output, &node.name).join("syslog.log");
+            let log = Log::new(&path).map_err(|error| failed(StepError::Syslog(error)))?;
+            let (own, toolbox, syslog) = (node.clone(), self.toolbox.clone(), log.clone());
+            let done = worker.run(move || async move {
+                toolbox.lay_out().map_err(StepError::LayOut)?;
+                files::place(&own.name, &own.files)?;
+                syslog::listen(syslog).map_err(StepError::Syslog)
+            })?;
+            done.map_err(failed)?;
+            furnished.push((node, Arc::clone(worker.space()), log));
+        }
+        Ok(Daemons::new(furnished, &self.toolbox, output)?)
     }
 
     /// Waits until no node waits for a neighbour's answer any more.

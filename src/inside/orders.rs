@@ -16,6 +16,7 @@ use super::build::{BuildError, Lab};
 use super::capture::{Capture, CaptureError, Closing};
 use super::modules::{self, ModulesError};
 use super::probe::{self, ProbeError};
+use super::programs::{DaemonError, Daemons};
 use super::record::{self, RecordError};
 use super::serve::{ServeError, Servers};
 use super::shell::ShellError;
@@ -40,6 +41,8 @@ enum OrderError {
     Capture(#[from] CaptureError),
     #[error("could not start the servers")]
     Serve(#[from] ServeError),
+    #[error("could not start the daemons")]
+    Daemons(#[from] Box<DaemonError>),
     #[error("could not run the timeline")]
     Timeline(#[from] Box<TimelineError>),
     #[error("could not ask who has the VIP")]
@@ -71,6 +74,7 @@ struct Standing {
     // Fields are dropped in this order: what runs in the lab ends before the lab does.
     capture: Option<Capture>,
     closing: Option<Closing>,
+    daemons: Daemons,
     servers: Servers,
     runtime: tokio::runtime::Runtime,
     lab: Lab,
@@ -228,12 +232,17 @@ impl Orders<'_> {
         } else {
             None
         };
+        let daemons = lab.furnish(Path::new(&options.output)).map_err(Box::new)?;
         self.voice.mention(&Event::Progress("configuring nodes".to_owned()));
         lab.configure().map_err(Box::new)?;
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(OrderError::Runtime)?;
         let servers = runtime.block_on(Servers::start_all(&plan.nodes, &lab))?;
-        Ok(Standing { capture, closing: None, servers, runtime, lab, shell: BTreeMap::new(), _alive: alive })
+        if plan.nodes.iter().any(|node| !node.daemons.is_empty()) {
+            self.voice.mention(&Event::Progress("starting daemons".to_owned()));
+            runtime.block_on(daemons.start_all(&plan.nodes, &lab)).map_err(Box::new)?;
+        }
+        Ok(Standing { capture, closing: None, daemons, servers, runtime, lab, shell: BTreeMap::new(), _alive: alive })
     }
 
     fn shell(&mut self, node: NodeName, script: String) -> Result<Executed, OrderError> {
@@ -251,11 +260,11 @@ impl Orders<'_> {
 
     fn run(&mut self, loads_only: bool) -> Result<Ran, OrderError> {
         self.voice.mention(&Event::Progress("running the timeline".to_owned()));
-        let Some(Standing { servers, runtime, lab, .. }) = &self.standing else {
+        let Some(Standing { daemons, servers, runtime, lab, .. }) = &self.standing else {
             return Err(OrderError::Order("could not run a timeline: no lab is built"));
         };
         let plan = lab.plan();
-        let stage = Stage { nodes: lab, servers, kernel: lab };
+        let stage = Stage { nodes: lab, servers, daemons, kernel: lab };
         let earlier: BTreeMap<NodeName, usize> =
             servers.access_logs().into_iter().map(|(node, log)| (node, log.len())).collect();
         let acts = if loads_only { loads(&plan.timeline) } else { plan.timeline.clone() };
@@ -269,7 +278,8 @@ impl Orders<'_> {
         for (node, log) in &mut access_logs {
             log.drain(..earlier.get(node).copied().unwrap_or(0).min(log.len()));
         }
-        Ok(Ran { stopped: stopped.map(Box::new), loads, access_logs, probes })
+        let ended = runtime.block_on(daemons.ended());
+        Ok(Ran { stopped: stopped.map(Box::new), loads, access_logs, probes, ended })
     }
 
     fn stop_capture(&mut self) -> Result<CaptureStats, OrderError> {
@@ -283,8 +293,10 @@ impl Orders<'_> {
 
 impl Standing {
     fn tear_down(self) -> Vec<String> {
-        let Self { capture, closing, servers, runtime, lab, shell: _, _alive } = self;
+        let Self { capture, closing, daemons, servers, runtime, lab, shell: _, _alive } = self;
         drop(capture);
+        runtime.block_on(daemons.stop_all());
+        drop(daemons);
         runtime.block_on(servers.stop_all());
         drop(runtime);
         let left = lab.tear_down();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::base::{Forwarding, Verdict};
-use crate::facts::run::{CaptureStats, Outcome, Ran, Stopped};
+use crate::facts::run::{CaptureStats, DaemonEnded, Outcome, Ran, Stopped};
 use crate::judge::{CheckResult, Finding};
 use crate::plan::{Expect, Interface, LinkKind, Node, Plan};
 use crate::report::{CaptureSummary, Expected, Latency, LoadSummary, Topology, TopologyMember, TopologySegment};
@@ -167,6 +167,16 @@ pub fn stopped(expected: &mut Expected, stopped: Option<&Stopped>) {
     // A label that was made from the step says all of it.
     let until = if label.contains(condition) { String::new() } else { format!(", {deadline_ms} ms until {condition}") };
     expected.differences.insert(0, format!("step `{label}` waited in vain{until}; last seen: {seen}"));
+}
+
+/// No scenario expects that a daemon ends which nothing told to.
+pub fn ended(expected: &mut Expected, ended: &[DaemonEnded]) {
+    for DaemonEnded { node, daemon, how, last_lines } in ended {
+        expected.met = false;
+        let last =
+            last_lines.last().map_or_else(|| "it wrote nothing".to_owned(), |line| format!("its last line: {line}"));
+        expected.differences.push(format!("daemon {daemon} on {node} ended by itself ({how}); {last}"));
+    }
 }
 
 #[cfg(test)]

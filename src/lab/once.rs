@@ -145,6 +145,11 @@ fn conclude(
         Err(error) => return failed(report, error),
     };
     report.timing_ms.teardown = ms(since);
+    if let Some(path) = &settings.keep_capture
+        && let Err(error) = keep_logs(&settings.start.output, path)
+    {
+        return Ended::Unkept(error);
+    }
     let judged = judged.unwrap_or_else(|| judge_first(plan, settings, &observed, watcher, report).map(drop));
     report.facts = Facts { before: observed.before, after: observed.after };
     match judged {
@@ -211,7 +216,7 @@ fn judge_first(
     watcher.progress("judging");
     let since = Instant::now();
     let recorded = read(&settings.start.output.join("capture.raw.pcapng"))?;
-    let case = plan::case::case(plan);
+    let case = plan::case::case(plan).as_read_on(&observed.before, &plan.with_programs());
     let input = observed.input(&case, &recorded.trace);
     (report.checks, report.findings) = judged(plan, &input, &[]);
     report.ruled_out = judge::rules::ruled_out(&input, &report.checks, &report.findings);
@@ -226,11 +231,33 @@ fn judge_first(
     report.capture = assemble::capture(&observed.capture);
     report.expected = assemble::expected(&plan.expect, &report.checks, &report.findings, &report.load);
     assemble::stopped(&mut report.expected, report.stopped.as_ref());
+    assemble::ended(&mut report.expected, &observed.ran.ended);
     report.timing_ms.judge = ms(since);
     if let Some(path) = &settings.keep_capture {
         write_capture(path, &recorded.trace, &recorded.dropped, &comments(&report.checks, &report.findings))?;
     }
     Ok(recorded.trace)
+}
+
+/// The folder of what nodes' programs logged, below a run's folder and below the one in which results are kept.
+pub const LOGS: &str = "nodes";
+
+/// Puts what nodes' programs logged beside the capture that is kept.
+fn keep_logs(output: &Path, capture: &Path) -> Result<(), CaptureError> {
+    let kept = capture.with_file_name(LOGS);
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| CaptureError::Write { path, source }
+    };
+    for node in fs::read_dir(output.join(LOGS)).into_iter().flatten().flatten() {
+        let folder = kept.join(node.file_name());
+        for log in fs::read_dir(node.path()).into_iter().flatten().flatten() {
+            fs::create_dir_all(&folder).map_err(failed(&folder))?;
+            let path = folder.join(log.file_name());
+            fs::copy(log.path(), &path).map_err(failed(&path))?;
+        }
+    }
+    Ok(())
 }
 
 impl Observed {

@@ -118,6 +118,27 @@ pub enum Act {
         /// The server's name.
         server: String,
     },
+    /// A daemon is started and is ready.
+    StartDaemon {
+        /// Where.
+        node: NodeName,
+        /// The daemon's name.
+        daemon: String,
+    },
+    /// A daemon is told to end, and does.
+    StopDaemon {
+        /// Where.
+        node: NodeName,
+        /// The daemon's name.
+        daemon: String,
+    },
+    /// A daemon is killed with all that it started.
+    KillDaemon {
+        /// Where.
+        node: NodeName,
+        /// The daemon's name.
+        daemon: String,
+    },
     /// Neighbour entries that are not permanent are deleted.
     FlushNeighbours {
         /// Where.
@@ -191,6 +212,9 @@ impl Act {
             | Self::DeleteAddress { node, .. }
             | Self::StopServer { node, .. }
             | Self::StartServer { node, .. }
+            | Self::StartDaemon { node, .. }
+            | Self::StopDaemon { node, .. }
+            | Self::KillDaemon { node, .. }
             | Self::FlushNeighbours { node, .. }
             | Self::SetNeighbour { node, .. }
             | Self::GratuitousArp { node, .. }
@@ -211,7 +235,11 @@ impl Act {
             | Self::SetLink { .. }
             | Self::AddAddress { .. }
             | Self::DeleteAddress { .. }
-            | Self::SetNeighbour { .. } => true,
+            | Self::SetNeighbour { .. }
+            // What a daemon sets and takes back only it knows.
+            | Self::StartDaemon { .. }
+            | Self::StopDaemon { .. }
+            | Self::KillDaemon { .. } => true,
             Self::Load(_)
             | Self::StopServer { .. }
             | Self::StartServer { .. }
@@ -231,7 +259,10 @@ impl Act {
             | Self::AddService { .. }
             | Self::DeleteService { .. }
             | Self::AddDestination { .. }
-            | Self::DeleteDestination { .. } => true,
+            | Self::DeleteDestination { .. }
+            | Self::StartDaemon { .. }
+            | Self::StopDaemon { .. }
+            | Self::KillDaemon { .. } => true,
             _ => false,
         }
     }

@@ -63,7 +63,13 @@ pub fn asked(plan: &Plan) -> Ran {
         };
         Some(LoadResult { name: load.name.clone(), ms: 0.0, requests: vec![request] })
     };
-    Ran { loads: loads.filter_map(of).collect(), access_logs: BTreeMap::new(), probes: Vec::new(), stopped: None }
+    Ran {
+        loads: loads.filter_map(of).collect(),
+        access_logs: BTreeMap::new(),
+        probes: Vec::new(),
+        stopped: None,
+        ended: Vec::new(),
+    }
 }
 
 fn node(node: &Node) -> NodeFacts {

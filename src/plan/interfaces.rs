@@ -44,6 +44,8 @@ pub(super) fn add(draft: &mut Draft<'_>) -> Result<(), CompileError> {
             iptables: Vec::new(),
             ipvs: None,
             servers: Vec::new(),
+            files: Vec::new(),
+            daemons: Vec::new(),
         });
     }
     Ok(())

@@ -35,6 +35,7 @@ pub(super) fn wanted(draft: &mut Draft<'_>) -> Result<Vec<Wanted>, CompileError>
             persistence_prefix: None,
             forwarding: None,
             real_servers: None,
+            built: None,
         };
         return Ok(vec![service(draft, 0, &default)?]);
     }
@@ -157,6 +158,9 @@ pub(super) fn fill(draft: &mut Draft<'_>) {
         for (index, wanted) in draft.services.iter().enumerate().filter(|(_, w)| w.directors.contains(&node.name)) {
             if comes_later(&actions, index, None) {
                 said.push((node.name.clone(), format!("no {} yet", wanted.service.id), "the timeline adds it"));
+                continue;
+            }
+            if draft.scenario.services.get(index).is_some_and(|said| said.built == Some(false)) {
                 continue;
             }
             let mut service = wanted.service.clone();

@@ -32,6 +32,9 @@ pub fn of(act: &Act) -> String {
         Act::DeleteAddress { node, interface, address } => format!("{node}: remove {address} from {interface}"),
         Act::StopServer { node, server } => format!("{node}: stop {server}"),
         Act::StartServer { node, server } => format!("{node}: start {server}"),
+        Act::StartDaemon { node, daemon } => format!("{node}: start {daemon}"),
+        Act::StopDaemon { node, daemon } => format!("{node}: stop {daemon}"),
+        Act::KillDaemon { node, daemon } => format!("{node}: kill {daemon}"),
         Act::FlushNeighbours { node, interface, address } => {
             let which = address.map_or_else(|| "neighbours".to_owned(), |a| format!("the neighbour {a}"));
             let of = interface.as_ref().map(|i| format!(" of {i}")).unwrap_or_default();

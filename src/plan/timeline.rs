@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use super::draft::{Draft, Family, Wanted};
 use super::loads::{self, Wave};
 use super::sysctls::text;
-use super::{Act, Address, CompileError, Condition, Destination, Node, Service, TimedAct, labels, neighbours};
+use super::{
+    Act, Address, CompileError, Condition, Destination, Node, Service, TimedAct, labels, neighbours, programs,
+};
 use crate::base::{IfName, Mac, NodeName};
 use crate::scenario::spec::{self, Action};
 
@@ -130,6 +132,15 @@ fn elsewhere(draft: &Draft<'_>, action: &Action) -> Result<Option<Act>, CompileE
         }
         Action::StartServer { node, server } => {
             Act::StartServer { node: known(node)?, server: named_server(draft, node, server.as_ref())? }
+        }
+        Action::StartDaemon { node, daemon } => {
+            Act::StartDaemon { node: known(node)?, daemon: programs::named(draft, node, daemon.as_ref())? }
+        }
+        Action::StopDaemon { node, daemon } => {
+            Act::StopDaemon { node: known(node)?, daemon: programs::named(draft, node, daemon.as_ref())? }
+        }
+        Action::KillDaemon { node, daemon } => {
+            Act::KillDaemon { node: known(node)?, daemon: programs::named(draft, node, daemon.as_ref())? }
         }
         Action::FlushNeighbours { node, interface, address } => {
             Act::FlushNeighbours { node: known(node)?, interface: interface.clone(), address: *address }

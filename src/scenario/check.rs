@@ -9,6 +9,7 @@ mod expect;
 mod filters;
 mod lab;
 mod load;
+mod programs;
 mod roles;
 mod routes;
 mod segments;
@@ -48,6 +49,7 @@ pub(crate) fn complaints(scenario: &Scenario, known: Known<'_>, damage: &Damage)
     sysctls::check(&mut cx);
     service::check(&mut cx);
     load::check(&mut cx);
+    programs::check(&mut cx);
     timeline::check(&mut cx);
     expect::check(&mut cx, known);
     cx.complaints

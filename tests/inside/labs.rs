@@ -148,6 +148,8 @@ fn node(name: &str, role: Role) -> Node {
         iptables: Vec::new(),
         ipvs: None,
         servers: Vec::new(),
+        files: Vec::new(),
+        daemons: Vec::new(),
     }
 }
 

@@ -33,7 +33,8 @@ pub(super) fn report(gathering: Gathering, known: &Known) -> Report {
     let vantages: Vec<String> = trace.vantages.iter().map(ToString::to_string).collect();
     let frames = trace.frames.len() as u64;
     let capture = CaptureStats { frames, dropped: BTreeMap::new(), vantages: vantages.clone() };
-    let ran = Ran { loads: Vec::new(), access_logs: BTreeMap::new(), probes: Vec::new(), stopped: None };
+    let ran =
+        Ran { loads: Vec::new(), access_logs: BTreeMap::new(), probes: Vec::new(), stopped: None, ended: Vec::new() };
     let input = Input { case: &case, trace: &trace, before: &[], after: &[], ran: &ran, capture: &capture };
     let about: u64 = trace.journeys.iter().map(|j| j.hops.len() as u64).sum();
     if about == 0 {

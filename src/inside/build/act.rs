@@ -56,6 +56,9 @@ pub async fn apply(act: &Act) -> Result<bool, StepError> {
         Act::Load(_)
         | Act::StopServer { .. }
         | Act::StartServer { .. }
+        | Act::StartDaemon { .. }
+        | Act::StopDaemon { .. }
+        | Act::KillDaemon { .. }
         | Act::GratuitousArp { .. }
         | Act::Ping { .. }
         | Act::Pause { .. }

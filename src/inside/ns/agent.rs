@@ -7,13 +7,15 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
 
-use super::{NsError, tool_folder};
+use super::{NsError, Seed, tool_folder};
+
+mod guard;
 
 /// The report of success; a failure is the errno as a number, a space, and the step.
 const READY: &[u8] = b"ready";
@@ -25,8 +27,8 @@ struct Failed {
 }
 
 /// What the agent does from its first instruction on. Returns when it may end, with its exit code.
-pub(super) fn live(name: &str, tools: &[PathBuf], report: &OwnedFd, life: &OwnedFd) -> isize {
-    let done = keep_only(report.as_raw_fd(), life.as_raw_fd()).and_then(|()| prepare(name, tools));
+pub(super) fn live(seed: Seed<'_>, tools: &[PathBuf], report: &OwnedFd, life: &OwnedFd) -> isize {
+    let done = keep_only(report.as_raw_fd(), life.as_raw_fd()).and_then(|()| prepare(seed, tools));
     let text = match &done {
         Ok(()) => READY.to_vec(),
         Err(failed) => format!("{} {}", failed.errno as i32, failed.step).into_bytes(),
@@ -82,20 +84,26 @@ fn keep_only(report: RawFd, life: RawFd) -> Result<(), Failed> {
     Ok(())
 }
 
-fn prepare(name: &str, tools: &[PathBuf]) -> Result<(), Failed> {
+fn prepare(seed: Seed<'_>, tools: &[PathBuf]) -> Result<(), Failed> {
     signals()?;
-    nix::unistd::sethostname(name).map_err(at("set its hostname"))?;
+    nix::unistd::sethostname(seed.name).map_err(at("set its hostname"))?;
     let none = None::<&str>;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).map_err(at("make its mounts private"))?;
+    if seed.guarded {
+        guard::make_read_only("/", true)?;
+    }
     let bare = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some("proc"), "/proc", Some("proc"), bare, none).map_err(at("mount its /proc"))?;
     mount(Some("sysfs"), "/sys", Some("sysfs"), bare, none).map_err(at("mount its /sys"))?;
     // Opened before anything covers them, and bound afterwards.
     let tools: Vec<File> = tools.iter().map(open_folder).collect::<Result<_, _>>()?;
-    own_layers()?;
+    own_layers(seed.guarded)?;
     let tidy = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     mount(Some("tmpfs"), "/tmp", Some("tmpfs"), tidy, Some("mode=1777")).map_err(at("mount its /tmp"))?;
     mount(Some("tmpfs"), "/run", Some("tmpfs"), tidy, Some("mode=0755")).map_err(at("mount its /run"))?;
+    if seed.guarded {
+        guard::cover_the_machines()?;
+    }
     // Debian's /var/lock points here, and tools of the iptables family want a lock file.
     folder("/run/lock", 0o1777)?;
     for (index, tool) in tools.iter().enumerate() {
@@ -109,10 +117,12 @@ fn prepare(name: &str, tools: &[PathBuf]) -> Result<(), Failed> {
 
 /// Lays memory over `/etc` and `/var`. The tmpfs that takes what is written is on `/tmp` for a moment only: an overlay
 /// keeps its own reference, so that nobody finds it afterwards.
-fn own_layers() -> Result<(), Failed> {
+fn own_layers(guarded: bool) -> Result<(), Failed> {
     let stage = "/tmp";
     mount(Some("tmpfs"), stage, Some("tmpfs"), MsFlags::empty(), Some("mode=0700")).map_err(at("mount memory"))?;
-    for (lower, part) in [("/etc", "etc"), ("/var", "var")] {
+    let more: &[(&str, &str)] = if guarded { &guard::FURTHER_FOLDERS } else { &[] };
+    let there = more.iter().filter(|(lower, _)| Path::new(lower).is_dir() && !Path::new(lower).is_symlink());
+    for (lower, part) in [("/etc", "etc"), ("/var", "var")].iter().chain(there).copied() {
         let upper = format!("{stage}/{part}");
         let work = format!("{stage}/{part}-work");
         folder(&upper, 0o755)?;

@@ -3,7 +3,7 @@
 use super::devices::{interface, place};
 use super::lab::role;
 use super::load::{self, LONGEST_MS};
-use super::{Context, routes, sysctls};
+use super::{Context, programs, routes, sysctls};
 use crate::base::{NodeName, Protocol, Role};
 use crate::scenario::problem::Complaint;
 use crate::scenario::source::Path;
@@ -49,6 +49,15 @@ pub(super) fn action(cx: &mut Context<'_>, path: &Path, action: &Action) {
         Action::DeleteAddress { node, on, address: _ } => address(cx, &path.at("delete_address"), node, on),
         Action::StopServer { node, server } => self::server(cx, &path.at("stop_server"), node, server.as_deref()),
         Action::StartServer { node, server } => self::server(cx, &path.at("start_server"), node, server.as_deref()),
+        Action::StartDaemon { node, daemon } => {
+            programs::named(cx, &path.at("start_daemon"), node, daemon.as_deref());
+        }
+        Action::StopDaemon { node, daemon } => {
+            programs::named(cx, &path.at("stop_daemon"), node, daemon.as_deref());
+        }
+        Action::KillDaemon { node, daemon } => {
+            programs::named(cx, &path.at("kill_daemon"), node, daemon.as_deref());
+        }
         Action::FlushNeighbours { node, interface, address: _ } => {
             on_node(cx, &path.at("flush_neighbours"), node, interface.as_ref().map(crate::base::IfName::as_str));
         }

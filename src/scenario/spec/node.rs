@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ArpCure, OneOrMany};
+use super::{ArpCure, Daemon, FileSource, OneOrMany};
 use crate::base::{IfName, Mac, NodeName, Protocol, Role};
 
 /// A node.
@@ -58,6 +58,14 @@ pub struct Node {
     /// What it serves; a real server serves HTTP on each service's port where not said.
     #[serde(default)]
     pub serve: Option<Vec<Serve>>,
+    /// Files that are placed into the node's own view of the file system before anything runs in it, by the path that
+    /// they get there; the machine's own files stay as they are. Each is the path of a file beside the scenario, or
+    /// `{ text = "…" }`.
+    #[serde(default)]
+    pub files: IndexMap<String, FileSource>,
+    /// Programs that run in the node for as long as the lab stands, started in this order: `keepalived`, `nginx`.
+    #[serde(default)]
+    pub daemons: Vec<Daemon>,
 }
 
 /// The VIP on one node.

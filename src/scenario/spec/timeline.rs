@@ -122,6 +122,30 @@ pub enum Action {
         #[serde(default)]
         server: Option<String>,
     },
+    /// Start a daemon of a node and wait until it is ready; one that runs is left alone.
+    StartDaemon {
+        /// Where.
+        node: NodeName,
+        /// Which one; the node's only one where not said.
+        #[serde(default)]
+        daemon: Option<String>,
+    },
+    /// Stop a daemon as an administrator does: SIGTERM, and SIGKILL to what is left after five seconds.
+    StopDaemon {
+        /// Where.
+        node: NodeName,
+        /// Which one; the node's only one where not said.
+        #[serde(default)]
+        daemon: Option<String>,
+    },
+    /// Kill a daemon and all that it started with SIGKILL, so that none of it cleans up.
+    KillDaemon {
+        /// Where.
+        node: NodeName,
+        /// Which one; the node's only one where not said.
+        #[serde(default)]
+        daemon: Option<String>,
+    },
     /// Delete neighbour entries that are not permanent.
     FlushNeighbours {
         /// Where.
