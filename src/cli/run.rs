@@ -76,7 +76,7 @@ pub(super) fn plans(wanted: &[String]) -> Result<Vec<Plan>, Exit> {
 }
 
 /// The same, each with how a user types its scenario.
-fn typed_plans(wanted: &[String]) -> Result<Vec<(Plan, String)>, Exit> {
+pub(super) fn typed_plans(wanted: &[String]) -> Result<Vec<(Plan, String)>, Exit> {
     let (selected, errors) = select::select(wanted);
     let mut refused = !errors.is_empty();
     for error in errors {
@@ -245,6 +245,7 @@ pub(super) fn run_one(
         },
         tool_roots: ground.tool_roots.clone(),
         trees: ground.trees.clone(),
+        jitter_us: arguments.jitter.unwrap_or(0),
         mend: arguments.apply_mend.map(MendChoice::mending),
         keep_capture: arguments.out.as_ref().map(|out| keep::folder(out, plan).join(keep::CAPTURE)),
     };

@@ -71,16 +71,18 @@ fn services(plan: &Plan) -> Vec<String> {
     let mut told = Vec::new();
     let all = tables.flat_map(|(built, own)| built.chain(own));
     // Directors that stand in for each other have the same ones.
-    all.filter(|service| !told.contains(service) && { told.push(*service); true })
-        .map(|service| {
-            let servers: Vec<_> = service
-                .destinations
-                .iter()
-                .map(|d| destination(d.node.as_ref(), d.at, d.forwarding, d.weight))
-                .collect();
-            format!("{} {} -> {}", service.id, service.scheduler, servers.join(", "))
-        })
-        .collect()
+    all.filter(|service| {
+        !told.contains(service) && {
+            told.push(*service);
+            true
+        }
+    })
+    .map(|service| {
+        let servers: Vec<_> =
+            service.destinations.iter().map(|d| destination(d.node.as_ref(), d.at, d.forwarding, d.weight)).collect();
+        format!("{} {} -> {}", service.id, service.scheduler, servers.join(", "))
+    })
+    .collect()
 }
 
 fn member(plan: &Plan, node: &Node, interface: &Interface) -> Option<TopologyMember> {
