@@ -18,6 +18,7 @@ use serde::Deserialize;
 use toml::de::DeTable;
 
 use check::Known;
+pub(crate) use check::sysctls::known_sysctl;
 pub use problem::{Problem, Problems};
 pub use reference::reference;
 use repair::Damage;

@@ -13,7 +13,7 @@ mod roles;
 mod routes;
 mod segments;
 mod service;
-mod sysctls;
+pub(crate) mod sysctls;
 mod timeline;
 mod vip;
 

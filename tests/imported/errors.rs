@@ -1,0 +1,1 @@
+//! What is wrong with a text is told with its line, and nothing is started.
