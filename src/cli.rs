@@ -200,7 +200,7 @@ pub struct RunArguments {
 pub struct ImportOptions {
     /// What the files are, where their content does not tell
     #[arg(long = "as", value_enum, value_name = "FORMAT")]
-    format: Option<ImportFormat>,
+    read_as: Option<ImportFormat>,
     /// keepalived's configuration id (its -i), for lines that begin with @ID; the node's name where not said
     #[arg(long, value_name = "ID")]
     id: Option<String>,

@@ -109,7 +109,7 @@ fn made(files: &[String], how: &ImportOptions) -> Result<Imported, Exit> {
         match read(path) {
             Ok(text) => {
                 let name = if path == "-" { "<stdin>".to_owned() } else { plain(Path::new(path)).display().to_string() };
-                request.texts.push(Text { name, text, node, format: how.format.map(Into::into) });
+                request.texts.push(Text { name, text, node, format: how.read_as.map(Into::into) });
             }
             Err(error) => {
                 complain_of(&error);

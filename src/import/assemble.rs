@@ -444,6 +444,11 @@ fn checks_left_out(stage: &Stage<'_>, scene: &mut Scene) {
             &["mac-rewrite", "direct-return", "gateway-not-director", "via-director", "same-segment", "port-kept"],
             "the files ask for NAT, where packets are rewritten and replies come back through the Director",
         ));
+    } else if stage.servers.iter().any(|(_, host)| server::redirects(stage, host)) {
+        scene.skip = Some((
+            &["vip-owned"],
+            "real servers take what is for the VIP by a rule, and need not have it",
+        ));
     } else if ways == [Forwarding::Tun] {
         scene.skip = Some((
             &["mac-rewrite", "same-segment"],

@@ -57,10 +57,17 @@ impl Host {
         if !self.files.iter().any(|known| known == file) {
             self.files.push(file.to_owned());
         }
-        self.says_arp |= matches!(format, Format::Script | Format::Sysctl | Format::Arptables);
+        let of_arp = |statement: &Statement| match statement {
+            Statement::Sysctl { key, .. } => key.contains(".arp_"),
+            Statement::Arptables(_) => true,
+            _ => false,
+        };
         for (statement, place) in &heard.said {
             self.take(statement, place, odd);
         }
+        // A script that sets up addresses is taken to be all that is done; one that only starts a server says nothing.
+        let scripted = format == Format::Script && (self.says_addresses || heard.said.iter().any(|(s, _)| of_arp(s)));
+        self.says_arp |= scripted || matches!(format, Format::Sysctl | Format::Arptables);
         self.says_filter |= !self.iptables.is_empty();
     }
 

@@ -304,7 +304,7 @@ fn tail(out: &mut String, scene: &Scene) {
     if let Some((checks, why)) = &scene.skip {
         text += "\n";
         let mut said = String::new();
-        comment(&mut said, &format!("What only direct routing promises is not checked: {why}."), "");
+        comment(&mut said, &format!("Not checked is what these files do not promise: {why}."), "");
         text += &said;
         text += &format!("[expect]\nskip = [{}]\n", checks.iter().map(|c| quoted(c)).collect::<Vec<_>>().join(", "));
     }

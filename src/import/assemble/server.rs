@@ -36,7 +36,10 @@ pub(super) fn node(stage: &Stage<'_>, ground: &Ground, scene: &mut Scene, rip: I
     } else if !host.files.is_empty() && rip.is_ipv4() {
         scene.assume(format!("{}: no file says how it treats ARP; it has arp_ignore 1, arp_announce 2", host.name));
     }
-    node.vip = if host.says_addresses {
+    node.vip = if redirects(stage, host) && !host.says_addresses {
+        scene.assume(format!("{}: a rule takes what is for the VIP, so it does not have the VIP", host.name));
+        VipPlace::Nowhere
+    } else if host.says_addresses {
         placed(stage, scene, host, only_nat)
     } else {
         if !host.files.is_empty() && !only_nat {
@@ -46,7 +49,21 @@ pub(super) fn node(stage: &Stage<'_>, ground: &Ground, scene: &mut Scene, rip: I
     };
     settings(stage, scene, &mut node, host);
     gateway(stage, ground, scene, &mut node, host);
+    if only_nat && node.gateway.is_none() && matches!(node.vip, VipPlace::At(_)) {
+        node.gateway = Some("router".to_owned());
+        scene.assume(format!("{}: it is set up to answer clients itself, so its gateway is the router", host.name));
+    }
     node
+}
+
+/// Whether a rule of the host takes what is for a VIP.
+pub(super) fn redirects(stage: &Stage<'_>, host: &Host) -> bool {
+    let takes = |rule: &String| {
+        let mut words = rule.split_whitespace();
+        let target = words.clone().any(|word| word == "REDIRECT");
+        target && words.any(|word| stage.vips.iter().any(|vip| word.split('/').next() == Some(vip.to_string().as_str())))
+    };
+    host.iptables.iter().any(takes)
 }
 
 /// The real server's address: the one in the table, unless its own texts say that it has another.

@@ -32,7 +32,7 @@ const SERVICES: &[&str] = &[
     "dpkg", "modprobe", "insmod", "depmod", "httpd", "nginx", "apachectl", "apache2ctl", "keepalived", "setenforce",
     "firewall-cmd", "ntpdate", "timedatectl", "hostnamectl", "useradd", "usermod", "crontab", "source", ".", "php", "python",
     "python3", "killall", "kill", "pkill", "nohup", "docker", "reboot", "shutdown", "ldconfig", "make", "tar", "cp", "mv",
-    "ln", "scp", "ssh", "ethtool", "tuned-adm", "semanage", "ulimit", "alternatives", "update-alternatives", "nmcli",
+    "ln", "nc", "ncat", "socat", "iperf3", "dnsmasq", "scp", "ssh", "ethtool", "tuned-adm", "semanage", "ulimit", "alternatives", "update-alternatives", "nmcli",
 ];
 
 /// Whether the command changes nothing.
