@@ -24,10 +24,32 @@ use crate::substrate::{Abilities, Cache, Kernel, StartOptions, Substrate, kernel
 
 /// Runs what the arguments say.
 pub fn run(arguments: &RunArguments) -> Exit {
-    let (plans, typed): (Vec<Plan>, Vec<String>) = match typed_plans(&arguments.scenarios) {
-        Ok(plans) => plans.into_iter().unzip(),
-        Err(exit) => return exit,
+    match typed_plans(&arguments.scenarios) {
+        Ok(plans) => run_plans(arguments, plans),
+        Err(exit) => exit,
+    }
+}
+
+/// Runs a scenario that is no file of the user's.
+pub(super) fn run_text(arguments: &RunArguments, name: &str, typed: &str, text: &str) -> Exit {
+    let selected = Selected {
+        name: name.to_owned(),
+        origin: typed.to_owned(),
+        typed: typed.to_owned(),
+        text: text.to_owned(),
     };
+    match compile(&selected) {
+        Ok(plan) => run_plans(arguments, vec![(plan, typed.to_owned())]),
+        Err(text) => {
+            complain(&text);
+            Exit::Usage
+        }
+    }
+}
+
+/// Runs plans, each with how a user types its scenario.
+fn run_plans(arguments: &RunArguments, plans: Vec<(Plan, String)>) -> Exit {
+    let (plans, typed): (Vec<Plan>, Vec<String>) = plans.into_iter().unzip();
     if let Some(out) = &arguments.out
         && let Err(error) = keep::check(out, &plans)
     {
