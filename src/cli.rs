@@ -8,6 +8,7 @@ pub mod check;
 pub mod doctor;
 pub mod exit;
 pub mod explain;
+pub mod hunt;
 pub mod inside;
 pub mod interrupt;
 pub mod keep;
@@ -48,6 +49,14 @@ Examples:
   drlab run my.toml --apply-mend            what is found is mended in the lab, and the load driven again
   drlab run 'arp/*' schedulers --format junit > junit.xml")]
     Run(RunArguments),
+    /// Search seeds for one under which a race shows: a lab that does what is expected, and under some seeds not
+    #[command(after_help = "\
+Every frame is held back at the switch by a time of its own below --jitter, and every piece of a node's
+work, all drawn from the seed. A seed that breaks what the scenario expects does so each time.
+
+Example:
+  drlab hunt races/first-answer --seeds 1..100")]
+    Hunt(HuntArguments),
     /// Judge captures that were made elsewhere, by tcpdump or Wireshark
     #[command(after_help = "\
 What a capture can't show is undecided, with the point that is missing. Checks that need a
@@ -182,6 +191,32 @@ pub struct RunArguments {
     /// and no waiting. Needs drlab's own kernel (`drlab kernel build`)
     #[arg(long, value_name = "N", conflicts_with = "apply_mend")]
     seed: Option<u64>,
+    /// Hold each frame back at the switch by a time below MS, and each piece of a node's work; drawn from the seed
+    #[arg(long, value_name = "MS", requires = "seed", value_parser = hunt::parse_jitter)]
+    jitter: Option<u32>,
+    /// How many labs run at once; one for each processor where not said
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: Option<u16>,
+    /// Show no progress
+    #[arg(long, short)]
+    quiet: bool,
+    /// Memory of a User-Mode Linux guest, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(64..=65536))]
+    memory: u32,
+}
+
+/// What `drlab hunt` takes.
+#[derive(Debug, clap::Args)]
+pub struct HuntArguments {
+    /// A shipped scenario's name, or a file
+    #[arg(value_name = "SCENARIO")]
+    scenario: String,
+    /// The seeds, the last one included
+    #[arg(long, value_name = "A..B", default_value = "1..100", value_parser = hunt::parse_seeds)]
+    seeds: hunt::Seeds,
+    /// By up to how many milliseconds frames and work are held back
+    #[arg(long, value_name = "MS", default_value = "2", value_parser = hunt::parse_jitter)]
+    jitter: u32,
     /// How many labs run at once; one for each processor where not said
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
@@ -467,6 +502,7 @@ pub fn main() -> Exit {
     };
     let exit = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Hunt(arguments) => hunt::hunt(&arguments),
         Command::Analyze(arguments) => analyze::analyze(&arguments),
         Command::Mutate(arguments) => mutate::mutate(&arguments),
         Command::Audit(arguments) => audit::audit(&arguments),

@@ -36,7 +36,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
-use crate::base::{Forwarding, IfName, Mac, NodeName, Protocol, Role, ServiceId, Verdict};
+use crate::base::{DirectorKind, Forwarding, IfName, Mac, NodeName, Protocol, Role, ServiceId, Verdict};
 use crate::facts::{PortFact, PortFilter};
 pub use act::{Act, Condition, During, Load, LoadMode, TimedAct, Trigger};
 pub use case::case;
@@ -183,10 +183,19 @@ pub struct Node {
     pub arptables: Vec<Vec<String>>,
     /// Argument lists for `iptables` (or `ip6tables`), one call each, in order; marks for fwmark services are made so.
     pub iptables: Vec<Vec<String>>,
+    /// What makes a Director of it.
+    #[serde(default)]
+    pub kind: DirectorKind,
     /// The IPVS table, on a Director.
     pub ipvs: Option<Ipvs>,
+    /// The virtual services that its own commands or daemons are to make.
+    #[serde(default)]
+    pub balances: Vec<Service>,
     /// What it serves.
     pub servers: Vec<Server>,
+    /// The packages that it has beside those of the machine, in order and each once.
+    #[serde(default)]
+    pub packages: Vec<String>,
     /// The files that are placed in it before anything runs.
     #[serde(default)]
     pub files: Vec<PlacedFile>,

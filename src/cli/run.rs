@@ -1,5 +1,6 @@
 //! `drlab run`: scenarios in, reports out.
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -18,6 +19,7 @@ use crate::report::{self, Report, RunVerdict};
 use crate::scenario;
 use crate::substrate::cache::RunFolder;
 use crate::substrate::packages::tools;
+use crate::substrate::packages::trees::{self, Tree};
 use crate::substrate::{Abilities, Cache, Kernel, StartOptions, Substrate, kernels};
 
 /// Runs what the arguments say.
@@ -74,7 +76,7 @@ pub(super) fn plans(wanted: &[String]) -> Result<Vec<Plan>, Exit> {
 }
 
 /// The same, each with how a user types its scenario.
-fn typed_plans(wanted: &[String]) -> Result<Vec<(Plan, String)>, Exit> {
+pub(super) fn typed_plans(wanted: &[String]) -> Result<Vec<(Plan, String)>, Exit> {
     let (selected, errors) = select::select(wanted);
     let mut refused = !errors.is_empty();
     for error in errors {
@@ -109,6 +111,7 @@ pub(super) struct Ground {
     cache: Cache,
     kernel: Option<Kernel>,
     tool_roots: Vec<PathBuf>,
+    trees: Vec<Tree>,
 }
 
 /// A run by a seed is wanted, and no kernel is there that can be given one.
@@ -149,7 +152,10 @@ pub(super) fn prepare(
         needed.dedup();
     }
     let tool_roots = tools::roots(&cache, &needed, &mut tell)?;
-    Ok(Ground { kind, cache, kernel, tool_roots })
+    let sets: BTreeSet<&Vec<String>> =
+        plans.iter().flat_map(|plan| &plan.nodes).map(|node| &node.packages).filter(|set| !set.is_empty()).collect();
+    let trees = sets.into_iter().map(|set| trees::tree(&cache, set, &mut tell)).collect::<Result<_, _>>()?;
+    Ok(Ground { kind, cache, kernel, tool_roots, trees })
 }
 
 /// The programs that the plans' nodes call.
@@ -234,10 +240,12 @@ pub(super) fn run_one(
             kernel: ground.kernel.clone(),
             seed: arguments.seed,
             memory_mib: arguments.memory,
-            visible: ground.tool_roots.clone(),
+            visible: ground.tool_roots.iter().chain(ground.trees.iter().map(|tree| &tree.folder)).cloned().collect(),
             ..StartOptions::new(folder.path())
         },
         tool_roots: ground.tool_roots.clone(),
+        trees: ground.trees.clone(),
+        jitter_us: arguments.jitter.unwrap_or(0),
         mend: arguments.apply_mend.map(MendChoice::mending),
         keep_capture: arguments.out.as_ref().map(|out| keep::folder(out, plan).join(keep::CAPTURE)),
     };

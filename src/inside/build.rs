@@ -145,6 +145,7 @@ impl StepError {
 pub struct Lab {
     plan: Arc<Plan>,
     skip_ipvs: bool,
+    jitter_us: u32,
     filters: Arc<Filters>,
     toolbox: Toolbox,
     switch: Option<Worker>,
@@ -177,7 +178,8 @@ impl Lab {
     ) -> Result<Self, BuildError> {
         let roots: Vec<PathBuf> =
             options.tool_roots.iter().map(PathBuf::from).filter(|root| Path::is_dir(root)).collect();
-        let seeds = plan.nodes.iter().map(|node| Seed { name: node.name.as_str(), guarded: node.has_programs() });
+        let seeds: Vec<Seed<'_>> =
+            plan.nodes.iter().map(|node| seed(node, options)).collect::<Result<_, BuildError>>()?;
         let nodes = Space::nodes(seeds, &roots, ready)?;
         let mut spaces: Vec<Arc<Space>> = nodes.into_iter().map(Arc::new).collect();
         let filters = Arc::new(Filters::find(search, &roots));
@@ -196,8 +198,8 @@ impl Lab {
         drop(spaces);
         let switch = workers.pop();
         let plan = Arc::new(plan.clone());
-        let bounds = Vec::new();
-        let mut lab = Self { plan, skip_ipvs: options.skip_ipvs, filters, toolbox, switch, nodes: workers, bounds };
+        let (skip_ipvs, jitter_us) = (options.skip_ipvs, options.jitter_us);
+        let mut lab = Self { plan, skip_ipvs, jitter_us, filters, toolbox, switch, nodes: workers, bounds: Vec::new() };
         for node in lab.plan.nodes.iter().filter(|node| node.has_programs()) {
             lab.bounds.push((node.name.clone(), Arc::new(Bound::new(node.name.as_str())?)));
         }
@@ -209,7 +211,8 @@ impl Lab {
     fn wire(&self) -> Result<(), BuildError> {
         let wires = switch::wires(&self.plan, &self.nodes)?;
         let plan = Arc::clone(&self.plan);
-        self.on_switch(move || switch::create(plan, wires))?;
+        let jitter_us = self.jitter_us;
+        self.on_switch(move || switch::create(plan, wires, jitter_us))?;
         self.on_nodes(|node, _| {
             let uppers = node::uppers(&node, &self.plan, &self.nodes);
             move || async move { node::create(&node, uppers).await }
@@ -338,6 +341,11 @@ impl Lab {
         &self.plan
     }
 
+    /// By up to how much a node's work is held back before it begins, in microseconds.
+    pub fn jitter_us(&self) -> u32 {
+        self.jitter_us
+    }
+
     /// The worker that lives in a node.
     pub fn worker(&self, node: &NodeName) -> Option<&Worker> {
         self.plan.nodes.iter().zip(&self.nodes).find(|(planned, _)| planned.name == *node).map(|(_, worker)| worker)
@@ -397,6 +405,18 @@ impl Drop for Lab {
     fn drop(&mut self) {
         drop(self.end());
     }
+}
+
+/// A node as it is to be made, with the tree of its packages.
+fn seed<'a>(node: &'a Node, options: &'a BuildOptions) -> Result<Seed<'a>, BuildError> {
+    let name = node.name.as_str();
+    let guarded = node.has_programs();
+    if node.packages.is_empty() {
+        return Ok(Seed { name, guarded, tree: None });
+    }
+    let tree = options.trees.iter().find(|tree| tree.packages == node.packages);
+    let tree = tree.ok_or_else(|| BuildError::Plan(format!("the packages of {name} were not unpacked")))?;
+    Ok(Seed { name, guarded, tree: Some(Path::new(&tree.folder)) })
 }
 
 /// Looks again and again until nothing is seen that is not yet as it should be.

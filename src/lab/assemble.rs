@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::base::{Forwarding, NodeName, Verdict};
+use crate::base::{DirectorKind, Forwarding, NodeName, Role, Verdict};
 use crate::facts::NodeFacts;
 use crate::facts::run::{CaptureStats, DaemonEnded, Outcome, Ran, Stopped};
 use crate::facts::statements::is_left_open;
@@ -67,18 +67,22 @@ fn destination(node: Option<&NodeName>, at: SocketAddr, forwarding: Forwarding, 
 }
 
 fn services(plan: &Plan) -> Vec<String> {
-    let tables = plan.nodes.iter().filter_map(|node| node.ipvs.as_ref());
-    tables
-        .flat_map(|table| &table.services)
-        .map(|service| {
-            let servers: Vec<_> = service
-                .destinations
-                .iter()
-                .map(|d| destination(d.node.as_ref(), d.at, d.forwarding, d.weight))
-                .collect();
-            format!("{} {} -> {}", service.id, service.scheduler, servers.join(", "))
-        })
-        .collect()
+    let tables = plan.nodes.iter().map(|node| (node.ipvs.iter().flat_map(|table| &table.services), &node.balances));
+    let mut told = Vec::new();
+    let all = tables.flat_map(|(built, own)| built.chain(own));
+    // Directors that stand in for each other have the same ones.
+    all.filter(|service| {
+        !told.contains(service) && {
+            told.push(*service);
+            true
+        }
+    })
+    .map(|service| {
+        let servers: Vec<_> =
+            service.destinations.iter().map(|d| destination(d.node.as_ref(), d.at, d.forwarding, d.weight)).collect();
+        format!("{} {} -> {}", service.id, service.scheduler, servers.join(", "))
+    })
+    .collect()
 }
 
 fn member(plan: &Plan, node: &Node, interface: &Interface) -> Option<TopologyMember> {
@@ -86,6 +90,7 @@ fn member(plan: &Plan, node: &Node, interface: &Interface) -> Option<TopologyMem
     Some(TopologyMember {
         node: node.name.clone(),
         role: node.role,
+        kind: Some(node.kind).filter(|kind| node.role == Role::Director && *kind != DirectorKind::Ipvs),
         interface: interface.name.to_string(),
         mac: interface.mac?,
         addresses: interface

@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 use super::mend::{self, Mending};
 use super::{Lab, LabError, Watcher, assemble};
 use crate::base::error_chain;
-use crate::channel::BuildOptions;
+use crate::channel::{self, BuildOptions};
 use crate::facts::NodeFacts;
 use crate::facts::run::{Acted, CaptureStats, CommandResult, Ran};
 use crate::judge::{self, Case, CheckResult, Finding, Input};
 use crate::plan::{self, Plan};
 use crate::report::{self, CaptureSummary, Expected, Facts, LoadSummary, Report, RunVerdict, TimingMs};
+use crate::substrate::packages::trees::Tree;
 use crate::substrate::{StartOptions, Substrate};
 use crate::trace::{Recorded, Trace, TraceError};
 
@@ -29,8 +30,12 @@ pub struct Settings {
     pub start: StartOptions,
     /// Where missing tools were unpacked.
     pub tool_roots: Vec<PathBuf>,
+    /// Where packages that nodes have and the machine lacks were unpacked.
+    pub trees: Vec<Tree>,
     /// Where `capture.pcapng` goes, where it is kept.
     pub keep_capture: Option<PathBuf>,
+    /// By up to how much frames and work are held back, in microseconds; see [`BuildOptions::jitter_us`].
+    pub jitter_us: u32,
     /// Whether and how what is found is mended before the lab is taken down.
     pub mend: Option<Mending>,
 }
@@ -99,6 +104,7 @@ pub fn run(plan: &Plan, settings: &Settings, watcher: &mut dyn Watcher) -> (Repo
         report.timing_ms = virtual_times(&report);
     }
     report.seed = settings.start.seed;
+    report.jitter_us = settings.jitter_us;
     (report, ended)
 }
 
@@ -174,8 +180,10 @@ fn observe(
     let options = BuildOptions {
         output: settings.start.output.display().to_string(),
         tool_roots: settings.tool_roots.iter().map(|r| r.display().to_string()).collect(),
+        trees: of_plan(plan, &settings.trees),
         skip_ipvs: false,
         capture: true,
+        jitter_us: settings.jitter_us,
     };
     let seeded = settings.start.seed.is_some();
     let mut lab = if seeded {
@@ -199,6 +207,13 @@ fn observe(
     let after = lab.facts(recorder)?;
     let capture = lab.stop_capture(recorder)?;
     Ok((lab, Observed { before, after, ran, capture }))
+}
+
+/// The trees that this plan's nodes have; a command has room for few.
+fn of_plan(plan: &Plan, trees: &[Tree]) -> Vec<channel::Tree> {
+    let had = trees.iter().filter(|tree| plan.nodes.iter().any(|node| node.packages == tree.packages));
+    had.map(|tree| channel::Tree { packages: tree.packages.clone(), folder: tree.folder.display().to_string() })
+        .collect()
 }
 
 /// Judges the pass; gives its frames.
@@ -225,6 +240,7 @@ fn judge_first(
     report.census = judge::census::census(&input);
     report.topology = assemble::topology_as_read(plan, &case, &observed.before);
     report.by_programs = assemble::by_programs(plan, &observed.before);
+    report.failover = judge::failover(&input);
     report.load = assemble::load(plan, &observed.ran);
     report.capture = assemble::capture(&observed.capture);
     report.expected = assemble::expected(&plan.expect, &report.checks, &report.findings, &report.load);
@@ -323,6 +339,7 @@ fn blank(plan: &Plan, kind: Substrate) -> Report {
         substrate: kind.to_string(),
         kernel: String::new(),
         seed: None,
+        jitter_us: 0,
         timing_ms: TimingMs::default(),
         load: LoadSummary::default(),
         read: None,
@@ -334,6 +351,7 @@ fn blank(plan: &Plan, kind: Substrate) -> Report {
         stopped: None,
         journey: Vec::new(),
         census: Vec::new(),
+        failover: None,
         checks: Vec::new(),
         findings: Vec::new(),
         ruled_out: Vec::new(),

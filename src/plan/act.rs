@@ -330,6 +330,19 @@ pub enum Condition {
         /// Which.
         interface: IfName,
     },
+    /// An IPVS table has a real server.
+    RealServer {
+        /// The Director.
+        node: NodeName,
+        /// The real server's name.
+        real_server: NodeName,
+        /// Its addresses.
+        addresses: Vec<IpAddr>,
+        /// With which weight; any but 0 where none is given.
+        weight: Option<u32>,
+        /// Whether it is to be there at all.
+        listed: bool,
+    },
     /// IPVS holds this many connection entries.
     Connections {
         /// The Director.
@@ -351,6 +364,7 @@ impl Condition {
             | Self::Sysctl { node, .. }
             | Self::LinkUp { node, .. }
             | Self::Address { node, .. }
+            | Self::RealServer { node, .. }
             | Self::Connections { node, .. } => node,
         }
     }

@@ -42,8 +42,11 @@ pub(super) fn add(draft: &mut Draft<'_>) -> Result<(), CompileError> {
             neighbours: Vec::new(),
             arptables: Vec::new(),
             iptables: Vec::new(),
+            kind: said.kind.unwrap_or_default(),
             ipvs: None,
+            balances: Vec::new(),
             servers: Vec::new(),
+            packages: packages(said),
             files: Vec::new(),
             daemons: Vec::new(),
             commands: Vec::new(),
@@ -51,6 +54,13 @@ pub(super) fn add(draft: &mut Draft<'_>) -> Result<(), CompileError> {
         });
     }
     Ok(())
+}
+
+fn packages(said: &spec::Node) -> Vec<String> {
+    let mut packages = said.packages.clone();
+    packages.sort();
+    packages.dedup();
+    packages
 }
 
 fn interface(

@@ -92,6 +92,15 @@ pub fn until(condition: &Condition) -> String {
         Condition::Address { node, address, usable: true } => format!("{address} on {node} is in use"),
         Condition::Address { node, address, usable: false } => format!("{node} may not use {address}"),
         Condition::LinkUp { node, interface } => format!("{interface} on {node} is up and has carrier"),
+        Condition::RealServer { node, real_server, listed: false, .. } => {
+            format!("{real_server} is not in the table of {node}")
+        }
+        Condition::RealServer { node, real_server, weight: Some(weight), .. } => {
+            format!("{real_server} has weight {weight} in the table of {node}")
+        }
+        Condition::RealServer { node, real_server, weight: None, .. } => {
+            format!("{real_server} is in the table of {node}, with a weight")
+        }
         Condition::Connections { node, at_least, at_most: None } => {
             format!("IPVS on {node} holds {at_least} connections or more")
         }

@@ -9,6 +9,7 @@ mod expect;
 mod filters;
 mod lab;
 mod load;
+mod packages;
 mod programs;
 mod roles;
 mod routes;
@@ -47,6 +48,7 @@ pub(crate) fn complaints(scenario: &Scenario, known: Known<'_>, damage: &Damage)
     routes::check(&mut cx);
     filters::check(&mut cx);
     sysctls::check(&mut cx);
+    packages::check(&mut cx);
     service::check(&mut cx);
     load::check(&mut cx);
     programs::check(&mut cx);

@@ -112,10 +112,13 @@ impl Drop for Process {
     }
 }
 
+/// Stopped first: a child that is told of its parent's end by a signal would else clean up before its turn comes.
 fn slay_all(family: &BTreeSet<Pid>) {
-    for pid in family {
-        // One that has just ended is what was wanted.
-        kill(*pid, Signal::SIGKILL).ok();
+    for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
+        for pid in family {
+            // One that has just ended is what was wanted.
+            kill(*pid, signal).ok();
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ArpCure, Daemon, FileSource, OneOrMany, Run, Script};
-use crate::base::{IfName, Mac, NodeName, Protocol, Role};
+use crate::base::{DirectorKind, IfName, Mac, NodeName, Protocol, Role};
 
 /// A node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -15,6 +15,10 @@ use crate::base::{IfName, Mac, NodeName, Protocol, Role};
 pub struct Node {
     /// Its part: `client`, `router`, `director`, `real-server`.
     pub role: Role,
+    /// What makes a Director of it, `ipvs` where not said. With `keepalived` or `script` drlab gives it neither the VIP nor
+    /// an IPVS table; what it has then is read from its kernel.
+    #[serde(default)]
+    pub kind: Option<DirectorKind>,
     /// Shorthand for one interface `eth0`: the segment that it is on.
     #[serde(default)]
     pub segment: Option<NodeName>,
@@ -55,6 +59,10 @@ pub struct Node {
     /// The node that this one is a container on. It has namespaces and sysctls of its own all the same.
     #[serde(default)]
     pub runs_on: Option<NodeName>,
+    /// Debian or Ubuntu packages that it has, with what they need: `["keepalived"]`. What the machine lacks of them is
+    /// fetched and unpacked without root, and seen in this node only. Their scripts are not run and nothing is started.
+    #[serde(default)]
+    pub packages: Vec<String>,
     /// What it serves; a real server serves HTTP on each service's port where not said.
     #[serde(default)]
     pub serve: Option<Vec<Serve>>,

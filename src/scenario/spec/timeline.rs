@@ -263,6 +263,20 @@ pub enum Condition {
         /// Its value.
         value: SysctlValue,
     },
+    /// A Director's IPVS table has a real server with this weight; where none is given, with any but 0.
+    RealServer {
+        /// The real server's node.
+        real_server: NodeName,
+        /// Its weight there: 0 while it only drains.
+        #[serde(default)]
+        weight: Option<u32>,
+        /// `false`: the table does not have it at all.
+        #[serde(default)]
+        listed: Option<bool>,
+        /// The Director; the first one where not said.
+        #[serde(default)]
+        director: Option<NodeName>,
+    },
     /// An interface is up with carrier.
     LinkUp {
         /// Where.
