@@ -30,12 +30,8 @@ pub fn run(arguments: &RunArguments) -> Exit {
 
 /// Runs a scenario that is no file of the user's.
 pub(super) fn run_text(arguments: &RunArguments, name: &str, typed: &str, text: &str) -> Exit {
-    let selected = Selected {
-        name: name.to_owned(),
-        origin: typed.to_owned(),
-        typed: typed.to_owned(),
-        text: text.to_owned(),
-    };
+    let selected =
+        Selected { name: name.to_owned(), origin: typed.to_owned(), typed: typed.to_owned(), text: text.to_owned() };
     match compile(&selected) {
         Ok(plan) => run_plans(arguments, vec![(plan, typed.to_owned())]),
         Err(text) => {
