@@ -8,6 +8,7 @@ pub mod check;
 pub mod doctor;
 pub mod exit;
 pub mod explain;
+pub mod hunt;
 pub mod import;
 pub mod inside;
 pub mod interrupt;
@@ -45,9 +46,18 @@ enum Command {
 Examples:
   drlab run lvs-dr                          a shipped scenario
   drlab run my.toml --out results           a file of yours; everything is kept below results/
+  drlab run lvs-dr --seed 7                 the same frames and report, byte for byte, each time
   drlab run my.toml --apply-mend            what is found is mended in the lab, and the load driven again
   drlab run 'arp/*' schedulers --format junit > junit.xml")]
     Run(RunArguments),
+    /// Search seeds for one under which a race shows: a lab that does what is expected, and under some seeds not
+    #[command(after_help = "\
+Every frame is held back at the switch by a time of its own below --jitter, and every piece of a node's
+work, all drawn from the seed. A seed that breaks what the scenario expects does so each time.
+
+Example:
+  drlab hunt races/first-answer --seeds 1..100")]
+    Hunt(HuntArguments),
     /// Judge captures that were made elsewhere, by tcpdump or Wireshark
     #[command(after_help = "\
 What a capture can't show is undecided, with the point that is missing. Checks that need a
@@ -184,6 +194,36 @@ pub struct RunArguments {
     /// Print the whole report of each scenario also where several run
     #[arg(long)]
     full: bool,
+    /// Draw all that is random from N and let time pass only as it is needed: the same frames, times and report each time,
+    /// and no waiting. Needs drlab's own kernel (`drlab kernel build`)
+    #[arg(long, value_name = "N", conflicts_with = "apply_mend")]
+    seed: Option<u64>,
+    /// Hold each frame back at the switch by a time below MS, and each piece of a node's work; drawn from the seed
+    #[arg(long, value_name = "MS", requires = "seed", value_parser = hunt::parse_jitter)]
+    jitter: Option<u32>,
+    /// How many labs run at once; one for each processor where not said
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: Option<u16>,
+    /// Show no progress
+    #[arg(long, short)]
+    quiet: bool,
+    /// Memory of a User-Mode Linux guest, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(64..=65536))]
+    memory: u32,
+}
+
+/// What `drlab hunt` takes.
+#[derive(Debug, clap::Args)]
+pub struct HuntArguments {
+    /// A shipped scenario's name, or a file
+    #[arg(value_name = "SCENARIO")]
+    scenario: String,
+    /// The seeds, the last one included
+    #[arg(long, value_name = "A..B", default_value = "1..100", value_parser = hunt::parse_seeds)]
+    seeds: hunt::Seeds,
+    /// By up to how many milliseconds frames and work are held back
+    #[arg(long, value_name = "MS", default_value = "2", value_parser = hunt::parse_jitter)]
+    jitter: u32,
     /// How many labs run at once; one for each processor where not said
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
@@ -494,6 +534,17 @@ enum KernelCommand {
     /// Fetch Debian's user-mode-linux package into the cache, without root
     #[command(after_help = "Example:\n  drlab kernel fetch")]
     Fetch,
+    /// Build drlab's own kernel: small, quick to boot, every scheduler, virtual time; without root, in some minutes
+    #[command(after_help = "\
+It is made of Debian's linux-source-6.12, which is fetched, and kept in the cache. From then on it is
+taken in place of Debian's kernel. Needs gcc and libc6-dev; what else is missing is unpacked.
+
+Example:\n  drlab kernel build")]
+    Build {
+        /// Ask the package servers for a newer source also where a kernel is there
+        #[arg(long)]
+        newest: bool,
+    },
     /// Print the path of the kernel that would be used
     #[command(after_help = "Example:\n  drlab kernel path")]
     Path,
@@ -573,6 +624,7 @@ pub fn main() -> Exit {
     };
     let exit = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Hunt(arguments) => hunt::hunt(&arguments),
         Command::Analyze(arguments) => analyze::analyze(&arguments),
         Command::Mutate(arguments) => mutate::mutate(&arguments),
         Command::Audit(arguments) => audit::audit(&arguments),
@@ -588,6 +640,7 @@ pub fn main() -> Exit {
         Command::Kernel { command } => match command {
             KernelCommand::List => kernel::list(),
             KernelCommand::Fetch => kernel::fetch(),
+            KernelCommand::Build { newest } => kernel::build(newest),
             KernelCommand::Path => kernel::path(),
             KernelCommand::Run { writable, memory, command } => kernel::run(writable.as_deref(), memory, command),
         },

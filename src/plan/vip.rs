@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::draft::{Draft, Family};
 use super::interfaces::{by_name, device};
 use super::{Address, CompileError, LinkKind};
-use crate::base::{Forwarding, IfName, NodeName, Role};
+use crate::base::{DirectorKind, Forwarding, IfName, NodeName, Role};
 use crate::scenario::spec::{NodeVip, VipPlacement};
 
 /// A place for a VIP: device, label, prefix length, broadcast.
@@ -78,6 +78,7 @@ fn place_on(draft: &Draft<'_>, index: usize, vip: IpAddr, taken: bool) -> Result
         },
         Some(NodeVip::Own(true)) => Some(usual(draft, index, vip)?),
         None => match node.role {
+            Role::Director if node.kind != DirectorKind::Ipvs => None,
             Role::Director if !taken && may_hold(draft, name, vip) => Some(usual(draft, index, vip)?),
             Role::RealServer => match reached_by(draft, name, vip) {
                 Some(Forwarding::Tun) if placed_as_usual(draft) => Some(Place {
