@@ -7,6 +7,9 @@
 //!
 //! Without a kernel that can hold a lab this fails; it never passes for want of one.
 
+#[path = "imported/cases.rs"]
+mod cases;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
@@ -87,7 +90,8 @@ fn main() {
         .chain(ALIKE.map(|(one, other)| {
             Trial::test(format!("mutate::{one} makes the labs of {other}"), move || mutated_alike(one, other))
         }));
-    let trials = under_uml.chain(mends).chain(on_host).chain(as_planned).chain(broken).collect();
+    let imported = cases::CASES.iter().map(|case| Trial::test(format!("verify::{}", case.name), move || verify(case)));
+    let trials = under_uml.chain(imported).chain(mends).chain(on_host).chain(as_planned).chain(broken).collect();
     libtest_mimic::run(&arguments, trials).exit();
 }
 
@@ -161,6 +165,35 @@ fn mutants(scenario: &str) -> Result<Vec<(mutate::Trial, Plan)>, Failed> {
         Ok((trial, lab))
     });
     made.collect()
+}
+
+/// A configuration below `fixtures/import` is imported, run and judged as an expert judges it.
+fn verify(case: &cases::Case) -> Result<(), Failed> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/import").join(case.name);
+    let run = Command::new(env!("CARGO_BIN_EXE_drlab"))
+        .current_dir(folder)
+        .arg("verify")
+        .args(case.files.split_whitespace())
+        .args(["--substrate", "uml", "--quiet", "--format", "json"])
+        .output()?;
+    let notes = String::from_utf8_lossy(&run.stderr);
+    let report: Report = serde_json::from_slice(&run.stdout).map_err(|error| {
+        format!("`drlab verify {}` ended with {} and no report: {error}\n{notes}", case.files, run.status)
+    })?;
+    let mut found: Vec<&str> = report.findings.iter().map(|f| f.id.as_str()).collect();
+    found.sort_unstable();
+    found.dedup();
+    let mut wanted = case.findings.to_vec();
+    wanted.sort_unstable();
+    let verdict = if wanted.is_empty() { RunVerdict::Held } else { RunVerdict::Broken };
+    let told = case.not_understood.iter().all(|place| notes.contains(place));
+    let code = i32::from(!wanted.is_empty());
+    if found == wanted && report.verdict == verdict && run.status.code() == Some(code) && told {
+        return Ok(());
+    }
+    let text = text::render(&report, &Style::default());
+    Err(format!("an expert says {wanted:?}; `drlab verify {}` ended with {}\n{notes}\n{text}", case.files, run.status)
+        .into())
 }
 
 fn plan_of(scenario: &str) -> Result<Plan, Failed> {
