@@ -31,6 +31,17 @@ const MUTATED: [&str; 3] = ["basic/lvs-dr", "arp/static-binding", "arp/arptables
 /// Correct scenarios whose mutations make the very labs that those of another make, so that one of the two is run.
 const ALIKE: [(&str, &str); 1] = [("arp/sysctl", "basic/lvs-dr")];
 
+/// Scenarios that are run twice by one seed and have to leave the same bytes; ignored where drlab's own kernel is not
+/// there and `DRLAB_TEST_OWN_KERNEL` does not say that it must be.
+const SEEDED: [&str; 6] = [
+    "basic/lvs-dr",
+    "basic/dual-stack",
+    "basic/tun",
+    "schedulers/twos",
+    "broken/ha/ha-no-garp",
+    "races/last-announcement",
+];
+
 /// Of a hundred mutations alone, how many have to be named rightly or have no effect.
 const ALL_RIGHT: u64 = 100;
 
@@ -87,8 +98,48 @@ fn main() {
         .chain(ALIKE.map(|(one, other)| {
             Trial::test(format!("mutate::{one} makes the labs of {other}"), move || mutated_alike(one, other))
         }));
-    let trials = under_uml.chain(mends).chain(on_host).chain(as_planned).chain(broken).collect();
+    let own = has_own_kernel();
+    let seeded = SEEDED.map(|scenario| {
+        Trial::test(format!("seeded::{scenario} is the same twice"), move || same_twice(scenario))
+            .with_ignored_flag(!own && std::env::var_os("DRLAB_TEST_OWN_KERNEL").is_none())
+    });
+    let trials = under_uml.chain(seeded).chain(mends).chain(on_host).chain(as_planned).chain(broken).collect();
     libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// Whether drlab's own kernel is there: then the shipped scenarios run by a seed, and are the same each time.
+fn has_own_kernel() -> bool {
+    let listed = Command::new(env!("CARGO_BIN_EXE_drlab")).args(["kernel", "list"]).output();
+    listed.is_ok_and(|listed| String::from_utf8_lossy(&listed.stdout).contains("drlab-"))
+}
+
+/// Runs a scenario twice by one seed, with jitter, and wants the same bytes.
+fn same_twice(scenario: &str) -> Result<(), Failed> {
+    let left = ["once", "again"].map(|run| {
+        let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("seeded").join(run);
+        let ran = Command::new(env!("CARGO_BIN_EXE_drlab"))
+            .args(["run", scenario, "--substrate", "uml", "--seed", "7", "--jitter", "0.2", "--out"])
+            .arg(&out)
+            .output()?;
+        let read = |file: &str| {
+            let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+            std::fs::read(out.join(scenario).join(file)).map_err(|error| format!("{file}: {error}\n{said}"))
+        };
+        Ok::<_, Failed>((read("capture.pcapng")?, read("report.json")?))
+    });
+    let [once, again] = left;
+    let ((frames, report), (frames_again, report_again)) = (once?, again?);
+    if frames != frames_again {
+        let at = frames.iter().zip(&frames_again).position(|(one, other)| one != other);
+        return Err(format!("the captures differ, first at byte {at:?}").into());
+    }
+    if report != report_again {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (one, other) = (text(&report), text(&report_again));
+        let differs = one.lines().zip(other.lines()).find(|(one, other)| one != other);
+        return Err(format!("the reports differ: {differs:?}").into());
+    }
+    Ok(())
 }
 
 /// The `host` substrate wants root and IPVS; a guest has both, whatever this machine has.
@@ -176,6 +227,7 @@ fn run(scenario: &str) -> Result<(), Failed> {
     let run = Command::new(env!("CARGO_BIN_EXE_drlab"))
         .args(["run", scenario, "--substrate", "uml", "--out"])
         .arg(&out)
+        .args(if has_own_kernel() { &["--seed", "1"][..] } else { &[] })
         .output()?;
     let lack = LACKED.iter().find(|(name, _)| *name == scenario);
     let told = |words: &str| {
