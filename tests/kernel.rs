@@ -42,6 +42,9 @@ const SEEDED: [&str; 6] = [
     "races/last-announcement",
 ];
 
+/// Folders of scenarios whose packets are kept as snapshots, hop by hop; as [`SEEDED`].
+const LADDERS: [&str; 2] = ["basic/", "races/"];
+
 /// Of a hundred mutations alone, how many have to be named rightly or have no effect.
 const ALL_RIGHT: u64 = 100;
 
@@ -103,7 +106,15 @@ fn main() {
         Trial::test(format!("seeded::{scenario} is the same twice"), move || same_twice(scenario))
             .with_ignored_flag(!own && std::env::var_os("DRLAB_TEST_OWN_KERNEL").is_none())
     });
-    let trials = under_uml.chain(seeded).chain(mends).chain(on_host).chain(as_planned).chain(broken).collect();
+    let ladders = select::shipped()
+        .into_iter()
+        .filter(|scenario| LADDERS.iter().any(|folder| scenario.name.starts_with(folder)))
+        .map(|scenario| {
+            Trial::test(format!("ladder::{}", scenario.name), move || ladder(&scenario.name))
+                .with_ignored_flag(!own && std::env::var_os("DRLAB_TEST_OWN_KERNEL").is_none())
+        });
+    let trials =
+        under_uml.chain(seeded).chain(ladders).chain(mends).chain(on_host).chain(as_planned).chain(broken).collect();
     libtest_mimic::run(&arguments, trials).exit();
 }
 
@@ -111,6 +122,43 @@ fn main() {
 fn has_own_kernel() -> bool {
     let listed = Command::new(env!("CARGO_BIN_EXE_drlab")).args(["kernel", "list"]).output();
     listed.is_ok_and(|listed| String::from_utf8_lossy(&listed.stdout).contains("drlab-"))
+}
+
+/// Runs a scenario by a seed and holds one request's and its answer's way against the snapshot. What another version of
+/// the kernel may draw otherwise is left out of it: the client's port, identifications and checksums, times.
+fn ladder(scenario: &str) -> Result<(), Failed> {
+    let run = Command::new(env!("CARGO_BIN_EXE_drlab"))
+        .args(["run", scenario, "--substrate", "uml", "--seed", "1", "--format", "json"])
+        .output()?;
+    let report: Report = serde_json::from_slice(&run.stdout)
+        .map_err(|error| format!("{error}\n{}", String::from_utf8_lossy(&run.stderr)))?;
+    let rungs = report.journey.iter().map(|rung| {
+        let changed: Vec<&str> =
+            rung.changed.iter().map(String::as_str).filter(|what| !what.contains("checksum")).collect();
+        let (from, to) = &rung.macs;
+        let packet = without_drawn_ports(&rung.packet);
+        format!(
+            "{} {} ttl {}  {from} > {to}  {packet}  {}\n",
+            rung.frame.vantage,
+            rung.direction,
+            rung.ttl,
+            changed.join(", ")
+        )
+    });
+    let text: String = rungs.collect();
+    insta::with_settings!({ snapshot_path => "snapshots/ladders", prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!(scenario.replace('/', "-"), text);
+    });
+    Ok(())
+}
+
+fn without_drawn_ports(packet: &str) -> String {
+    let drawn = |port: &str| port.parse::<u16>().is_ok_and(|port| port >= 32_768);
+    let word = |word: &str| match word.rsplit_once(':') {
+        Some((address, port)) if drawn(port) => format!("{address}:PORT"),
+        _ => word.to_owned(),
+    };
+    packet.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// Runs a scenario twice by one seed, with jitter, and wants the same bytes.

@@ -63,17 +63,18 @@ fn difference(first: &Report, second: &Report, once: &Path, again: &Path) -> Res
 }
 
 /// The first frame that is not the same.
-fn of_frames(once: &Trace, again: &Trace) -> Option<String> {
+fn of_frames(first: &Trace, second: &Trace) -> Option<String> {
     let same = |one: &Frame, other: &Frame| {
         let at = |trace: &Trace, frame: &Frame| trace.vantages.get(frame.vantage).cloned();
-        at(once, one) == at(again, other) && (one.at_ns, &one.data) == (other.at_ns, &other.data)
+        at(first, one) == at(second, other) && (one.at_ns, &one.data) == (other.at_ns, &other.data)
     };
-    let differs = once.frames.iter().zip(&again.frames).find(|(one, other)| !same(one, other));
+    let differs = first.frames.iter().zip(&second.frames).find(|(one, other)| !same(one, other));
     let Some((one, other)) = differs else {
-        let (one, other) = (once.frames.len(), again.frames.len());
-        return (one != other).then(|| format!("a second run by this seed has {other} frames, and the first {one}"));
+        let (count, later) = (first.frames.len(), second.frames.len());
+        return (count != later)
+            .then(|| format!("a second run by this seed has {later} frames, and the first {count}"));
     };
-    let node = once.vantages.get(one.vantage).map(|vantage| vantage.node.to_string()).unwrap_or_default();
+    let node = first.vantages.get(one.vantage).map(|vantage| vantage.node.to_string()).unwrap_or_default();
     let what = if one.data == other.data { "comes at another time" } else { "is another one" };
     let who = match one.direction {
         Direction::Out => format!("{node} sent it: what runs there goes"),
