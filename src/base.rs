@@ -13,7 +13,7 @@ pub mod verdict;
 pub use content::{Content, ReadFile};
 pub use error::error_chain;
 pub use load::LoadMode;
-pub use lvs::{Forwarding, Protocol, Role, SCHEDULERS, ServiceId};
+pub use lvs::{DirectorKind, Forwarding, Protocol, Role, SCHEDULERS, ServiceId};
 pub use mac::Mac;
 pub use name::{IfName, NodeName, natural};
 pub use verdict::Verdict;

@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::base::{NodeName, error_chain};
 use crate::channel::{BuildOptions, COMMAND_LIMIT_BYTES, Command, Event, Executed, Failure, FailureKind, Timing};
 use crate::facts::NodeFacts;
-use crate::facts::run::{Acted, CaptureStats, Ran};
+use crate::facts::run::{Acted, CaptureStats, CommandResult, Ran};
 use crate::plan::Plan;
 use crate::substrate::{self, Guest, GuestError, StartError, StartOptions, Substrate};
 
@@ -104,6 +104,8 @@ pub trait Watcher {
     fn progress(&mut self, what: &str);
     /// An act of the timeline is done.
     fn acted(&mut self, _acted: &Acted) {}
+    /// A command of the scenario's has ended.
+    fn commanded(&mut self, _result: &CommandResult) {}
 }
 
 /// A kernel with `drlab inside` in it.
@@ -306,6 +308,7 @@ impl Lab {
                 Event::Alive => {}
                 Event::Progress(what) => watcher.progress(&what),
                 Event::Acted(acted) => watcher.acted(&acted),
+                Event::Commanded(result) => watcher.commanded(&result),
                 Event::Failed(failure) => return Err(LabError::Failed(failure)),
                 other => match wanted(other) {
                     Ok(value) => return Ok(value),

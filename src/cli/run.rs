@@ -1,5 +1,6 @@
 //! `drlab run`: scenarios in, reports out.
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -19,14 +20,37 @@ use crate::report::{self, Report, RunVerdict};
 use crate::scenario;
 use crate::substrate::cache::RunFolder;
 use crate::substrate::packages::tools;
+use crate::substrate::packages::trees::{self, Tree};
 use crate::substrate::{Abilities, Cache, Kernel, StartOptions, Substrate, kernels};
 
 /// Runs what the arguments say.
 pub fn run(arguments: &RunArguments) -> Exit {
-    let (plans, typed): (Vec<Plan>, Vec<String>) = match typed_plans(&arguments.scenarios) {
-        Ok(plans) => plans.into_iter().unzip(),
-        Err(exit) => return exit,
+    match typed_plans(&arguments.scenarios) {
+        Ok(plans) => run_plans(arguments, plans),
+        Err(exit) => exit,
+    }
+}
+
+/// Runs a scenario that is no file of the user's.
+pub(super) fn run_text(arguments: &RunArguments, name: &str, typed: &str, text: &str) -> Exit {
+    let selected = Selected {
+        name: name.to_owned(),
+        origin: typed.to_owned(),
+        typed: typed.to_owned(),
+        text: text.to_owned(),
     };
+    match compile(&selected) {
+        Ok(plan) => run_plans(arguments, vec![(plan, typed.to_owned())]),
+        Err(text) => {
+            complain(&text);
+            Exit::Usage
+        }
+    }
+}
+
+/// Runs plans, each with how a user types its scenario.
+fn run_plans(arguments: &RunArguments, plans: Vec<(Plan, String)>) -> Exit {
+    let (plans, typed): (Vec<Plan>, Vec<String>) = plans.into_iter().unzip();
     if let Some(out) = &arguments.out
         && let Err(error) = keep::check(out, &plans)
     {
@@ -110,6 +134,7 @@ pub(super) struct Ground {
     pub(super) cache: Cache,
     kernel: Option<Kernel>,
     tool_roots: Vec<PathBuf>,
+    trees: Vec<Tree>,
 }
 
 /// A run by a seed is wanted, and no kernel is there that can be given one.
@@ -150,7 +175,10 @@ pub(super) fn prepare(
         needed.dedup();
     }
     let tool_roots = tools::roots(&cache, &needed, &mut tell)?;
-    Ok(Ground { kind, cache, kernel, tool_roots })
+    let sets: BTreeSet<&Vec<String>> =
+        plans.iter().flat_map(|plan| &plan.nodes).map(|node| &node.packages).filter(|set| !set.is_empty()).collect();
+    let trees = sets.into_iter().map(|set| trees::tree(&cache, set, &mut tell)).collect::<Result<_, _>>()?;
+    Ok(Ground { kind, cache, kernel, tool_roots, trees })
 }
 
 /// The programs that the plans' nodes call.
@@ -252,10 +280,11 @@ fn pass(
             kernel: ground.kernel.clone(),
             seed: arguments.seed,
             memory_mib: arguments.memory,
-            visible: ground.tool_roots.clone(),
+            visible: ground.tool_roots.iter().chain(ground.trees.iter().map(|tree| &tree.folder)).cloned().collect(),
             ..StartOptions::new(folder.path())
         },
         tool_roots: ground.tool_roots.clone(),
+        trees: ground.trees.clone(),
         jitter_us: arguments.jitter.unwrap_or(0),
         mend: arguments.apply_mend.map(MendChoice::mending),
         keep_capture,

@@ -17,11 +17,13 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 
 use super::arpfilter::{ArpFilterError, Filters};
+use super::bounds::{Bound, BoundsError};
 use super::ipvs::IpvsError;
 use super::link::offload::OffloadError;
 use super::neigh;
 use super::ns::{self, NsError, Seed, Space, Worker, WorkerGone};
 use super::programs::files::{self, FileError};
+use super::programs::launch::Launcher;
 use super::programs::log::Log;
 use super::programs::{self, DaemonError, Daemons, syslog};
 use super::read::{self, Wanted};
@@ -51,6 +53,9 @@ pub enum BuildError {
         /// What went wrong there.
         source: StepError,
     },
+    /// Programs can't be bounded.
+    #[error(transparent)]
+    Bounds(#[from] BoundsError),
     /// A daemon's log could not be made.
     #[error(transparent)]
     Daemons(#[from] DaemonError),
@@ -106,6 +111,7 @@ impl BuildError {
     /// Whether the machine lacks something or the lab is at fault.
     pub fn kind(&self) -> FailureKind {
         let lacking = match self {
+            Self::Bounds(_) => true,
             // All that making namespaces takes is root and a kernel that has them.
             Self::Space(error) => !matches!(error, NsError::Threads(_)),
             Self::Node { source, .. } => source.is_lacking(),
@@ -144,6 +150,8 @@ pub struct Lab {
     toolbox: Toolbox,
     switch: Option<Worker>,
     nodes: Vec<Worker>,
+    /// The bounds of the nodes in which programs run.
+    bounds: Vec<(NodeName, Arc<Bound>)>,
 }
 
 /// What configuring a lab came to, beyond that it worked.
@@ -170,7 +178,8 @@ impl Lab {
     ) -> Result<Self, BuildError> {
         let roots: Vec<PathBuf> =
             options.tool_roots.iter().map(PathBuf::from).filter(|root| Path::is_dir(root)).collect();
-        let seeds = plan.nodes.iter().map(|node| Seed { name: node.name.as_str(), guarded: node.has_programs() });
+        let seeds: Vec<Seed<'_>> =
+            plan.nodes.iter().map(|node| seed(node, options)).collect::<Result<_, BuildError>>()?;
         let nodes = Space::nodes(seeds, &roots, ready)?;
         let mut spaces: Vec<Arc<Space>> = nodes.into_iter().map(Arc::new).collect();
         let filters = Arc::new(Filters::find(search, &roots));
@@ -190,7 +199,10 @@ impl Lab {
         let switch = workers.pop();
         let plan = Arc::new(plan.clone());
         let (skip_ipvs, jitter_us) = (options.skip_ipvs, options.jitter_us);
-        let lab = Self { plan, skip_ipvs, jitter_us, filters, toolbox, switch, nodes: workers };
+        let mut lab = Self { plan, skip_ipvs, jitter_us, filters, toolbox, switch, nodes: workers, bounds: Vec::new() };
+        for node in lab.plan.nodes.iter().filter(|node| node.has_programs()) {
+            lab.bounds.push((node.name.clone(), Arc::new(Bound::new(node.name.as_str())?)));
+        }
         lab.wire()?;
         Ok(lab)
     }
@@ -250,9 +262,15 @@ impl Lab {
                 syslog::listen(syslog).map_err(StepError::Syslog)
             })?;
             done.map_err(failed)?;
-            furnished.push((node, Arc::clone(worker.space()), log));
+            let bound = self.bounds.iter().find(|(of, _)| *of == node.name).map(|(_, bound)| Arc::clone(bound));
+            let bound = bound.ok_or_else(|| BuildError::Plan(format!("no bound for programs in {}", node.name)))?;
+            furnished.push((
+                node,
+                Launcher { space: Arc::clone(worker.space()), toolbox: self.toolbox.clone(), bound },
+                log,
+            ));
         }
-        Ok(Daemons::new(furnished, &self.toolbox, output)?)
+        Ok(Daemons::new(furnished, output)?)
     }
 
     /// Waits until no node waits for a neighbour's answer any more.
@@ -347,7 +365,14 @@ impl Lab {
         let workers = self.nodes.drain(..).chain(self.switch.take());
         // Each worker's thread ends when it is dropped.
         let spaces = workers.map(|worker| Arc::clone(worker.space())).collect();
-        ns::end(spaces)
+        let mut left = ns::end(spaces);
+        // All that was in them ended with the nodes.
+        for (node, bound) in self.bounds.drain(..) {
+            if let Err(error) = bound.remove() {
+                left.push(format!("{node}: its control group {}: {error}", bound.folder().display()));
+            }
+        }
+        left
     }
 
     fn on_switch<T, F>(&self, job: impl FnOnce() -> F + Send + 'static) -> Result<T, BuildError>
@@ -380,6 +405,18 @@ impl Drop for Lab {
     fn drop(&mut self) {
         drop(self.end());
     }
+}
+
+/// A node as it is to be made, with the tree of its packages.
+fn seed<'a>(node: &'a Node, options: &'a BuildOptions) -> Result<Seed<'a>, BuildError> {
+    let name = node.name.as_str();
+    let guarded = node.has_programs();
+    if node.packages.is_empty() {
+        return Ok(Seed { name, guarded, tree: None });
+    }
+    let tree = options.trees.iter().find(|tree| tree.packages == node.packages);
+    let tree = tree.ok_or_else(|| BuildError::Plan(format!("the packages of {name} were not unpacked")))?;
+    Ok(Seed { name, guarded, tree: Some(Path::new(&tree.folder)) })
 }
 
 /// Looks again and again until nothing is seen that is not yet as it should be.

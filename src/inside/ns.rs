@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::Arc;
 use std::thread;
@@ -97,11 +97,13 @@ pub struct Seed<'a> {
     /// Whether programs of somebody else's choice run in it: then it has devices of its own, and what is the machine's
     /// can't be written.
     pub guarded: bool,
+    /// A folder with unpacked packages that it sees as part of its own file system.
+    pub tree: Option<&'a Path>,
 }
 
 impl<'a> From<&'a str> for Seed<'a> {
     fn from(name: &'a str) -> Self {
-        Self { name, guarded: false }
+        Self { name, guarded: false, tree: None }
     }
 }
 

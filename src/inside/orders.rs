@@ -12,11 +12,13 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Runtime;
+
 use super::build::{BuildError, Lab};
 use super::capture::{Capture, CaptureError, Closing};
 use super::modules::{self, ModulesError};
 use super::probe::{self, ProbeError};
-use super::programs::{DaemonError, Daemons};
+use super::programs::{CommandError, DaemonError, Daemons};
 use super::record::{self, RecordError};
 use super::serve::{ServeError, Servers};
 use super::shell::ShellError;
@@ -41,6 +43,8 @@ enum OrderError {
     Capture(#[from] CaptureError),
     #[error("could not start the servers")]
     Serve(#[from] ServeError),
+    #[error("could not run the commands")]
+    Commands(#[from] Box<CommandError>),
     #[error("could not start the daemons")]
     Daemons(#[from] Box<DaemonError>),
     #[error("could not run the timeline")]
@@ -76,7 +80,7 @@ struct Standing {
     closing: Option<Closing>,
     daemons: Daemons,
     servers: Servers,
-    runtime: tokio::runtime::Runtime,
+    runtime: Runtime,
     lab: Lab,
     /// The shell commands that were run in each node.
     shell: BTreeMap<NodeName, String>,
@@ -237,12 +241,30 @@ impl Orders<'_> {
         lab.configure().map_err(Box::new)?;
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(OrderError::Runtime)?;
+        self.command(plan, &daemons, &runtime)?;
         let servers = runtime.block_on(Servers::start_all(&plan.nodes, &lab))?;
         if plan.nodes.iter().any(|node| !node.daemons.is_empty()) {
             self.voice.mention(&Event::Progress("starting daemons".to_owned()));
             runtime.block_on(daemons.start_all(&plan.nodes, &lab)).map_err(Box::new)?;
         }
-        Ok(Standing { capture, closing: None, daemons, servers, runtime, lab, shell: BTreeMap::new(), _alive: alive })
+        let texts = |node| plan.texts_of(node).collect::<Vec<_>>().join("\n");
+        let shell = plan.nodes.iter().filter(|node| node.has_programs()).map(|node| (node.name.clone(), texts(node)));
+        Ok(Standing { capture, closing: None, daemons, servers, runtime, lab, shell: shell.collect(), _alive: alive })
+    }
+
+    /// Runs the commands of all nodes, one after the other, and tells of each.
+    fn command(&self, plan: &Plan, daemons: &Daemons, runtime: &Runtime) -> Result<(), OrderError> {
+        for node in plan.nodes.iter().filter(|node| !node.commands.is_empty()) {
+            self.voice.mention(&Event::Progress(format!("running commands on {}", node.name)));
+            for command in &node.commands {
+                let (result, outcome) = runtime.block_on(daemons.command(&node.name, command));
+                if let Some(result) = result {
+                    self.voice.mention(&Event::Commanded(result));
+                }
+                outcome.map_err(Box::new)?;
+            }
+        }
+        Ok(())
     }
 
     fn shell(&mut self, node: NodeName, script: String) -> Result<Executed, OrderError> {
@@ -253,6 +275,7 @@ impl Orders<'_> {
         let standing = self.standing()?;
         let executed = standing.lab.shell(&node, &text)?;
         let all = standing.shell.entry(node).or_default();
+        all.push('\n');
         all.push_str(&text);
         all.push('\n');
         Ok(executed)

@@ -155,8 +155,11 @@ impl Case {
                 *station = read;
             }
         }
-        case.services.retain(|service| !nodes.contains(&service.director));
-        case.services.extend(read.services.into_iter().filter(|service| nodes.contains(&service.director)));
+        let read = read.services.into_iter().filter(|service| nodes.contains(&service.director));
+        let read: Vec<WantedService> = read.collect();
+        // One that balances without IPVS shows no table, and does what is wanted or not.
+        case.services.retain(|service| !read.iter().any(|read| read.director == service.director));
+        case.services.extend(read);
         case.wanted.retain(|node, _| !nodes.contains(node));
         case
     }

@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 use super::mend::{self, Mending};
 use super::{Lab, LabError, Watcher, assemble};
 use crate::base::error_chain;
-use crate::channel::BuildOptions;
+use crate::channel::{self, BuildOptions};
 use crate::facts::NodeFacts;
-use crate::facts::run::{Acted, CaptureStats, Ran};
+use crate::facts::run::{Acted, CaptureStats, CommandResult, Ran};
 use crate::judge::{self, Case, CheckResult, Finding, Input};
 use crate::plan::{self, Plan};
 use crate::report::{self, CaptureSummary, Expected, Facts, LoadSummary, Report, RunVerdict, TimingMs};
+use crate::substrate::packages::trees::Tree;
 use crate::substrate::{StartOptions, Substrate};
 use crate::trace::{Recorded, Trace, TraceError};
 
@@ -29,6 +30,8 @@ pub struct Settings {
     pub start: StartOptions,
     /// Where missing tools were unpacked.
     pub tool_roots: Vec<PathBuf>,
+    /// Where packages that nodes have and the machine lacks were unpacked.
+    pub trees: Vec<Tree>,
     /// Where `capture.pcapng` goes, where it is kept.
     pub keep_capture: Option<PathBuf>,
     /// By up to how much frames and work are held back, in microseconds; see [`BuildOptions::jitter_us`].
@@ -89,9 +92,9 @@ pub(super) struct Observed {
 pub fn run(plan: &Plan, settings: &Settings, watcher: &mut dyn Watcher) -> (Report, Ended) {
     let began = Instant::now();
     let mut report = blank(plan, settings.kind);
-    let mut recorder = Recorder { watcher, acted: Vec::new() };
+    let mut recorder = Recorder { watcher, acted: Vec::new(), commands: Vec::new() };
     let observed = observe(plan, settings, &mut recorder, &mut report);
-    report.timeline = recorder.acted;
+    (report.timeline, report.commands) = (recorder.acted, recorder.commands);
     let ended = match observed {
         Err(error) => failed(&mut report, error),
         Ok((lab, observed)) => conclude(plan, settings, lab, observed, watcher, &mut report),
@@ -177,6 +180,7 @@ fn observe(
     let options = BuildOptions {
         output: settings.start.output.display().to_string(),
         tool_roots: settings.tool_roots.iter().map(|r| r.display().to_string()).collect(),
+        trees: of_plan(plan, &settings.trees),
         skip_ipvs: false,
         capture: true,
         jitter_us: settings.jitter_us,
@@ -205,6 +209,13 @@ fn observe(
     Ok((lab, Observed { before, after, ran, capture }))
 }
 
+/// The trees that this plan's nodes have; a command has room for few.
+fn of_plan(plan: &Plan, trees: &[Tree]) -> Vec<channel::Tree> {
+    let had = trees.iter().filter(|tree| plan.nodes.iter().any(|node| node.packages == tree.packages));
+    had.map(|tree| channel::Tree { packages: tree.packages.clone(), folder: tree.folder.display().to_string() })
+        .collect()
+}
+
 /// Judges the pass; gives its frames.
 fn judge_first(
     plan: &Plan,
@@ -227,6 +238,9 @@ fn judge_first(
     }
     report.journey = judge::ladder::ladder(&input);
     report.census = judge::census::census(&input);
+    report.topology = assemble::topology_as_read(plan, &case, &observed.before);
+    report.by_programs = assemble::by_programs(plan, &observed.before);
+    report.failover = judge::failover(&input);
     report.load = assemble::load(plan, &observed.ran);
     report.capture = assemble::capture(&observed.capture);
     report.expected = assemble::expected(&plan.expect, &report.checks, &report.findings, &report.load);
@@ -335,9 +349,12 @@ fn blank(plan: &Plan, kind: Substrate) -> Report {
         capture: CaptureSummary::default(),
         topology: assemble::topology(plan),
         timeline: Vec::new(),
+        commands: Vec::new(),
+        by_programs: Vec::new(),
         stopped: None,
         journey: Vec::new(),
         census: Vec::new(),
+        failover: None,
         checks: Vec::new(),
         findings: Vec::new(),
         ruled_out: Vec::new(),
@@ -354,6 +371,7 @@ pub(super) fn ms(since: Instant) -> f64 {
 struct Recorder<'a> {
     watcher: &'a mut dyn Watcher,
     acted: Vec<Acted>,
+    commands: Vec<CommandResult>,
 }
 
 impl Watcher for Recorder<'_> {
@@ -364,6 +382,11 @@ impl Watcher for Recorder<'_> {
     fn acted(&mut self, acted: &Acted) {
         self.watcher.acted(acted);
         self.acted.push(acted.clone());
+    }
+
+    fn commanded(&mut self, result: &CommandResult) {
+        self.watcher.commanded(result);
+        self.commands.push(result.clone());
     }
 }
 

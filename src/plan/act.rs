@@ -139,6 +139,13 @@ pub enum Act {
         /// The daemon's name.
         daemon: String,
     },
+    /// A command of the scenario's is run, to its end.
+    Run {
+        /// Where.
+        node: NodeName,
+        /// Which.
+        command: super::Command,
+    },
     /// Neighbour entries that are not permanent are deleted.
     FlushNeighbours {
         /// Where.
@@ -215,6 +222,7 @@ impl Act {
             | Self::StartDaemon { node, .. }
             | Self::StopDaemon { node, .. }
             | Self::KillDaemon { node, .. }
+            | Self::Run { node, .. }
             | Self::FlushNeighbours { node, .. }
             | Self::SetNeighbour { node, .. }
             | Self::GratuitousArp { node, .. }
@@ -236,7 +244,8 @@ impl Act {
             | Self::AddAddress { .. }
             | Self::DeleteAddress { .. }
             | Self::SetNeighbour { .. }
-            // What a daemon sets and takes back only it knows.
+            // What programs set and take back only they know.
+            | Self::Run { .. }
             | Self::StartDaemon { .. }
             | Self::StopDaemon { .. }
             | Self::KillDaemon { .. } => true,
@@ -260,6 +269,7 @@ impl Act {
             | Self::DeleteService { .. }
             | Self::AddDestination { .. }
             | Self::DeleteDestination { .. }
+            | Self::Run { .. }
             | Self::StartDaemon { .. }
             | Self::StopDaemon { .. }
             | Self::KillDaemon { .. } => true,
@@ -320,6 +330,19 @@ pub enum Condition {
         /// Which.
         interface: IfName,
     },
+    /// An IPVS table has a real server.
+    RealServer {
+        /// The Director.
+        node: NodeName,
+        /// The real server's name.
+        real_server: NodeName,
+        /// Its addresses.
+        addresses: Vec<IpAddr>,
+        /// With which weight; any but 0 where none is given.
+        weight: Option<u32>,
+        /// Whether it is to be there at all.
+        listed: bool,
+    },
     /// IPVS holds this many connection entries.
     Connections {
         /// The Director.
@@ -341,6 +364,7 @@ impl Condition {
             | Self::Sysctl { node, .. }
             | Self::LinkUp { node, .. }
             | Self::Address { node, .. }
+            | Self::RealServer { node, .. }
             | Self::Connections { node, .. } => node,
         }
     }

@@ -142,6 +142,11 @@ fn elsewhere(draft: &Draft<'_>, action: &Action) -> Result<Option<Act>, CompileE
         Action::KillDaemon { node, daemon } => {
             Act::KillDaemon { node: known(node)?, daemon: programs::named(draft, node, daemon.as_ref())? }
         }
+        Action::Run { node, command, may_fail, deadline_ms } => {
+            let (command, deadline_ms) = (command.clone(), *deadline_ms);
+            let said = spec::Run::Said(spec::SaidRun { command, may_fail: *may_fail, deadline_ms });
+            Act::Run { node: known(node)?, command: programs::command(&said) }
+        }
         Action::FlushNeighbours { node, interface, address } => {
             Act::FlushNeighbours { node: known(node)?, interface: interface.clone(), address: *address }
         }
@@ -238,6 +243,21 @@ fn waited(draft: &Draft<'_>, said: &spec::Condition) -> Result<Condition, Compil
         }
         spec::Condition::Address { node, address, usable } => {
             Condition::Address { node: node.clone(), address: *address, usable: usable.unwrap_or(true) }
+        }
+        spec::Condition::RealServer { real_server, weight, listed, director } => {
+            let first = || draft.with_role(crate::base::Role::Director).next().map(|n: &Node| n.name.clone());
+            let unknown =
+                || CompileError::UnknownNode { node: "of a Director".to_owned(), what: "a real server".to_owned() };
+            let node = director.clone().or_else(first).ok_or_else(unknown)?;
+            let here = draft.node(real_server.as_str(), "the timeline")?;
+            let addresses = here.interfaces.iter().flat_map(|interface| &interface.addresses);
+            Condition::RealServer {
+                node,
+                real_server: real_server.clone(),
+                addresses: addresses.map(|one| one.address.addr()).filter(|ip| !draft.vips.contains(ip)).collect(),
+                weight: *weight,
+                listed: listed.unwrap_or(true),
+            }
         }
         spec::Condition::Connections { node, at_least, at_most } => {
             let first = || draft.with_role(crate::base::Role::Director).next().map(|n: &Node| n.name.clone());

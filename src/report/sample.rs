@@ -104,6 +104,8 @@ pub(crate) fn held() -> Report {
                 .to_vec(),
         },
         topology: textbook(),
+        commands: Vec::new(),
+        by_programs: Vec::new(),
         stopped: None,
         timeline: vec![Acted {
             label: "20 requests by client".to_owned(),
@@ -112,6 +114,7 @@ pub(crate) fn held() -> Report {
             outcome: "20 of 20 answered".to_owned(),
         }],
         journey: journey(),
+        failover: None,
         census: vec![CensusEntry {
             vip: "172.16.0.66".to_owned(),
             segment: "lan".to_owned(),
@@ -330,6 +333,7 @@ fn member(node: &str, role: Role, interface: &str, number: u8, address: &str, vi
     TopologyMember {
         node: node.parse().unwrap(),
         role,
+        kind: None,
         interface: interface.to_owned(),
         mac: Mac([0x02, 0xd1, 0, 0, number, 0]),
         addresses: vec![address.to_owned()],

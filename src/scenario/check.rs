@@ -9,12 +9,13 @@ mod expect;
 mod filters;
 mod lab;
 mod load;
+mod packages;
 mod programs;
 mod roles;
 mod routes;
 mod segments;
 mod service;
-mod sysctls;
+pub(crate) mod sysctls;
 mod timeline;
 mod vip;
 
@@ -47,6 +48,7 @@ pub(crate) fn complaints(scenario: &Scenario, known: Known<'_>, damage: &Damage)
     routes::check(&mut cx);
     filters::check(&mut cx);
     sysctls::check(&mut cx);
+    packages::check(&mut cx);
     service::check(&mut cx);
     load::check(&mut cx);
     programs::check(&mut cx);

@@ -97,7 +97,8 @@ fn prepare(seed: Seed<'_>, tools: &[PathBuf]) -> Result<(), Failed> {
     mount(Some("sysfs"), "/sys", Some("sysfs"), bare, none).map_err(at("mount its /sys"))?;
     // Opened before anything covers them, and bound afterwards.
     let tools: Vec<File> = tools.iter().map(open_folder).collect::<Result<_, _>>()?;
-    own_layers(seed.guarded)?;
+    let tree = seed.tree.map(open_folder).transpose()?;
+    own_layers(seed.guarded, tree.as_ref())?;
     let tidy = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     mount(Some("tmpfs"), "/tmp", Some("tmpfs"), tidy, Some("mode=1777")).map_err(at("mount its /tmp"))?;
     mount(Some("tmpfs"), "/run", Some("tmpfs"), tidy, Some("mode=0755")).map_err(at("mount its /run"))?;
@@ -115,19 +116,37 @@ fn prepare(seed: Seed<'_>, tools: &[PathBuf]) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Lays memory over `/etc` and `/var`. The tmpfs that takes what is written is on `/tmp` for a moment only: an overlay
-/// keeps its own reference, so that nobody finds it afterwards.
-fn own_layers(guarded: bool) -> Result<(), Failed> {
+/// What a node can write to in any case.
+const WRITABLE: [&str; 2] = ["/etc", "/var"];
+
+/// Where packages have their files besides; where the machine has `/bin` and its like as links they are below `/usr`.
+const OF_PACKAGES: [&str; 7] = ["/usr", "/opt", "/srv", "/bin", "/sbin", "/lib", "/lib64"];
+
+/// Lays memory over `/etc` and `/var`, with a tree of packages between it and the machine's; the same over all else that
+/// the tree has. The tmpfs that takes what is written is on `/tmp` for a moment only: an overlay keeps its own
+/// reference, so that nobody finds it afterwards.
+fn own_layers(guarded: bool, tree: Option<&File>) -> Result<(), Failed> {
     let stage = "/tmp";
+    let tree = tree.map(|tree| PathBuf::from(format!("/proc/self/fd/{}", tree.as_raw_fd())));
     mount(Some("tmpfs"), stage, Some("tmpfs"), MsFlags::empty(), Some("mode=0700")).map_err(at("mount memory"))?;
-    let more: &[(&str, &str)] = if guarded { &guard::FURTHER_FOLDERS } else { &[] };
-    let there = more.iter().filter(|(lower, _)| Path::new(lower).is_dir() && !Path::new(lower).is_symlink());
-    for (lower, part) in [("/etc", "etc"), ("/var", "var")].iter().chain(there).copied() {
+    let further: &[&str] = if guarded { &guard::FURTHER_FOLDERS } else { &[] };
+    let mut laid: Vec<&str> = Vec::new();
+    for lower in WRITABLE.iter().chain(&OF_PACKAGES).chain(further).copied() {
+        let packed = tree.as_ref().map(|tree| tree.join(&lower[1..])).filter(|folder| folder.is_dir());
+        let is_folder = Path::new(lower).symlink_metadata().is_ok_and(|found| found.is_dir());
+        let wanted = packed.is_some() || WRITABLE.contains(&lower) || further.contains(&lower);
+        // Overlays can be stacked twice only, and the machine's root may be one.
+        if !is_folder || !wanted || laid.iter().any(|outer| Path::new(lower).starts_with(outer)) {
+            continue;
+        }
+        laid.push(lower);
+        let part = lower[1..].replace('/', "-");
         let upper = format!("{stage}/{part}");
         let work = format!("{stage}/{part}-work");
         folder(&upper, 0o755)?;
         folder(&work, 0o700)?;
-        let options = format!("lowerdir={lower},upperdir={upper},workdir={work}");
+        let layers = packed.map(|folder| format!("{}:", folder.display())).unwrap_or_default();
+        let options = format!("lowerdir={layers}{lower},upperdir={upper},workdir={work}");
         mount(Some("overlay"), lower, Some("overlay"), MsFlags::empty(), Some(options.as_str()))
             .map_err(|errno| Failed { step: format!("lay memory over its {lower} (overlayfs)"), errno })?;
     }
@@ -151,12 +170,12 @@ fn signals() -> Result<(), Failed> {
     nix::unistd::setsid().map(drop).map_err(at("leave the terminal"))
 }
 
-fn open_folder(path: &PathBuf) -> Result<File, Failed> {
+fn open_folder(path: impl AsRef<Path>) -> Result<File, Failed> {
     OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_PATH | libc::O_DIRECTORY)
         .open(path)
-        .map_err(of_io("open a folder of tools"))
+        .map_err(of_io("open a folder of tools or packages"))
 }
 
 fn folder(path: &str, mode: u32) -> Result<(), Failed> {

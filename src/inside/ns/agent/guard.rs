@@ -15,9 +15,8 @@ use nix::mount::{MsFlags, mount};
 
 use super::{Failed, at, of_io};
 
-/// Folders that such a node has for itself besides `/etc` and `/var`, each with the name of its layer.
-pub(super) const FURTHER_FOLDERS: [(&str, &str); 5] =
-    [("/root", "root"), ("/home", "home"), ("/opt", "opt"), ("/srv", "srv"), ("/usr/local", "usr-local")];
+/// Folders that such a node has for itself besides `/etc` and `/var`.
+pub(super) const FURTHER_FOLDERS: [&str; 5] = ["/root", "/home", "/opt", "/srv", "/usr/local"];
 
 /// Devices that any program may use.
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
