@@ -19,6 +19,7 @@ pub mod progress;
 pub mod run;
 pub mod select;
 pub mod show;
+mod twice;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -198,6 +199,10 @@ pub struct RunArguments {
     /// and no waiting. Needs drlab's own kernel (`drlab kernel build`)
     #[arg(long, value_name = "N", conflicts_with = "apply_mend")]
     seed: Option<u64>,
+    /// Run it a second time by the same seed, and tell where it came out otherwise: then something in a node goes by the
+    /// machine's clock, its random numbers or its files
+    #[arg(long, requires = "seed")]
+    twice: bool,
     /// Hold each frame back at the switch by a time below MS, and each piece of a node's work; drawn from the seed
     #[arg(long, value_name = "MS", requires = "seed", value_parser = hunt::parse_jitter)]
     jitter: Option<u32>,
