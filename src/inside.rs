@@ -28,3 +28,4 @@ pub mod shell;
 pub mod stage;
 pub mod sysctl;
 pub mod timeline;
+mod weblogs;

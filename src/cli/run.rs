@@ -213,7 +213,7 @@ pub(super) fn run_one(
         start: StartOptions {
             on_spawn: Some(interrupt::started),
             kernel: ground.kernel.clone(),
-            memory_mib: arguments.memory,
+            memory_mib: arguments.memory.max(plan.memory_mib),
             visible: ground.tool_roots.iter().chain(ground.trees.iter().map(|tree| &tree.folder)).cloned().collect(),
             ..StartOptions::new(folder.path())
         },

@@ -150,6 +150,7 @@ fn node(name: &str, role: Role) -> Node {
         ipvs: None,
         balances: Vec::new(),
         servers: Vec::new(),
+        access_logs: Vec::new(),
         packages: Vec::new(),
         files: Vec::new(),
         daemons: Vec::new(),
