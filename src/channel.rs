@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::NodeName;
 use crate::facts::NodeFacts;
-use crate::facts::run::{Acted, CaptureStats, Ran};
+use crate::facts::run::{Acted, CaptureStats, CommandResult, Ran};
 
 /// The version of these messages; both ends are one binary, so they differ only by mistake.
 pub const VERSION: u32 = 1;
@@ -119,6 +119,8 @@ pub enum Event {
     Facts(Vec<NodeFacts>),
     /// An act of the timeline is done.
     Acted(Acted),
+    /// A command of the scenario's has ended.
+    Commanded(CommandResult),
     /// The timeline and the probes are done.
     Ran(Ran),
     /// The capture is written out.

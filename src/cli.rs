@@ -44,6 +44,7 @@ enum Command {
 Examples:
   drlab run lvs-dr                          a shipped scenario
   drlab run my.toml --out results           a file of yours; everything is kept below results/
+  drlab run lvs-dr --seed 7                 the same frames and report, byte for byte, each time
   drlab run my.toml --apply-mend            what is found is mended in the lab, and the load driven again
   drlab run 'arp/*' schedulers --format junit > junit.xml")]
     Run(RunArguments),
@@ -177,6 +178,10 @@ pub struct RunArguments {
     /// Print the whole report of each scenario also where several run
     #[arg(long)]
     full: bool,
+    /// Draw all that is random from N and let time pass only as it is needed: the same frames, times and report each time,
+    /// and no waiting. Needs drlab's own kernel (`drlab kernel build`)
+    #[arg(long, value_name = "N", conflicts_with = "apply_mend")]
+    seed: Option<u64>,
     /// How many labs run at once; one for each processor where not said
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
@@ -400,6 +405,17 @@ enum KernelCommand {
     /// Fetch Debian's user-mode-linux package into the cache, without root
     #[command(after_help = "Example:\n  drlab kernel fetch")]
     Fetch,
+    /// Build drlab's own kernel: small, quick to boot, every scheduler, virtual time; without root, in some minutes
+    #[command(after_help = "\
+It is made of Debian's linux-source-6.12, which is fetched, and kept in the cache. From then on it is
+taken in place of Debian's kernel. Needs gcc and libc6-dev; what else is missing is unpacked.
+
+Example:\n  drlab kernel build")]
+    Build {
+        /// Ask the package servers for a newer source also where a kernel is there
+        #[arg(long)]
+        newest: bool,
+    },
     /// Print the path of the kernel that would be used
     #[command(after_help = "Example:\n  drlab kernel path")]
     Path,
@@ -464,6 +480,7 @@ pub fn main() -> Exit {
         Command::Kernel { command } => match command {
             KernelCommand::List => kernel::list(),
             KernelCommand::Fetch => kernel::fetch(),
+            KernelCommand::Build { newest } => kernel::build(newest),
             KernelCommand::Path => kernel::path(),
             KernelCommand::Run { writable, memory, command } => kernel::run(writable.as_deref(), memory, command),
         },

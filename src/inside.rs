@@ -5,6 +5,7 @@
 pub mod addr;
 pub mod arpfilter;
 pub mod boot;
+pub mod bounds;
 pub mod build;
 pub mod capture;
 pub mod ipvs;

@@ -43,7 +43,7 @@ pub use case::case;
 pub use compile::compile;
 pub use describe::describe;
 pub use error::CompileError;
-pub use programs::{Daemon, PlacedFile, Ready};
+pub use programs::{Command, Daemon, PlacedFile, Ready};
 
 /// Everything that `drlab inside` needs to build and run a lab.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -75,6 +75,18 @@ impl Plan {
     /// The nodes in which programs of the scenario's choice run.
     pub fn with_programs(&self) -> BTreeSet<NodeName> {
         self.nodes.iter().filter(|node| node.has_programs()).map(|node| node.name.clone()).collect()
+    }
+
+    /// All texts by which programs in a node may change what it is: files, commands, and daemons' commands.
+    pub fn texts_of<'a>(&'a self, node: &'a Node) -> impl Iterator<Item = &'a str> {
+        let files = node.files.iter().filter_map(|file| file.content.as_ref()?.text());
+        let commands = node.commands.iter().map(|command| command.text.as_str());
+        let daemons = node.daemons.iter().map(|daemon| daemon.command.as_str());
+        let later = case::acts(self).filter_map(|act| match act {
+            Act::Run { node: at, command } if *at == node.name => Some(command.text.as_str()),
+            _ => None,
+        });
+        files.chain(commands).chain(daemons).chain(later)
     }
 }
 
@@ -196,12 +208,19 @@ pub struct Node {
     /// The programs that run in it for as long as the lab stands, in the order of starting.
     #[serde(default)]
     pub daemons: Vec<Daemon>,
+    /// Shell commands that are run in it once it is built, in order, before daemons start and facts are read.
+    #[serde(default)]
+    pub commands: Vec<Command>,
+    /// Whether the timeline runs commands in it.
+    #[serde(default)]
+    pub commands_later: bool,
 }
 
 impl Node {
     /// Whether programs of the scenario's choice run in it: then only its kernel can tell how it is configured.
     pub fn has_programs(&self) -> bool {
-        !self.files.is_empty() || !self.daemons.is_empty()
+        let at_start = !self.files.is_empty() || !self.daemons.is_empty() || !self.commands.is_empty();
+        at_start || self.commands_later
     }
 }
 

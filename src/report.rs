@@ -8,14 +8,15 @@
 //! [`junit`] for CI. A new one is a file beside them with a `render` function over `&Report` or `&[Report]`.
 
 pub mod audit;
+mod failover;
 pub mod forecast;
 pub mod json;
 pub mod junit;
-mod failover;
 mod ladder;
 mod mended;
 pub(crate) mod page;
 mod picture;
+mod programs;
 mod proof;
 mod read;
 #[cfg(test)]
@@ -32,7 +33,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::{DirectorKind, Mac, NodeName, Role, Verdict};
 use crate::facts::NodeFacts;
-use crate::facts::run::{Acted, Stopped};
+use crate::facts::run::{Acted, CommandResult, Stopped};
 pub use crate::judge::infer::Part;
 use crate::judge::rules::Clue;
 pub use crate::judge::{CensusEntry, Failover, LadderRung};
@@ -63,6 +64,10 @@ pub struct Report {
     pub substrate: String,
     /// The kernel that held the lab, as `uname -r` gives it.
     pub kernel: String,
+    /// What all that is random was drawn from, where the run was a seeded one: then it is the same each time, and so are its
+    /// times, which are the lab's own.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub seed: Option<u64>,
     /// How long each part took, in milliseconds.
     pub timing_ms: TimingMs,
     /// All loads together.
@@ -76,6 +81,12 @@ pub struct Report {
     pub topology: Topology,
     /// What the timeline did.
     pub timeline: Vec<Acted>,
+    /// The commands and scripts of the scenario that were run in nodes once they were built.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub commands: Vec<CommandResult>,
+    /// What commands, scripts and daemons had set by the first facts, node by node.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub by_programs: Vec<ByPrograms>,
     /// The wait at which it ended, where one was in vain.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub stopped: Option<Stopped>,
@@ -98,6 +109,17 @@ pub struct Report {
     pub mended: Option<Mended>,
     /// What the kernel said of each node.
     pub facts: Facts,
+}
+
+/// What programs of the scenario's choice changed of a node's configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ByPrograms {
+    /// The node.
+    pub node: NodeName,
+    /// Statements that the plan does not have and the kernel does.
+    pub added: Vec<String>,
+    /// Statements that the plan has and the kernel does not.
+    pub gone: Vec<String>,
 }
 
 /// What became of a lab whose findings were mended: the commands, and the same load driven and judged once more.

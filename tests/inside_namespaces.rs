@@ -148,6 +148,7 @@ fn rs1(servers: Vec<Server>) -> Node {
     Node {
         name: name("rs1"),
         role: Role::RealServer,
+        kind: drlab::base::DirectorKind::default(),
         runs_on: None,
         interfaces: Vec::new(),
         sysctls: Vec::new(),
@@ -156,9 +157,13 @@ fn rs1(servers: Vec<Server>) -> Node {
         arptables: Vec::new(),
         iptables: Vec::new(),
         ipvs: None,
+        balances: Vec::new(),
+        packages: Vec::new(),
         servers,
         files: Vec::new(),
         daemons: Vec::new(),
+        commands: Vec::new(),
+        commands_later: false,
     }
 }
 

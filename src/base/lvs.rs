@@ -32,9 +32,7 @@ impl fmt::Display for Role {
 }
 
 /// What makes a Director of a node.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DirectorKind {
     /// drlab gives it the VIP and an IPVS table.

@@ -34,22 +34,27 @@ pub fn run(arguments: &RunArguments) -> Exit {
         complain_of(&error);
         return Exit::Usage;
     }
-    interrupt::watch();
     let kind = kind(arguments);
+    if arguments.seed.is_some() && kind == Substrate::Host {
+        complain("drlab: a seed can't be given to this machine's own kernel; there is `--substrate uml`");
+        return Exit::Usage;
+    }
+    interrupt::watch();
     let progress = Mutex::new(Progress::new(arguments.quiet));
-    let results = match prepare(kind, &plans, arguments.apply_mend, &progress) {
-        Ok(ground) => run_all(arguments, &plans, &typed, &ground, &progress),
-        Err(error) => {
-            lock(&progress).clear();
-            complain_of(&*error);
-            complain("`drlab doctor` tells what this machine can do and what would change it.");
-            if arguments.format == ReportFormat::Text && arguments.out.is_none() {
-                return Exit::Lacking;
+    let results =
+        match prepare(kind, &plans, arguments.apply_mend, &progress).and_then(|ground| ground.seeded(arguments.seed)) {
+            Ok(ground) => run_all(arguments, &plans, &typed, &ground, &progress),
+            Err(error) => {
+                lock(&progress).clear();
+                complain_of(&*error);
+                complain("`drlab doctor` tells what this machine can do and what would change it.");
+                if arguments.format == ReportFormat::Text && arguments.out.is_none() {
+                    return Exit::Lacking;
+                }
+                let not_run = |plan| (once::not_run(plan, kind, &*error), Exit::Lacking);
+                plans.iter().zip(&typed).map(|(plan, typed)| kept(arguments, typed, not_run(plan))).collect()
             }
-            let not_run = |plan| (once::not_run(plan, kind, &*error), Exit::Lacking);
-            plans.iter().zip(&typed).map(|(plan, typed)| kept(arguments, typed, not_run(plan))).collect()
-        }
-    };
+        };
     lock(&progress).clear();
     finish(arguments, &results)
 }
@@ -57,6 +62,8 @@ pub fn run(arguments: &RunArguments) -> Exit {
 /// What holds the labs.
 pub(super) fn kind(arguments: &RunArguments) -> Substrate {
     match arguments.substrate {
+        // A seed is for drlab's own kernel.
+        SubstrateChoice::Auto if arguments.seed.is_some() => Substrate::Uml,
         SubstrateChoice::Auto => Abilities::look().choice(),
         SubstrateChoice::Host => Substrate::Host,
         SubstrateChoice::Uml => Substrate::Uml,
@@ -105,6 +112,24 @@ pub(super) struct Ground {
     kernel: Option<Kernel>,
     tool_roots: Vec<PathBuf>,
     trees: Vec<Tree>,
+}
+
+/// A run by a seed is wanted, and no kernel is there that can be given one.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "found no kernel that takes a seed: it takes drlab's own, which `drlab kernel build` builds without root in some minutes"
+)]
+struct NoSeed;
+
+impl Ground {
+    /// The same with a kernel that takes a seed, where one is given.
+    pub(super) fn seeded(mut self, seed: Option<u64>) -> Result<Self, Box<dyn std::error::Error>> {
+        if seed.is_some() && !self.kernel.as_ref().is_some_and(Kernel::is_own) {
+            let own = kernels::list(&self.cache)?.into_iter().find(Kernel::is_own);
+            self.kernel = Some(own.ok_or(NoSeed)?);
+        }
+        Ok(self)
+    }
 }
 
 pub(super) fn prepare(
@@ -213,6 +238,7 @@ pub(super) fn run_one(
         start: StartOptions {
             on_spawn: Some(interrupt::started),
             kernel: ground.kernel.clone(),
+            seed: arguments.seed,
             memory_mib: arguments.memory.max(plan.memory_mib),
             visible: ground.tool_roots.iter().chain(ground.trees.iter().map(|tree| &tree.folder)).cloned().collect(),
             ..StartOptions::new(folder.path())

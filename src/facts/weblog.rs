@@ -76,7 +76,8 @@ mod tests {
 
     #[test]
     fn somebody_elses_request_is_nobodys_of_a_load() {
-        let check = "203.0.113.101 - - [23/Nov/2026:06:12:01 +0000] \"GET / HTTP/1.0\" 200 615 \"-\" \"KeepAliveClient\"";
+        let check =
+            "203.0.113.101 - - [23/Nov/2026:06:12:01 +0000] \"GET / HTTP/1.0\" 200 615 \"-\" \"KeepAliveClient\"";
         assert_eq!(parse(check), Some(line(None)));
         let common = "203.0.113.101 - - [23/Nov/2026:06:12:01 +0000] \"GET / HTTP/1.0\" 200 615";
         assert_eq!(parse(common), Some(line(None)));
@@ -84,7 +85,8 @@ mod tests {
 
     #[test]
     fn what_is_no_such_line_gives_nothing() {
-        for text in ["", "x", "203.0.113.101 - - [", "203.0.113.101 - - [x] \"GET\" 200 1", "{\"remote\":\"1.2.3.4\"}"] {
+        for text in ["", "x", "203.0.113.101 - - [", "203.0.113.101 - - [x] \"GET\" 200 1", "{\"remote\":\"1.2.3.4\"}"]
+        {
             assert_eq!(parse(text), None, "{text}");
         }
     }

@@ -17,11 +17,13 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 
 use super::arpfilter::{ArpFilterError, Filters};
+use super::bounds::{Bound, BoundsError};
 use super::ipvs::IpvsError;
 use super::link::offload::OffloadError;
 use super::neigh;
 use super::ns::{self, NsError, Seed, Space, Worker, WorkerGone};
 use super::programs::files::{self, FileError};
+use super::programs::launch::Launcher;
 use super::programs::log::Log;
 use super::programs::{self, DaemonError, Daemons, syslog};
 use super::read::{self, Wanted};
@@ -51,6 +53,9 @@ pub enum BuildError {
         /// What went wrong there.
         source: StepError,
     },
+    /// Programs can't be bounded.
+    #[error(transparent)]
+    Bounds(#[from] BoundsError),
     /// A daemon's log could not be made.
     #[error(transparent)]
     Daemons(#[from] DaemonError),
@@ -106,6 +111,7 @@ impl BuildError {
     /// Whether the machine lacks something or the lab is at fault.
     pub fn kind(&self) -> FailureKind {
         let lacking = match self {
+            Self::Bounds(_) => true,
             // All that making namespaces takes is root and a kernel that has them.
             Self::Space(error) => !matches!(error, NsError::Threads(_)),
             Self::Node { source, .. } => source.is_lacking(),
@@ -143,6 +149,8 @@ pub struct Lab {
     toolbox: Toolbox,
     switch: Option<Worker>,
     nodes: Vec<Worker>,
+    /// The bounds of the nodes in which programs run.
+    bounds: Vec<(NodeName, Arc<Bound>)>,
 }
 
 /// What configuring a lab came to, beyond that it worked.
@@ -169,7 +177,8 @@ impl Lab {
     ) -> Result<Self, BuildError> {
         let roots: Vec<PathBuf> =
             options.tool_roots.iter().map(PathBuf::from).filter(|root| Path::is_dir(root)).collect();
-        let seeds: Vec<Seed<'_>> = plan.nodes.iter().map(|node| seed(node, options)).collect::<Result<_, BuildError>>()?;
+        let seeds: Vec<Seed<'_>> =
+            plan.nodes.iter().map(|node| seed(node, options)).collect::<Result<_, BuildError>>()?;
         let nodes = Space::nodes(seeds, &roots, ready)?;
         let mut spaces: Vec<Arc<Space>> = nodes.into_iter().map(Arc::new).collect();
         let filters = Arc::new(Filters::find(search, &roots));
@@ -188,7 +197,11 @@ impl Lab {
         drop(spaces);
         let switch = workers.pop();
         let plan = Arc::new(plan.clone());
-        let lab = Self { plan, skip_ipvs: options.skip_ipvs, filters, toolbox, switch, nodes: workers };
+        let bounds = Vec::new();
+        let mut lab = Self { plan, skip_ipvs: options.skip_ipvs, filters, toolbox, switch, nodes: workers, bounds };
+        for node in lab.plan.nodes.iter().filter(|node| node.has_programs()) {
+            lab.bounds.push((node.name.clone(), Arc::new(Bound::new(node.name.as_str())?)));
+        }
         lab.wire()?;
         Ok(lab)
     }
@@ -247,9 +260,15 @@ impl Lab {
                 syslog::listen(syslog).map_err(StepError::Syslog)
             })?;
             done.map_err(failed)?;
-            furnished.push((node, Arc::clone(worker.space()), log));
+            let bound = self.bounds.iter().find(|(of, _)| *of == node.name).map(|(_, bound)| Arc::clone(bound));
+            let bound = bound.ok_or_else(|| BuildError::Plan(format!("no bound for programs in {}", node.name)))?;
+            furnished.push((
+                node,
+                Launcher { space: Arc::clone(worker.space()), toolbox: self.toolbox.clone(), bound },
+                log,
+            ));
         }
-        Ok(Daemons::new(furnished, &self.toolbox, output)?)
+        Ok(Daemons::new(furnished, output)?)
     }
 
     /// Waits until no node waits for a neighbour's answer any more.
@@ -339,7 +358,14 @@ impl Lab {
         let workers = self.nodes.drain(..).chain(self.switch.take());
         // Each worker's thread ends when it is dropped.
         let spaces = workers.map(|worker| Arc::clone(worker.space())).collect();
-        ns::end(spaces)
+        let mut left = ns::end(spaces);
+        // All that was in them ended with the nodes.
+        for (node, bound) in self.bounds.drain(..) {
+            if let Err(error) = bound.remove() {
+                left.push(format!("{node}: its control group {}: {error}", bound.folder().display()));
+            }
+        }
+        left
     }
 
     fn on_switch<T, F>(&self, job: impl FnOnce() -> F + Send + 'static) -> Result<T, BuildError>

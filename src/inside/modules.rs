@@ -76,16 +76,14 @@ pub fn needed(plan: &Plan) -> Vec<&'static str> {
         }
     }
     for node in plan.nodes.iter().filter(|node| node.has_programs()) {
-        wanted.extend(of_programs(node));
+        wanted.extend(of_programs(plan, node));
     }
     wanted
 }
 
-/// The modules that a node's own programs may ask for, by the names of tools that stand in them.
-fn of_programs(node: &Node) -> Vec<&'static str> {
-    let files = node.files.iter().filter_map(|file| file.content.as_ref()?.text());
-    let daemons = node.daemons.iter().map(|daemon| daemon.command.as_str());
-    let mut wanted: Vec<&str> = files.chain(daemons).flat_map(of_tools).collect();
+/// The modules that a node's own programs may ask for, by the names of tools that stand in their texts.
+fn of_programs(plan: &Plan, node: &Node) -> Vec<&'static str> {
+    let mut wanted: Vec<&str> = plan.texts_of(node).flat_map(of_tools).collect();
     if node.role == Role::Director {
         wanted.push("ip_vs");
         wanted.extend(SCHEDULER_MODULES);

@@ -4,7 +4,9 @@
 //! A daemon that ends before it is ready, or is not ready in time, is an error that quotes its last lines; one that ends
 //! later by itself is told at the timeline's end.
 
+mod command;
 pub mod files;
+pub mod launch;
 pub mod log;
 mod process;
 pub mod syslog;
@@ -12,21 +14,21 @@ pub mod syslog;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future;
 use tokio::time::{Instant, sleep};
 
+pub use self::command::CommandError;
+use self::launch::Launcher;
 use self::log::{LastLines, Log};
 use self::process::{Process, in_words};
-use super::ns::Space;
 use super::read;
-use super::shell::Toolbox;
+use super::shell::in_its_place;
 use super::timeline::nodes::{NodeGone, Nodes, on_node};
 use crate::base::{NodeName, Protocol};
-use crate::facts::run::DaemonEnded;
-use crate::plan::{Daemon, Node, Ready};
+use crate::facts::run::{CommandResult, DaemonEnded};
+use crate::plan::{Command, Daemon, Node, Ready};
 
 /// Why a daemon does not run, or does not end.
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +101,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(25);
 /// The daemons of a node.
 #[derive(Debug)]
 struct OfNode {
-    space: Arc<Space>,
+    launcher: Launcher,
     syslog: Log,
     daemons: BTreeMap<String, State>,
 }
@@ -114,7 +116,6 @@ struct State {
 /// All daemons of a lab.
 #[derive(Debug, Default)]
 pub struct Daemons {
-    toolbox: Toolbox,
     nodes: BTreeMap<NodeName, tokio::sync::Mutex<OfNode>>,
 }
 
@@ -129,12 +130,11 @@ impl Daemons {
     /// # Errors
     /// A log that can't be made.
     pub fn new<'a>(
-        nodes: impl IntoIterator<Item = (&'a Node, Arc<Space>, Log)>,
-        toolbox: &Toolbox,
+        nodes: impl IntoIterator<Item = (&'a Node, Launcher, Log)>,
         output: &Path,
     ) -> Result<Self, DaemonError> {
         let mut all = BTreeMap::new();
-        for (node, space, syslog) in nodes {
+        for (node, launcher, syslog) in nodes {
             let mut daemons = BTreeMap::new();
             for daemon in &node.daemons {
                 let path = logs_of(output, &node.name).join(format!("{}.log", daemon.name));
@@ -146,9 +146,9 @@ impl Daemons {
                 })?;
                 daemons.insert(daemon.name.clone(), State { daemon: daemon.clone(), log, running: None });
             }
-            all.insert(node.name.clone(), tokio::sync::Mutex::new(OfNode { space, syslog, daemons }));
+            all.insert(node.name.clone(), tokio::sync::Mutex::new(OfNode { launcher, syslog, daemons }));
         }
-        Ok(Self { toolbox: toolbox.clone(), nodes: all })
+        Ok(Self { nodes: all })
     }
 
     /// Starts those that are to run from the start: each node's in its order, all nodes side by side.
@@ -171,7 +171,7 @@ impl Daemons {
     /// [`DaemonError`]; it does not run then.
     pub async fn start(&self, nodes: &impl Nodes, node: &NodeName, name: &str) -> Result<(), DaemonError> {
         let mut here = self.of(node, name)?.lock().await;
-        let OfNode { space, syslog, daemons } = &mut *here;
+        let OfNode { launcher, syslog, daemons } = &mut *here;
         let state = daemons.get_mut(name).ok_or_else(|| unknown(node, name))?;
         let failed =
             |attempt| move |source| DaemonError::Io { attempt, daemon: name.to_owned(), node: node.clone(), source };
@@ -186,8 +186,9 @@ impl Daemons {
         };
         state.log.look_for(text);
         syslog.look_for(text);
-        let mut command = self.toolbox.daemon(&state.daemon.command, &state.daemon.environment);
-        let mut process = Process::start(space, &mut command, &state.log).map_err(failed("start"))?;
+        let text = in_its_place(&state.daemon.command);
+        let started = launcher.start(&text, &state.daemon.environment, &state.log);
+        let mut process = started.map_err(failed("start"))?;
         let logs = [&state.log, syslog];
         ready(nodes, node, &state.daemon, &mut process, logs).await?;
         state.running = Some(process);
@@ -233,6 +234,26 @@ impl Daemons {
             }
         });
         future::join_all(each).await;
+    }
+
+    /// Runs a command in a node. What came of it is given where there was anything; the error says why it is one.
+    ///
+    /// # Errors
+    /// [`CommandError`], where it is not allowed to fail or did not end.
+    pub async fn command(
+        &self,
+        node: &NodeName,
+        command: &Command,
+    ) -> (Option<CommandResult>, Result<(), CommandError>) {
+        let launcher = match self.nodes.get(node) {
+            // Not held while it runs: a daemon may be ended meanwhile.
+            Some(here) => here.lock().await.launcher.clone(),
+            None => {
+                let unready = CommandError::Unready { command: command.shown.clone(), node: node.clone() };
+                return (None, Err(unready));
+            }
+        };
+        command::run(&launcher, node, command).await
     }
 
     /// Those that have ended and were not told to.

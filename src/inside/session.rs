@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use hyper_util::client::legacy::connect::HttpInfo;
 
 use super::load::failure::Kind;
-use crate::facts::weblog::AGENT;
 use super::load::request::{Answer, Ask, judge, upload};
 use super::serve::REQUEST_HEADER;
+use crate::facts::weblog::AGENT;
 
 /// A client with its connections and cookies; cloning it shares them.
 #[derive(Debug, Clone)]

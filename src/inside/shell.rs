@@ -133,11 +133,10 @@ impl Toolbox {
         Ok(())
     }
 
-    /// The command of a daemon, for a node in which the tools were laid out.
-    pub fn daemon(&self, text: &str, environment: &BTreeMap<String, String>) -> Command {
+    /// A shell for a text of commands, in a node in which the tools were laid out.
+    pub fn command(&self, text: &str, environment: &BTreeMap<String, String>) -> Command {
         let mut shell = Command::new("/bin/sh");
-        let head = if is_simple(text) { "exec " } else { "" };
-        shell.arg("-c").arg(format!("{head}{text}")).env_clear();
+        shell.arg("-c").arg(text).env_clear();
         shell.envs([("PATH", self.path().as_str()), ("LC_ALL", "C"), ("HOME", "/root")]).envs(environment);
         shell.current_dir("/");
         shell
@@ -182,6 +181,12 @@ impl Toolbox {
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         })
     }
+}
+
+/// A daemon's command as a shell is to have it: in its own place where it is a single one.
+pub fn in_its_place(text: &str) -> String {
+    let head = if is_simple(text) { "exec " } else { "" };
+    format!("{head}{text}")
 }
 
 /// Whether a text is one command, whose place its shell can give up: then it is the daemon itself that is told to end.

@@ -19,7 +19,7 @@ use self::nodes::{NodeGone, Nodes, on_node};
 use super::load::{self, LoadError};
 use super::ping::{self, PingError};
 use super::probe::{self, ProbeError};
-use super::programs::{DaemonError, Daemons};
+use super::programs::{CommandError, DaemonError, Daemons};
 use super::serve::{ServeError, Servers};
 use crate::base::{IfName, Mac, NodeName};
 use crate::facts::run::{Acted, LoadResult, Outcome, Stopped};
@@ -37,6 +37,9 @@ pub enum ActError {
     /// A daemon could not be started or ended.
     #[error(transparent)]
     Daemon(#[from] DaemonError),
+    /// A command failed.
+    #[error(transparent)]
+    Command(#[from] CommandError),
     /// No echo request could be sent.
     #[error(transparent)]
     Ping(#[from] PingError),
@@ -206,6 +209,11 @@ impl<N: Nodes, C: Configure> Stage<'_, N, C> {
             Act::KillDaemon { node, daemon } => {
                 self.daemons.kill(node, daemon).await?;
                 Ok(String::new())
+            }
+            Act::Run { node, command } => {
+                let (result, outcome) = self.daemons.command(node, command).await;
+                outcome?;
+                Ok(result.and_then(|result| result.status).map(|status| format!("status {status}")).unwrap_or_default())
             }
             Act::GratuitousArp { node, interface, address, mac } => {
                 self.announce(node, interface, *address, *mac).await

@@ -58,11 +58,7 @@ pub(super) async fn take_in(
 }
 
 /// The lines of one node's log as entries; requests that it has get its name where they have none.
-fn joined(
-    lines: &BTreeMap<String, weblog::Line>,
-    node: &NodeName,
-    loads: &mut [LoadResult],
-) -> Vec<AccessLogEntry> {
+fn joined(lines: &BTreeMap<String, weblog::Line>, node: &NodeName, loads: &mut [LoadResult]) -> Vec<AccessLogEntry> {
     let mut entries = Vec::new();
     for load in loads {
         for request in &mut load.requests {

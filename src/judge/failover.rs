@@ -336,9 +336,11 @@ fn late(traffic: &Traffic<'_>, vip: IpAddr, from: &Station, (at_ns, until_ns): (
         }
         let owner = traffic.input.case.owner_of(entered.frame.decoded.source);
         let Some((sender, _)) = owner else { continue };
-        let entry = all
-            .entry(sender.node.clone())
-            .or_insert_with(|| Late { sender: sender.node.clone(), packets: 0, for_ms: 0.0 });
+        let entry = all.entry(sender.node.clone()).or_insert_with(|| Late {
+            sender: sender.node.clone(),
+            packets: 0,
+            for_ms: 0.0,
+        });
         entry.packets += 1;
         entry.for_ms = between_ms(at_ns, entered.frame.at_ns);
     }

@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::mend::{self, Mending};
 use super::{Lab, LabError, Watcher, assemble};
 use crate::base::error_chain;
 use crate::channel::{self, BuildOptions};
 use crate::facts::NodeFacts;
-use crate::facts::run::{Acted, CaptureStats, Ran};
+use crate::facts::run::{Acted, CaptureStats, CommandResult, Ran};
 use crate::judge::{self, Case, CheckResult, Finding, Input};
 use crate::plan::{self, Plan};
 use crate::report::{self, CaptureSummary, Expected, Facts, LoadSummary, Report, RunVerdict, TimingMs};
@@ -90,15 +90,30 @@ pub(super) struct Observed {
 pub fn run(plan: &Plan, settings: &Settings, watcher: &mut dyn Watcher) -> (Report, Ended) {
     let began = Instant::now();
     let mut report = blank(plan, settings.kind);
-    let mut recorder = Recorder { watcher, acted: Vec::new() };
+    let mut recorder = Recorder { watcher, acted: Vec::new(), commands: Vec::new() };
     let observed = observe(plan, settings, &mut recorder, &mut report);
-    report.timeline = recorder.acted;
+    (report.timeline, report.commands) = (recorder.acted, recorder.commands);
     let ended = match observed {
         Err(error) => failed(&mut report, error),
         Ok((lab, observed)) => conclude(plan, settings, lab, observed, watcher, &mut report),
     };
     report.timing_ms.total = ms(began);
+    if settings.start.seed.is_some() {
+        report.timing_ms = virtual_times(&report);
+    }
+    report.seed = settings.start.seed;
     (report, ended)
+}
+
+/// What of the times is the lab's own: the others are the machine's, and differ from run to run.
+fn virtual_times(report: &Report) -> TimingMs {
+    let build = report.timing_ms.build;
+    let begins = |acted: &Acted| acted.at_ns;
+    let (first, last) = (report.timeline.iter().map(begins).min(), report.timeline.iter().max_by_key(|a| a.at_ns));
+    let load = first.zip(last).map_or(0.0, |(first, last)| {
+        Duration::from_nanos(last.at_ns.saturating_sub(first)).as_secs_f64() * 1e3 + last.ms
+    });
+    TimingMs { build, load, total: build + load, ..TimingMs::default() }
 }
 
 fn failed(report: &mut Report, error: LabError) -> Ended {
@@ -159,12 +174,6 @@ fn observe(
     let timing = &mut report.timing_ms;
     recorder.progress("starting a kernel");
     let since = Instant::now();
-    let mut lab = Lab::start(settings.kind, &settings.start)?;
-    timing.boot = ms(since);
-    lab.guest().kernel().clone_into(&mut report.kernel);
-
-    recorder.progress("building the lab");
-    let since = Instant::now();
     let options = BuildOptions {
         output: settings.start.output.display().to_string(),
         tool_roots: settings.tool_roots.iter().map(|r| r.display().to_string()).collect(),
@@ -172,8 +181,19 @@ fn observe(
         skip_ipvs: false,
         capture: true,
     };
-    lab.build(plan, options, recorder)?;
-    timing.build = ms(since);
+    let seeded = settings.start.seed.is_some();
+    let mut lab = if seeded {
+        Lab::start_told(settings.kind, &settings.start, plan, &options)?
+    } else {
+        Lab::start(settings.kind, &settings.start)?
+    };
+    timing.boot = ms(since);
+    lab.guest().kernel().clone_into(&mut report.kernel);
+
+    recorder.progress("building the lab");
+    let since = Instant::now();
+    let built = lab.build(plan, options, recorder)?;
+    timing.build = if seeded { built.ms } else { ms(since) };
     let before = lab.facts(recorder)?;
 
     let since = Instant::now();
@@ -214,6 +234,8 @@ fn judge_first(
     }
     report.journey = judge::ladder::ladder(&input);
     report.census = judge::census::census(&input);
+    report.topology = assemble::topology_as_read(plan, &case, &observed.before);
+    report.by_programs = assemble::by_programs(plan, &observed.before);
     report.failover = judge::failover(&input);
     report.load = assemble::load(plan, &observed.ran);
     report.capture = assemble::capture(&observed.capture);
@@ -312,12 +334,15 @@ fn blank(plan: &Plan, kind: Substrate) -> Report {
         failure: Vec::new(),
         substrate: kind.to_string(),
         kernel: String::new(),
+        seed: None,
         timing_ms: TimingMs::default(),
         load: LoadSummary::default(),
         read: None,
         capture: CaptureSummary::default(),
         topology: assemble::topology(plan),
         timeline: Vec::new(),
+        commands: Vec::new(),
+        by_programs: Vec::new(),
         stopped: None,
         journey: Vec::new(),
         census: Vec::new(),
@@ -338,6 +363,7 @@ pub(super) fn ms(since: Instant) -> f64 {
 struct Recorder<'a> {
     watcher: &'a mut dyn Watcher,
     acted: Vec<Acted>,
+    commands: Vec<CommandResult>,
 }
 
 impl Watcher for Recorder<'_> {
@@ -348,6 +374,11 @@ impl Watcher for Recorder<'_> {
     fn acted(&mut self, acted: &Acted) {
         self.watcher.acted(acted);
         self.acted.push(acted.clone());
+    }
+
+    fn commanded(&mut self, result: &CommandResult) {
+        self.watcher.commanded(result);
+        self.commands.push(result.clone());
     }
 }
 

@@ -139,6 +139,13 @@ pub enum Act {
         /// The daemon's name.
         daemon: String,
     },
+    /// A command of the scenario's is run, to its end.
+    Run {
+        /// Where.
+        node: NodeName,
+        /// Which.
+        command: super::Command,
+    },
     /// Neighbour entries that are not permanent are deleted.
     FlushNeighbours {
         /// Where.
@@ -215,6 +222,7 @@ impl Act {
             | Self::StartDaemon { node, .. }
             | Self::StopDaemon { node, .. }
             | Self::KillDaemon { node, .. }
+            | Self::Run { node, .. }
             | Self::FlushNeighbours { node, .. }
             | Self::SetNeighbour { node, .. }
             | Self::GratuitousArp { node, .. }
@@ -236,7 +244,8 @@ impl Act {
             | Self::AddAddress { .. }
             | Self::DeleteAddress { .. }
             | Self::SetNeighbour { .. }
-            // What a daemon sets and takes back only it knows.
+            // What programs set and take back only they know.
+            | Self::Run { .. }
             | Self::StartDaemon { .. }
             | Self::StopDaemon { .. }
             | Self::KillDaemon { .. } => true,
@@ -260,6 +269,7 @@ impl Act {
             | Self::DeleteService { .. }
             | Self::AddDestination { .. }
             | Self::DeleteDestination { .. }
+            | Self::Run { .. }
             | Self::StartDaemon { .. }
             | Self::StopDaemon { .. }
             | Self::KillDaemon { .. } => true,

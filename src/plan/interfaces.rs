@@ -50,6 +50,8 @@ pub(super) fn add(draft: &mut Draft<'_>) -> Result<(), CompileError> {
             packages: packages(said),
             files: Vec::new(),
             daemons: Vec::new(),
+            commands: Vec::new(),
+            commands_later: false,
         });
     }
     Ok(())

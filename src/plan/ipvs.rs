@@ -174,7 +174,7 @@ pub(super) fn fill(draft: &mut Draft<'_>) {
 }
 
 /// Every action of the scenario, in order, those during loads included.
-fn actions(scenario: &crate::scenario::Scenario) -> Vec<&Action> {
+pub(super) fn actions(scenario: &crate::scenario::Scenario) -> Vec<&Action> {
     let own = scenario.load.iter().flat_map(|l| l.during.iter().map(|d| &d.action));
     let timeline = scenario.timeline.iter().flat_map(|s| std::iter::once(&s.action).chain(during(&s.action)));
     timeline.chain(own).collect()

@@ -35,6 +35,7 @@ pub fn of(act: &Act) -> String {
         Act::StartDaemon { node, daemon } => format!("{node}: start {daemon}"),
         Act::StopDaemon { node, daemon } => format!("{node}: stop {daemon}"),
         Act::KillDaemon { node, daemon } => format!("{node}: kill {daemon}"),
+        Act::Run { node, command } => format!("{node}: {}", command.shown),
         Act::FlushNeighbours { node, interface, address } => {
             let which = address.map_or_else(|| "neighbours".to_owned(), |a| format!("the neighbour {a}"));
             let of = interface.as_ref().map(|i| format!(" of {i}")).unwrap_or_default();

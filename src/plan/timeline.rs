@@ -142,6 +142,11 @@ fn elsewhere(draft: &Draft<'_>, action: &Action) -> Result<Option<Act>, CompileE
         Action::KillDaemon { node, daemon } => {
             Act::KillDaemon { node: known(node)?, daemon: programs::named(draft, node, daemon.as_ref())? }
         }
+        Action::Run { node, command, may_fail, deadline_ms } => {
+            let (command, deadline_ms) = (command.clone(), *deadline_ms);
+            let said = spec::Run::Said(spec::SaidRun { command, may_fail: *may_fail, deadline_ms });
+            Act::Run { node: known(node)?, command: programs::command(&said) }
+        }
         Action::FlushNeighbours { node, interface, address } => {
             Act::FlushNeighbours { node: known(node)?, interface: interface.clone(), address: *address }
         }

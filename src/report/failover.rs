@@ -53,13 +53,16 @@ fn draw_move(page: &mut Page<'_>, moved: &Moved) {
     let text = format!("{} to {} at {}, {told} (frame {})", moved.from, moved.to, ms(moved.at_ms), moved.shown.frame);
     page.item(2, "moved", Ink::Strong, &text);
     let silence = match moved.silence_ms {
-        Some(gap) => format!("{} between the last packet that {} handed on and {}'s first", ms(gap), moved.from, moved.to),
+        Some(gap) => {
+            format!("{} between the last packet that {} handed on and {}'s first", ms(gap), moved.from, moved.to)
+        }
         None => "no packet was handed on both before and after it".to_owned(),
     };
     page.item(2, "on the wire", Ink::Plain, &silence);
     if let Some(clients) = &moved.clients {
         let ink = if clients.failed > 0 { Ink::Broken } else { Ink::Plain };
-        let text = format!("{} between two right answers, {} requests failed meanwhile", ms(clients.gap_ms), clients.failed);
+        let text =
+            format!("{} between two right answers, {} requests failed meanwhile", ms(clients.gap_ms), clients.failed);
         page.item(2, "clients", ink, &text);
     }
     let Carried { kept, reset, unanswered } = moved.connections;

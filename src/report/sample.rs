@@ -84,6 +84,7 @@ pub(crate) fn held() -> Report {
         failure: Vec::new(),
         substrate: "uml".to_owned(),
         kernel: "6.1.0-18-um".to_owned(),
+        seed: None,
         timing_ms: TimingMs { boot: 412.0, build: 61.4, load: 288.9, judge: 35.2, teardown: 22.5, total: 1204.7 },
         load: LoadSummary {
             requests: 20,
@@ -102,6 +103,8 @@ pub(crate) fn held() -> Report {
                 .to_vec(),
         },
         topology: textbook(),
+        commands: Vec::new(),
+        by_programs: Vec::new(),
         stopped: None,
         timeline: vec![Acted {
             label: "20 requests by client".to_owned(),

@@ -6,7 +6,7 @@
 use super::page::{Page, fold};
 use super::proof::{self, Lookup};
 use super::style::{Ink, Style};
-use super::{Report, RunVerdict, failover, ladder, mended, picture, read, traffic};
+use super::{Report, RunVerdict, failover, ladder, mended, picture, programs, read, traffic};
 use crate::base::Verdict;
 use crate::judge::{CheckResult, checks, rules};
 
@@ -29,6 +29,9 @@ pub(crate) fn render_with(report: &Report, style: &Style, find: &Lookup) -> Stri
         }
         if !report.topology.segments.is_empty() {
             picture::draw(&mut page, &report.topology);
+        }
+        if !report.commands.is_empty() || !report.by_programs.is_empty() {
+            programs::draw(&mut page, report);
         }
         if report.timeline.len() > 1 || report.stopped.is_some() {
             traffic::timeline(&mut page, &report.timeline);
@@ -106,7 +109,12 @@ fn failure(page: &mut Page<'_>, report: &Report) {
     let what = if report.verdict == RunVerdict::NotRun { "Why it was not run" } else { "What went wrong besides" };
     page.heading(what, "");
     for (nth, cause) in report.failure.iter().enumerate() {
-        let (ink, lead) = if nth == 0 { (Ink::Broken, "  ") } else { (Ink::Plain, "    caused by: ") };
+        let (ink, lead) = match nth {
+            0 => (Ink::Broken, "  "),
+            // What somebody else wrote, quoted.
+            _ if cause.starts_with(' ') => (Ink::Faint, "      | "),
+            _ => (Ink::Plain, "    caused by: "),
+        };
         page.wrapped(&[(Ink::Faint, lead.to_owned())], ink, cause);
     }
 }

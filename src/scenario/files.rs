@@ -6,7 +6,8 @@
 use super::Beside;
 use super::problem::Complaint;
 use super::source::Path;
-use super::spec::{FileSource, SaidFile, Scenario};
+use super::spec::{FileSource, SaidFile, SaidScript, Scenario, Script};
+use crate::base::{Content, ReadFile};
 
 /// Asks for every file and keeps what is given.
 pub(super) fn take_in(scenario: &mut Scenario, beside: &mut Beside<'_>) -> Vec<Complaint> {
@@ -31,8 +32,33 @@ pub(super) fn take_in(scenario: &mut Scenario, beside: &mut Beside<'_>) -> Vec<C
                 }
             }
         }
+        if let Some(script) = &mut node.script
+            && let Some(file) = script.path().map(str::to_owned)
+        {
+            let here = path.at("script");
+            let here = if matches!(script, Script::Said(_)) { here.at("file") } else { here };
+            match beside(&file).and_then(|read| read.map(text_only).transpose()) {
+                Ok(None) => {}
+                Ok(Some(read)) => {
+                    let said = match script {
+                        Script::Said(said) => said.clone(),
+                        Script::Path(_) => SaidScript { file: Some(file), ..SaidScript::default() },
+                    };
+                    *script = Script::Said(SaidScript { read: Some(read), ..said });
+                }
+                Err(why) => complaints.push(missing(&here, &file, &why)),
+            }
+        }
     }
     complaints
+}
+
+/// A script is text; a program in a machine's own code is none, and no shell takes it.
+fn text_only(read: ReadFile) -> Result<ReadFile, String> {
+    let Content::Bytes(bytes) = &read.content else { return Ok(read) };
+    let good = std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
+    let line = 1 + bytes.get(..good).unwrap_or_default().split(|byte| *byte == b'\n').skip(1).count();
+    Err(format!("line {line} is not UTF-8 text"))
 }
 
 fn missing(path: &Path, file: &str, why: &str) -> Complaint {

@@ -126,6 +126,17 @@ pub fn fetch_or_borrow(cache: &Cache, package: &str, progress: &mut dyn FnMut(&s
     }
 }
 
+/// Fetches a package of source code, whatever this machine's C library: from the machine's sources, else Debian's.
+///
+/// # Errors
+/// [`PackageError`]; the cache then has of this package what it had before.
+pub fn fetch_source(cache: &Cache, package: &str, progress: &mut dyn FnMut(&str)) -> Result<PathBuf, PackageError> {
+    match fetch(cache, package, progress) {
+        Err(PackageError::NoSuchPackage { .. }) => debian::fetch_source(cache, package, progress),
+        other => other,
+    }
+}
+
 /// Makes the `apt-get` to ask.
 type Source<'a> = &'a dyn Fn() -> Result<Apt, PackageError>;
 

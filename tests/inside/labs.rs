@@ -57,6 +57,7 @@ pub(crate) fn textbook() -> Plan {
         probes: Vec::new(),
         implied: Vec::new(),
         expect: Expect::default(),
+        memory_mib: 0,
     }
 }
 
@@ -154,6 +155,8 @@ fn node(name: &str, role: Role) -> Node {
         packages: Vec::new(),
         files: Vec::new(),
         daemons: Vec::new(),
+        commands: Vec::new(),
+        commands_later: false,
     }
 }
 

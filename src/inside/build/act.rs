@@ -59,6 +59,7 @@ pub async fn apply(act: &Act) -> Result<bool, StepError> {
         | Act::StartDaemon { .. }
         | Act::StopDaemon { .. }
         | Act::KillDaemon { .. }
+        | Act::Run { .. }
         | Act::GratuitousArp { .. }
         | Act::Ping { .. }
         | Act::Pause { .. }

@@ -23,9 +23,10 @@ const LINE_BYTES: usize = 400;
 #[derive(Debug, Clone)]
 pub struct Log(Arc<Mutex<Inner>>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Inner {
     file: Option<File>,
+    kept: Option<Vec<u8>>,
     room: usize,
     last: VecDeque<String>,
     begun: Vec<u8>,
@@ -43,14 +44,24 @@ impl Log {
             fs::create_dir_all(folder)?;
         }
         let file = OpenOptions::new().create(true).append(true).open(path)?;
-        Ok(Self(Arc::new(Mutex::new(Inner {
-            file: Some(file),
-            room: FILE_LIMIT_BYTES,
-            last: VecDeque::new(),
-            begun: Vec::new(),
-            wanted: None,
-            seen: false,
-        }))))
+        Ok(Self::of(Inner { file: Some(file), room: FILE_LIMIT_BYTES, ..Inner::default() }))
+    }
+
+    /// A log of which only the first bytes are kept, and at hand.
+    pub fn in_memory(bytes: usize) -> Self {
+        Self::of(Inner { kept: Some(Vec::new()), room: bytes, ..Inner::default() })
+    }
+
+    fn of(inner: Inner) -> Self {
+        Self(Arc::new(Mutex::new(inner)))
+    }
+
+    /// What was kept in memory.
+    pub fn text(&self) -> String {
+        let inner = self.inner();
+        let text = inner.kept.as_ref().map(|kept| String::from_utf8_lossy(kept).trim_end().to_owned());
+        let cut = if inner.room == 0 { " …" } else { "" };
+        format!("{}{cut}", text.unwrap_or_default())
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -109,6 +120,9 @@ impl Inner {
     fn keep(&mut self, bytes: &[u8]) {
         let fits = &bytes[..bytes.len().min(self.room)];
         self.room -= fits.len();
+        if let Some(kept) = &mut self.kept {
+            kept.extend_from_slice(fits);
+        }
         let written = self.file.as_mut().map(|file| file.write_all(fits));
         if matches!(written, Some(Err(_))) {
             self.file = None;

@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ExitStatus};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -17,7 +17,6 @@ use nix::unistd::Pid;
 use tokio::time::{Instant, sleep};
 
 use super::log::Log;
-use crate::inside::ns::Space;
 
 /// How long a process that was told to end may take.
 const END_WITHIN: Duration = Duration::from_secs(5);
@@ -40,28 +39,22 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts it; what it writes goes to the log.
-    pub(super) fn start(space: &Space, command: &mut Command, log: &Log) -> io::Result<Self> {
-        let (reading, writing) = io::pipe()?;
-        command.stdin(Stdio::null()).stdout(writing.try_clone()?).stderr(writing).process_group(0);
-        let child = space.spawn(command)?;
-        // The command holds the pipe's writing ends, and its reader would wait for them.
-        command.stdout(Stdio::null()).stderr(Stdio::null());
+    /// Watches a program that was started; what comes from it goes to the log.
+    pub(super) fn of(child: Child, from: io::PipeReader, log: &Log) -> io::Result<Self> {
         let pid = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
         let (over, silent) = mpsc::channel::<()>();
+        let process = Self { child, pid, silent };
         let log = log.clone();
         let listening = thread::Builder::new().name("listen to a program".to_owned()).spawn(move || {
-            log.take_all(reading);
+            log.take_all(from);
             drop(over);
         });
-        let process = Self { child, pid, silent };
-        match listening {
-            Ok(_) => Ok(process),
-            Err(error) => {
-                process.slay();
-                Err(error)
-            }
-        }
+        listening.map(|_| process)
+    }
+
+    /// Its number in our own PID namespace.
+    pub(super) fn number(&self) -> Pid {
+        self.pid
     }
 
     /// How it ended, where it has.
@@ -151,6 +144,11 @@ fn parent(pid: i32) -> Option<i32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, rest) = stat.rsplit_once(") ")?;
     rest.split(' ').nth(1)?.parse().ok()
+}
+
+/// Its exit status; 128 and the signal's number where one ended it.
+pub(super) fn code(status: ExitStatus) -> i32 {
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
 }
 
 /// How a process ended, in words.

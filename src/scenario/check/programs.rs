@@ -5,7 +5,7 @@ use super::load::LONGEST_MS;
 use crate::base::NodeName;
 use crate::scenario::problem::Complaint;
 use crate::scenario::source::Path;
-use crate::scenario::spec::{Daemon, FileSource, Ready};
+use crate::scenario::spec::{Daemon, FileSource, Ready, Run, Script};
 use crate::scenario::suggest;
 
 /// The folders that a node has for itself.
@@ -24,6 +24,21 @@ pub(super) fn check(cx: &mut Context<'_>) {
         for (target, source) in &node.files {
             file(cx, &path.at("files").at(target.as_str()), target, source);
         }
+        for (at, said) in node.run.iter().enumerate() {
+            let here = path.at("run").at(at);
+            match said {
+                Run::Command(text) if text.trim().is_empty() => {
+                    cx.add(Complaint::value(&here, "the command is empty"));
+                }
+                Run::Command(_) => {}
+                Run::Said(said) => command(cx, &here, &said.command, said.deadline_ms),
+            }
+        }
+        if let Some(Script::Said(said)) = &node.script {
+            let here = path.at("script");
+            source(cx, &here, said.text.is_some(), said.file.is_some());
+            cx.bound(&here.at("deadline_ms"), said.deadline_ms, 1, LONGEST_MS, "a script ends: ten minutes at most");
+        }
         for (at, daemon) in node.daemons.iter().enumerate() {
             let path = path.at("daemons").at(at);
             one(cx, &path, daemon);
@@ -35,7 +50,7 @@ pub(super) fn check(cx: &mut Context<'_>) {
     }
 }
 
-fn file(cx: &mut Context<'_>, path: &Path, target: &str, source: &FileSource) {
+fn file(cx: &mut Context<'_>, path: &Path, target: &str, given: &FileSource) {
     let odd = |part: &str| part.is_empty() || part == "." || part == "..";
     let absolute = target.strip_prefix('/').is_some_and(|rest| !rest.split('/').any(odd));
     let below = |folder: &str| target.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
@@ -47,12 +62,25 @@ fn file(cx: &mut Context<'_>, path: &Path, target: &str, source: &FileSource) {
         let help = format!("files are placed below {}", OWN_FOLDERS.join(", "));
         cx.add(Complaint::key(path, message).help(help));
     }
-    if let FileSource::Said(said) = source
-        && said.text.is_some() == said.file.is_some()
-    {
-        let message = if said.text.is_some() { "it has a text and a file" } else { "neither a text nor a file" };
+    if let FileSource::Said(said) = given {
+        source(cx, path, said.text.is_some(), said.file.is_some());
+    }
+}
+
+/// A text or a file, not both.
+fn source(cx: &mut Context<'_>, path: &Path, text: bool, file: bool) {
+    if text == file {
+        let message = if text { "it has a text and a file" } else { "it has neither a text nor a file" };
         cx.add(Complaint::value(path, message).help("write `{ text = \"…\" }`, or the path of a file"));
     }
+}
+
+/// A command in the table at the end of the path.
+pub(super) fn command(cx: &mut Context<'_>, path: &Path, text: &str, deadline_ms: Option<u64>) {
+    if text.trim().is_empty() {
+        cx.add(Complaint::value(&path.at("command"), "the command is empty"));
+    }
+    cx.bound(&path.at("deadline_ms"), deadline_ms, 1, LONGEST_MS, "a command ends: ten minutes at most");
 }
 
 fn one(cx: &mut Context<'_>, path: &Path, daemon: &Daemon) {

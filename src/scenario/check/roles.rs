@@ -57,9 +57,14 @@ fn kinds(cx: &mut Context<'_>) {
         let path = Path::of(&["nodes", name.as_str(), "kind"]);
         if node.role != Role::Director {
             let message = format!("`{name}` is no Director, so nothing makes it one");
-            cx.add(Complaint::key(&path, message).help("take `kind` away, or write `role = \"director\"`").relies_on(&role_of(name.as_str())));
+            cx.add(
+                Complaint::key(&path, message)
+                    .help("take `kind` away, or write `role = \"director\"`")
+                    .relies_on(&role_of(name.as_str())),
+            );
         } else if kind == DirectorKind::Keepalived && node.daemons.is_empty() {
-            let help = "add `daemons = [{ name = \"keepalived\", command = \"keepalived --dont-fork --log-console\" }]`";
+            let help =
+                "add `daemons = [{ name = \"keepalived\", command = \"keepalived --dont-fork --log-console\" }]`";
             cx.add(Complaint::value(&path, format!("`{name}` runs no keepalived")).help(help));
         }
     }

@@ -58,6 +58,11 @@ pub(super) fn action(cx: &mut Context<'_>, path: &Path, action: &Action) {
         Action::KillDaemon { node, daemon } => {
             programs::named(cx, &path.at("kill_daemon"), node, daemon.as_deref());
         }
+        Action::Run { node, command, may_fail: _, deadline_ms } => {
+            let path = path.at("run");
+            on_node(cx, &path, node, None);
+            programs::command(cx, &path, command, *deadline_ms);
+        }
         Action::FlushNeighbours { node, interface, address: _ } => {
             on_node(cx, &path.at("flush_neighbours"), node, interface.as_ref().map(crate::base::IfName::as_str));
         }

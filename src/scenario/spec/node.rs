@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ArpCure, Daemon, FileSource, OneOrMany};
+use super::{ArpCure, Daemon, FileSource, OneOrMany, Run, Script};
 use crate::base::{DirectorKind, IfName, Mac, NodeName, Protocol, Role};
 
 /// A node.
@@ -76,6 +76,14 @@ pub struct Node {
     /// `{ text = "…" }`.
     #[serde(default)]
     pub files: IndexMap<String, FileSource>,
+    /// Shell commands that are run in the node with the machine's own tools, once it is built: `"ip addr add …"`, `"echo 1 >
+    /// /proc/sys/…"`. Each is a command, or `{ command = "…", may_fail = true }`. What they set is read back.
+    #[serde(default)]
+    pub run: Vec<Run>,
+    /// A shell script that is run in the node after the commands of `run`: the path of a file beside the scenario, or
+    /// `{ file = "…", arguments = ["start"] }`.
+    #[serde(default)]
+    pub script: Option<Script>,
     /// Programs that run in the node for as long as the lab stands, started in this order: `keepalived`, `nginx`.
     #[serde(default)]
     pub daemons: Vec<Daemon>,

@@ -44,6 +44,74 @@ pub struct SaidFile {
     pub read: Option<ReadFile>,
 }
 
+/// A shell command, or more about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Run {
+    /// The command. One that fails is an error.
+    Command(String),
+    /// More about it.
+    Said(SaidRun),
+}
+
+/// A shell command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SaidRun {
+    /// The command.
+    pub command: String,
+    /// Whether it may fail.
+    #[serde(default)]
+    pub may_fail: bool,
+    /// How long it may take, in milliseconds; 30000 where not said.
+    #[serde(default)]
+    pub deadline_ms: Option<u64>,
+}
+
+/// A script: a path, or more about it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Script {
+    /// A file's path, from the folder that the scenario is in.
+    Path(String),
+    /// More about it.
+    Said(SaidScript),
+}
+
+impl Script {
+    /// The path of its file, where it has one.
+    pub fn path(&self) -> Option<&str> {
+        match self {
+            Self::Path(path) => Some(path),
+            Self::Said(said) => said.file.as_deref(),
+        }
+    }
+}
+
+/// A script.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SaidScript {
+    /// A file's path, from the folder that the scenario is in.
+    #[serde(default)]
+    pub file: Option<String>,
+    /// In place of a file: its text.
+    #[serde(default)]
+    pub text: Option<String>,
+    /// Its arguments: `start`.
+    #[serde(default)]
+    pub arguments: Vec<String>,
+    /// Whether it may fail.
+    #[serde(default)]
+    pub may_fail: bool,
+    /// How long it may take, in milliseconds; 30000 where not said.
+    #[serde(default)]
+    pub deadline_ms: Option<u64>,
+    /// What was read of `file`.
+    #[serde(skip)]
+    pub read: Option<ReadFile>,
+}
+
 /// A program that runs in a node for as long as the lab stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -146,6 +146,19 @@ pub enum Action {
         #[serde(default)]
         daemon: Option<String>,
     },
+    /// Run a shell command in a node and wait for its end; one that fails is an error.
+    Run {
+        /// Where.
+        node: NodeName,
+        /// The command.
+        command: String,
+        /// Whether it may fail.
+        #[serde(default)]
+        may_fail: bool,
+        /// How long it may take, in milliseconds; 30000 where not said.
+        #[serde(default)]
+        deadline_ms: Option<u64>,
+    },
     /// Delete neighbour entries that are not permanent.
     FlushNeighbours {
         /// Where.
