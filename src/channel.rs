@@ -87,6 +87,10 @@ pub struct BuildOptions {
     pub skip_ipvs: bool,
     /// Whether frames are captured.
     pub capture: bool,
+    /// By up to how much each frame is held back at the switch's port that it leaves by, and each piece of a node's work
+    /// before it begins; how much each time is drawn. In microseconds, 0 for not at all.
+    #[serde(default)]
+    pub jitter_us: u32,
 }
 
 /// Where a set of packages was unpacked.

@@ -68,6 +68,9 @@ pub struct Report {
     /// times, which are the lab's own.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub seed: Option<u64>,
+    /// By up to how much frames were held back at the switch, in microseconds.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub jitter_us: u32,
     /// How long each part took, in milliseconds.
     pub timing_ms: TimingMs,
     /// All loads together.
@@ -120,6 +123,11 @@ pub struct ByPrograms {
     pub added: Vec<String>,
     /// Statements that the plan has and the kernel does not.
     pub gone: Vec<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// What became of a lab whose findings were mended: the commands, and the same load driven and judged once more.

@@ -149,6 +149,7 @@ fn settings(arguments: &MutateArguments) -> RunArguments {
         out: None,
         apply_mend: None,
         seed: None,
+        jitter: None,
         format: ReportFormat::Json,
         full: false,
         jobs: arguments.jobs,

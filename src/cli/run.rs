@@ -24,10 +24,32 @@ use crate::substrate::{Abilities, Cache, Kernel, StartOptions, Substrate, kernel
 
 /// Runs what the arguments say.
 pub fn run(arguments: &RunArguments) -> Exit {
-    let (plans, typed): (Vec<Plan>, Vec<String>) = match typed_plans(&arguments.scenarios) {
-        Ok(plans) => plans.into_iter().unzip(),
-        Err(exit) => return exit,
+    match typed_plans(&arguments.scenarios) {
+        Ok(plans) => run_plans(arguments, plans),
+        Err(exit) => exit,
+    }
+}
+
+/// Runs a scenario that is no file of the user's.
+pub(super) fn run_text(arguments: &RunArguments, name: &str, typed: &str, text: &str) -> Exit {
+    let selected = Selected {
+        name: name.to_owned(),
+        origin: typed.to_owned(),
+        typed: typed.to_owned(),
+        text: text.to_owned(),
     };
+    match compile(&selected) {
+        Ok(plan) => run_plans(arguments, vec![(plan, typed.to_owned())]),
+        Err(text) => {
+            complain(&text);
+            Exit::Usage
+        }
+    }
+}
+
+/// Runs plans, each with how a user types its scenario.
+fn run_plans(arguments: &RunArguments, plans: Vec<(Plan, String)>) -> Exit {
+    let (plans, typed): (Vec<Plan>, Vec<String>) = plans.into_iter().unzip();
     if let Some(out) = &arguments.out
         && let Err(error) = keep::check(out, &plans)
     {
@@ -76,7 +98,7 @@ pub(super) fn plans(wanted: &[String]) -> Result<Vec<Plan>, Exit> {
 }
 
 /// The same, each with how a user types its scenario.
-fn typed_plans(wanted: &[String]) -> Result<Vec<(Plan, String)>, Exit> {
+pub(super) fn typed_plans(wanted: &[String]) -> Result<Vec<(Plan, String)>, Exit> {
     let (selected, errors) = select::select(wanted);
     let mut refused = !errors.is_empty();
     for error in errors {
@@ -245,6 +267,7 @@ pub(super) fn run_one(
         },
         tool_roots: ground.tool_roots.clone(),
         trees: ground.trees.clone(),
+        jitter_us: arguments.jitter.unwrap_or(0),
         mend: arguments.apply_mend.map(MendChoice::mending),
         keep_capture: arguments.out.as_ref().map(|out| keep::folder(out, plan).join(keep::CAPTURE)),
     };

@@ -145,6 +145,7 @@ impl StepError {
 pub struct Lab {
     plan: Arc<Plan>,
     skip_ipvs: bool,
+    jitter_us: u32,
     filters: Arc<Filters>,
     toolbox: Toolbox,
     switch: Option<Worker>,
@@ -197,8 +198,8 @@ impl Lab {
         drop(spaces);
         let switch = workers.pop();
         let plan = Arc::new(plan.clone());
-        let bounds = Vec::new();
-        let mut lab = Self { plan, skip_ipvs: options.skip_ipvs, filters, toolbox, switch, nodes: workers, bounds };
+        let (skip_ipvs, jitter_us) = (options.skip_ipvs, options.jitter_us);
+        let mut lab = Self { plan, skip_ipvs, jitter_us, filters, toolbox, switch, nodes: workers, bounds: Vec::new() };
         for node in lab.plan.nodes.iter().filter(|node| node.has_programs()) {
             lab.bounds.push((node.name.clone(), Arc::new(Bound::new(node.name.as_str())?)));
         }
@@ -210,7 +211,8 @@ impl Lab {
     fn wire(&self) -> Result<(), BuildError> {
         let wires = switch::wires(&self.plan, &self.nodes)?;
         let plan = Arc::clone(&self.plan);
-        self.on_switch(move || switch::create(plan, wires))?;
+        let jitter_us = self.jitter_us;
+        self.on_switch(move || switch::create(plan, wires, jitter_us))?;
         self.on_nodes(|node, _| {
             let uppers = node::uppers(&node, &self.plan, &self.nodes);
             move || async move { node::create(&node, uppers).await }
@@ -337,6 +339,11 @@ impl Lab {
     /// The plan that it is built from.
     pub fn plan(&self) -> &Arc<Plan> {
         &self.plan
+    }
+
+    /// By up to how much a node's work is held back before it begins, in microseconds.
+    pub fn jitter_us(&self) -> u32 {
+        self.jitter_us
     }
 
     /// The worker that lives in a node.

@@ -34,6 +34,8 @@ pub struct Settings {
     pub trees: Vec<Tree>,
     /// Where `capture.pcapng` goes, where it is kept.
     pub keep_capture: Option<PathBuf>,
+    /// By up to how much frames and work are held back, in microseconds; see [`BuildOptions::jitter_us`].
+    pub jitter_us: u32,
     /// Whether and how what is found is mended before the lab is taken down.
     pub mend: Option<Mending>,
 }
@@ -102,6 +104,7 @@ pub fn run(plan: &Plan, settings: &Settings, watcher: &mut dyn Watcher) -> (Repo
         report.timing_ms = virtual_times(&report);
     }
     report.seed = settings.start.seed;
+    report.jitter_us = settings.jitter_us;
     (report, ended)
 }
 
@@ -180,6 +183,7 @@ fn observe(
         trees: of_plan(plan, &settings.trees),
         skip_ipvs: false,
         capture: true,
+        jitter_us: settings.jitter_us,
     };
     let seeded = settings.start.seed.is_some();
     let mut lab = if seeded {
@@ -335,6 +339,7 @@ fn blank(plan: &Plan, kind: Substrate) -> Report {
         substrate: kind.to_string(),
         kernel: String::new(),
         seed: None,
+        jitter_us: 0,
         timing_ms: TimingMs::default(),
         load: LoadSummary::default(),
         read: None,

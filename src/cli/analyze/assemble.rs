@@ -83,6 +83,7 @@ pub(super) fn report(gathering: Gathering, known: &Known) -> Report {
         substrate: "capture".to_owned(),
         kernel: "-".to_owned(),
         seed: None,
+        jitter_us: 0,
         timing_ms: TimingMs::default(),
         load: LoadSummary::default(),
         capture: CaptureSummary { frames, dropped: 0, vantages },

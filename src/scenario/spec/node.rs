@@ -99,6 +99,8 @@ pub enum NodeVip {
     On(String),
     /// Where, and with which prefix length.
     Placed(PlacedVip),
+    /// Each VIP in its own place; those that are not in the list are not on this node.
+    Each(Vec<PlacedVip>),
 }
 
 /// Where a node has the VIP.
@@ -107,6 +109,9 @@ pub enum NodeVip {
 pub struct PlacedVip {
     /// The device, with a label where wanted: `lo:0`.
     pub on: String,
+    /// The VIP that is meant, where each has a place of its own; every one where not said.
+    #[serde(default)]
+    pub address: Option<IpAddr>,
     /// Prefix length; 32 or 128 where not said.
     #[serde(default)]
     pub prefix: Option<u8>,
