@@ -612,6 +612,7 @@ Examples:
 const ENVIRONMENT: &str = "\
 Environment:
   DRLAB_CACHE      where fetched kernels and runs are kept; else drlab in XDG_CACHE_HOME, or ~/.cache/drlab
+  DRLAB_SHARED_CACHE  another cache, which is only read: one made ready for machines without network
   DRLAB_KERNEL     a User-Mode Linux program to use instead of those that `drlab kernel list` shows
   DRLAB_SUBSTRATE  auto, host or uml, as --substrate
   NO_COLOR         no colour, whatever the terminal can do";

@@ -280,7 +280,7 @@ fn pass(
             on_spawn: Some(interrupt::started),
             kernel: ground.kernel.clone(),
             seed: arguments.seed,
-            memory_mib: arguments.memory,
+            memory_mib: arguments.memory.max(plan.memory_mib),
             visible: ground.tool_roots.iter().chain(ground.trees.iter().map(|tree| &tree.folder)).cloned().collect(),
             ..StartOptions::new(folder.path())
         },
