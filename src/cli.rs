@@ -354,9 +354,13 @@ pub struct AnalyzeArguments {
     /// Keep report.json, junit.xml and report.txt in DIR
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// How many frames about the VIPs are held at most, about 850 bytes of memory each; what held on a part is undecided
+    /// How many frames about the VIPs are held at most, about 850 bytes of memory each; what held on a part is undecided.
+    /// Of one file, conversations that went just like one that is held are judged with it and take no memory
     #[arg(long, value_name = "N", default_value_t = 2_000_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     frames: u32,
+    /// Hold each conversation's own frames, as for several files
+    #[arg(long)]
+    each: bool,
 }
 
 /// What `drlab mutate` takes.
