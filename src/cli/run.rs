@@ -9,7 +9,7 @@ use std::thread;
 
 use super::exit::Exit;
 use super::progress::Progress;
-use super::select::{self, Selected};
+use super::select::{self, Beside, Selected};
 use super::twice;
 use super::{MendChoice, ReportFormat, RunArguments, SubstrateChoice, complain, complain_of, interrupt, keep, print};
 use crate::judge::{checks, rules};
@@ -38,6 +38,7 @@ pub(super) fn run_text(arguments: &RunArguments, name: &str, typed: &str, text: 
         origin: typed.to_owned(),
         typed: typed.to_owned(),
         text: text.to_owned(),
+        beside: Beside::Disk(PathBuf::new()),
     };
     match compile(&selected) {
         Ok(plan) => run_plans(arguments, vec![(plan, typed.to_owned())]),
