@@ -7,6 +7,7 @@
 //! A frame is four bytes, big-endian, the length of the JSON that follows; at most [`LIMIT_BYTES`].
 
 pub mod boot;
+pub mod files;
 
 use std::io::{self, Read, Write};
 

@@ -131,7 +131,7 @@ Example:\n  drlab rules --format json")]
         #[arg(long)]
         json: bool,
     },
-    /// Manage the User-Mode Linux kernels that hold labs
+    /// Manage the kernels that hold labs
     Kernel {
         #[command(subcommand)]
         command: KernelCommand,
@@ -139,10 +139,10 @@ Example:\n  drlab rules --format json")]
     /// What runs under the lab's kernel; started by drlab itself
     #[command(hide = true)]
     Inside {
-        /// How it was started: `uml` or `host`
+        /// How it was started: `uml`, `qemu` or `host`
         #[arg(long)]
         boot: String,
-        /// Under `uml`: where outside left what is to be known
+        /// In a guest: where outside left what is to be known
         #[arg(long)]
         boot_file: Option<PathBuf>,
         /// Under `host`: the channel's descriptor
@@ -183,7 +183,7 @@ pub struct RunArguments {
     /// Show no progress
     #[arg(long, short)]
     quiet: bool,
-    /// Memory of a User-Mode Linux guest, in MiB
+    /// Memory of a guest, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(64..=65536))]
     memory: u32,
 }
@@ -253,7 +253,7 @@ pub struct MutateArguments {
     /// Show no progress
     #[arg(long, short)]
     quiet: bool,
-    /// Memory of a User-Mode Linux guest, in MiB
+    /// Memory of a guest, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(64..=65536))]
     memory: u32,
 }
@@ -334,6 +334,8 @@ pub enum SubstrateChoice {
     Host,
     /// User-Mode Linux: a real kernel as an ordinary process; needs nothing
     Uml,
+    /// A distribution's kernel in a virtual machine; QEMU and the kernel are fetched where they aren't here
+    Qemu,
 }
 
 /// Which of a finding's mends are applied.
@@ -397,9 +399,17 @@ enum KernelCommand {
     /// List the kernels that are there
     #[command(after_help = "Example:\n  drlab kernel list")]
     List,
-    /// Fetch Debian's user-mode-linux package into the cache, without root
-    #[command(after_help = "Example:\n  drlab kernel fetch")]
-    Fetch,
+    /// Fetch kernels from Debian's packages into the cache, without root
+    #[command(after_help = "\
+Examples:
+  drlab kernel fetch                 User-Mode Linux
+  drlab kernel fetch 5.10 6.1 6.12   the newest cloud kernel of each series, for `--substrate qemu`
+  drlab kernel fetch qemu            QEMU itself, where the machine has none")]
+    Fetch {
+        /// `uml`, `qemu`, or a kernel series such as 6.12
+        #[arg(value_name = "WHAT", default_value = "uml")]
+        what: Vec<String>,
+    },
     /// Print the path of the kernel that would be used
     #[command(after_help = "Example:\n  drlab kernel path")]
     Path,
@@ -435,7 +445,7 @@ const ENVIRONMENT: &str = "\
 Environment:
   DRLAB_CACHE      where fetched kernels and runs are kept; else drlab in XDG_CACHE_HOME, or ~/.cache/drlab
   DRLAB_KERNEL     a User-Mode Linux program to use instead of those that `drlab kernel list` shows
-  DRLAB_SUBSTRATE  auto, host or uml, as --substrate
+  DRLAB_SUBSTRATE  auto, host, uml or qemu, as --substrate
   NO_COLOR         no colour, whatever the terminal can do";
 
 /// Runs the program with the process's own arguments.
@@ -463,7 +473,7 @@ pub fn main() -> Exit {
         Command::Doctor { json } => doctor::doctor(json),
         Command::Kernel { command } => match command {
             KernelCommand::List => kernel::list(),
-            KernelCommand::Fetch => kernel::fetch(),
+            KernelCommand::Fetch { what } => kernel::fetch(&what),
             KernelCommand::Path => kernel::path(),
             KernelCommand::Run { writable, memory, command } => kernel::run(writable.as_deref(), memory, command),
         },

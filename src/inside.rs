@@ -7,6 +7,7 @@ pub mod arpfilter;
 pub mod boot;
 pub mod build;
 pub mod capture;
+pub mod files;
 pub mod ipvs;
 pub mod link;
 pub mod load;

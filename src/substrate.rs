@@ -10,6 +10,7 @@ pub mod guest;
 mod host;
 pub mod kernels;
 pub mod packages;
+pub mod qemu;
 mod uml;
 
 use std::fmt;
@@ -33,6 +34,8 @@ pub enum Substrate {
     Host,
     /// User-Mode Linux, a kernel that is an ordinary process: needs nothing.
     Uml,
+    /// A distribution's kernel in a virtual machine: needs QEMU.
+    Qemu,
 }
 
 impl fmt::Display for Substrate {
@@ -40,6 +43,7 @@ impl fmt::Display for Substrate {
         f.write_str(match self {
             Self::Host => "host",
             Self::Uml => "uml",
+            Self::Qemu => "qemu",
         })
     }
 }
@@ -55,12 +59,15 @@ pub const HELLO_WITHIN: Duration = Duration::from_secs(20);
 pub struct StartOptions {
     /// The one folder of the machine that the guest may write to; it must exist. It has the same path inside.
     pub output: PathBuf,
-    /// The guest's memory, in MiB; for `uml`.
+    /// The guest's memory, in MiB; for `uml` and `qemu`.
     pub memory_mib: u32,
-    /// The kernel; for `uml`. `None`: [`kernels::chosen`].
+    /// The kernel; for `uml` and `qemu`. `None`: [`kernels::chosen`], [`kernels::chosen_for_qemu`].
     pub kernel: Option<Kernel>,
-    /// Folders that must stay visible inside even where they lie below `/tmp` or `/run`, such as those of tools.
+    /// Folders that must stay visible inside even where they lie below `/tmp` or `/run`, such as those of tools; `qemu`
+    /// carries what is in them.
     pub visible: Vec<PathBuf>,
+    /// The packages of which programs are called inside, or programs; `qemu` carries them, for it sees no others.
+    pub programs: Vec<String>,
     /// How long it may take until hello.
     pub hello_within: Duration,
     /// The program that is `drlab`. `None`: this one.
@@ -79,6 +86,7 @@ impl StartOptions {
             memory_mib: MEMORY_MIB,
             kernel: None,
             visible: Vec::new(),
+            programs: Vec::new(),
             hello_within: HELLO_WITHIN,
             program: None,
             on_console: None,
@@ -102,6 +110,14 @@ pub enum StartError {
          is `--substrate uml`, or a bind mount of the folder onto itself before chroot"
     )]
     BareChroot,
+    /// `qemu` without QEMU.
+    #[error(
+        "the qemu substrate needs {} (Debian's package {}), which is not here; `drlab kernel fetch qemu` fetches it, \
+         without root",
+        qemu::PROGRAM,
+        qemu::PACKAGE
+    )]
+    NoQemu,
     /// No kernel is there.
     #[error("found no kernel to start")]
     Kernel {
@@ -172,10 +188,19 @@ pub fn start(kind: Substrate, options: &StartOptions) -> Result<Guest, StartErro
             };
             uml::spawn(&kernel, options, &cache)?
         }
+        Substrate::Qemu => {
+            let cache = Cache::locate()?;
+            let kernel = match &options.kernel {
+                Some(kernel) => kernel.clone(),
+                None => kernels::chosen_for_qemu(&cache)?,
+            };
+            qemu::spawn(&kernel, qemu::accelerator(&kernel, &cache)?, options, &cache)?
+        }
     };
     if let Some(on_spawn) = options.on_spawn {
         on_spawn(&guest);
     }
-    guest.greet(options.hello_within)?;
+    let longest = if kind == Substrate::Qemu { qemu::HELLO_WITHIN } else { Duration::ZERO };
+    guest.greet(options.hello_within.max(longest))?;
     Ok(guest)
 }

@@ -14,3 +14,9 @@ pub struct BootFile {
     /// Folders that must stay visible inside even where they lie below `/tmp` or `/run`.
     pub visible: Vec<PathBuf>,
 }
+
+/// The name of a virtual machine's port that is the channel.
+pub const CHANNEL_PORT: &str = "drlab.channel";
+
+/// The name of a virtual machine's port by which files are handed over.
+pub const FILES_PORT: &str = "drlab.files";

@@ -177,7 +177,8 @@ pub fn diagnose(seen: &Seen) -> Diagnosis {
     let uml_works = matches!(seen.trial, Trial::Booted { .. } | Trial::NoKernel { fetchable: true });
     let substrate = match seen.abilities.choice() {
         Substrate::Host => Some(Substrate::Host),
-        Substrate::Uml => uml_works.then_some(Substrate::Uml),
+        // Never chosen by itself.
+        Substrate::Uml | Substrate::Qemu => uml_works.then_some(Substrate::Uml),
     };
     let mut items = vec![uml, host, cache(seen), room(seen)];
     items.extend(seen.tools.iter().map(tool));

@@ -1,11 +1,12 @@
 //! `drlab kernel`: the User-Mode Linux kernels that hold labs.
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{Exit, complain, complain_of, interrupt, print};
 use crate::lab::{Lab, LabError, Silent};
 use crate::substrate::cache::RunFolder;
+use crate::substrate::qemu::Qemu;
 use crate::substrate::{Cache, CacheError, Kernel, KernelError, StartOptions, Substrate, kernels};
 
 /// Why a command could not be run in a guest.
@@ -34,13 +35,26 @@ pub fn list() -> Exit {
     told(Cache::locate().map_err(KernelError::from).and_then(|cache| kernels::list(&cache)), |kernels| table(&kernels))
 }
 
-/// Fetches the distribution's kernel and prints where it is.
-pub fn fetch() -> Exit {
+/// Fetches kernels, or QEMU, and prints where each is; stops at the first that can't be had.
+pub fn fetch(what: &[String]) -> Exit {
     interrupt::watch();
-    let fetched = Cache::locate()
-        .map_err(KernelError::from)
-        .and_then(|cache| kernels::fetch(&cache, &mut |line| complain(&format!("drlab: {line}"))));
-    told(fetched, |kernel| format!("{}\n", kernel.image.display()))
+    for one in what {
+        let exit = told(fetch_one(one), |path| format!("{}\n", path.display()));
+        if exit != Exit::AsExpected {
+            return exit;
+        }
+    }
+    Exit::AsExpected
+}
+
+fn fetch_one(what: &str) -> Result<PathBuf, KernelError> {
+    let cache = Cache::locate()?;
+    let mut tell = |line: &str| complain(&format!("drlab: {line}"));
+    Ok(match what {
+        "uml" => kernels::fetch(&cache, &mut tell)?.image,
+        "qemu" => Qemu::find_or_fetch(&cache, &mut tell)?.program,
+        series => kernels::fetch_series(&cache, series.trim_start_matches("debian-"), &mut tell)?.image,
+    })
 }
 
 /// Prints the path of the kernel that would be taken.

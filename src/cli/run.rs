@@ -18,6 +18,7 @@ use crate::report::{self, Report, RunVerdict};
 use crate::scenario;
 use crate::substrate::cache::RunFolder;
 use crate::substrate::packages::tools;
+use crate::substrate::qemu::Qemu;
 use crate::substrate::{Abilities, Cache, Kernel, StartOptions, Substrate, kernels};
 
 /// Runs what the arguments say.
@@ -58,6 +59,7 @@ pub(super) fn kind(arguments: &RunArguments) -> Substrate {
         SubstrateChoice::Auto => Abilities::look().choice(),
         SubstrateChoice::Host => Substrate::Host,
         SubstrateChoice::Uml => Substrate::Uml,
+        SubstrateChoice::Qemu => Substrate::Qemu,
     }
 }
 
@@ -101,6 +103,8 @@ pub(super) struct Ground {
     cache: Cache,
     kernel: Option<Kernel>,
     tool_roots: Vec<PathBuf>,
+    /// The packages of which programs are called in the labs.
+    programs: Vec<String>,
 }
 
 pub(super) fn prepare(
@@ -114,6 +118,10 @@ pub(super) fn prepare(
     let kernel = match kind {
         Substrate::Host => None,
         Substrate::Uml => Some(kernels::chosen_or_fetched(&cache, &mut tell)?),
+        Substrate::Qemu => {
+            Qemu::find_or_fetch(&cache, &mut tell)?;
+            Some(kernels::chosen_or_fetched_for_qemu(&cache, &mut tell)?)
+        }
     };
     let mut needed = needed(plans);
     if let Some(choice) = mends {
@@ -123,7 +131,8 @@ pub(super) fn prepare(
         needed.dedup();
     }
     let tool_roots = tools::roots(&cache, &needed, &mut tell)?;
-    Ok(Ground { kind, cache, kernel, tool_roots })
+    let programs = needed.into_iter().map(str::to_owned).collect();
+    Ok(Ground { kind, cache, kernel, tool_roots, programs })
 }
 
 /// The programs that the plans' nodes call.
@@ -208,6 +217,7 @@ pub(super) fn run_one(
             kernel: ground.kernel.clone(),
             memory_mib: arguments.memory,
             visible: ground.tool_roots.clone(),
+            programs: ground.programs.clone(),
             ..StartOptions::new(folder.path())
         },
         tool_roots: ground.tool_roots.clone(),

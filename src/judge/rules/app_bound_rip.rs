@@ -3,8 +3,8 @@
 use super::diagnosis::Diagnosis;
 use super::diagnosis::mended;
 use super::{Affliction, Rule, ways};
-use crate::judge::model::{Deviation, Kind};
 use crate::judge::Dialect;
+use crate::judge::model::{Deviation, Kind};
 
 /// The rule.
 pub(super) const RULE: Rule = Rule {

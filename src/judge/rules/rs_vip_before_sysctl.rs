@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use super::diagnosis::Diagnosis;
 use super::diagnosis::{Moment, sysctls};
 use super::{Affliction, Rule, ways};
-use crate::judge::{Evidence, Mend};
 use crate::judge::model::{Deviation, Kind};
+use crate::judge::{Evidence, Mend};
 
 /// The rule.
 pub(super) const RULE: Rule = Rule {
