@@ -12,6 +12,7 @@ pub mod inside;
 pub mod interrupt;
 pub mod keep;
 pub mod kernel;
+pub mod matrix;
 pub mod mutate;
 pub mod progress;
 pub mod run;
@@ -47,6 +48,16 @@ Examples:
   drlab run my.toml --apply-mend            what is found is mended in the lab, and the load driven again
   drlab run 'arp/*' schedulers --format junit > junit.xml")]
     Run(RunArguments),
+    /// Run scenarios under several kernels: one table of verdicts, and what differs
+    #[command(after_help = "\
+Kernels are named as `drlab kernel list` has them, or by the beginning of that: debian-6.12, or 6.12.
+`host` is this machine's own. One that is not there is \"not run\", never passed.
+
+Examples:
+  drlab kernel fetch 5.10 6.1 6.12          what there is to compare
+  drlab matrix                              all kernels that are here
+  drlab matrix lvs-dr 'broken/arp/*' --kernels uml,debian-6.1,debian-6.12")]
+    Matrix(MatrixArguments),
     /// Judge captures that were made elsewhere, by tcpdump or Wireshark
     #[command(after_help = "\
 What a capture can't show is undecided, with the point that is missing. Checks that need a
@@ -163,6 +174,9 @@ pub struct RunArguments {
     /// What holds the lab
     #[arg(long, value_enum, default_value_t = SubstrateChoice::Auto, env = "DRLAB_SUBSTRATE")]
     substrate: SubstrateChoice,
+    /// The kernel to run under, as `drlab kernel list` names it; with several, a table of all
+    #[arg(long, value_name = "KERNEL", value_delimiter = ',')]
+    kernel: Vec<String>,
     /// Keep report.json, junit.xml, report.txt and capture.pcapng in DIR, in a folder for each scenario; with
     /// --apply-mend also mended.pcapng, the frames after the mend
     #[arg(long, value_name = "DIR")]
@@ -177,6 +191,33 @@ pub struct RunArguments {
     /// Print the whole report of each scenario also where several run
     #[arg(long)]
     full: bool,
+    /// How many labs run at once; one for each processor where not said
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: Option<u16>,
+    /// Show no progress
+    #[arg(long, short)]
+    quiet: bool,
+    /// Memory of a guest, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(64..=65536))]
+    memory: u32,
+}
+
+/// What `drlab matrix` takes.
+#[derive(Debug, clap::Args)]
+pub struct MatrixArguments {
+    /// Shipped scenarios by name, folder or pattern; files or folders of yours. Where none is named, one that holds and
+    /// one that must break
+    #[arg(value_name = "SCENARIO")]
+    scenarios: Vec<String>,
+    /// The kernels; all that are here where none is named
+    #[arg(long, value_name = "KERNEL", value_delimiter = ',')]
+    kernels: Vec<String>,
+    /// Keep matrix.json in DIR, and what `drlab run` keeps in a folder for each kernel
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// What is printed
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    format: ReportFormat,
     /// How many labs run at once; one for each processor where not said
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
@@ -461,6 +502,7 @@ pub fn main() -> Exit {
     };
     let exit = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Matrix(arguments) => matrix::matrix(&arguments),
         Command::Analyze(arguments) => analyze::analyze(&arguments),
         Command::Mutate(arguments) => mutate::mutate(&arguments),
         Command::Audit(arguments) => audit::audit(&arguments),

@@ -26,5 +26,6 @@ pub mod serve;
 pub mod session;
 pub mod shell;
 pub mod stage;
+pub mod survey;
 pub mod sysctl;
 pub mod timeline;

@@ -16,6 +16,7 @@ use crate::base::{NodeName, error_chain};
 use crate::channel::{BuildOptions, COMMAND_LIMIT_BYTES, Command, Event, Executed, Failure, FailureKind, Timing};
 use crate::facts::NodeFacts;
 use crate::facts::run::{Acted, CaptureStats, Ran};
+use crate::facts::survey::Survey;
 use crate::plan::Plan;
 use crate::substrate::{self, Guest, GuestError, StartError, StartOptions, Substrate};
 
@@ -244,6 +245,18 @@ impl Lab {
         })?;
         self.guest.halt(HALT).map_err(|source| LabError::Lost { doing: "the lab's kernel was stopped", source })?;
         Ok(left)
+    }
+
+    /// What the kernel is like before anything is set in it.
+    ///
+    /// # Errors
+    /// [`LabError`].
+    pub fn survey(&mut self) -> Result<Survey, LabError> {
+        self.ask("the kernel was looked at", &Command::Survey)?;
+        self.await_event("the kernel was looked at", &mut Silent, |event| match event {
+            Event::Surveyed(survey) => Ok(survey),
+            other => Err(other),
+        })
     }
 
     /// Runs a program in the guest, outside of any node; its exit status and output.

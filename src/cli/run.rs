@@ -8,6 +8,7 @@ use std::thread;
 
 use super::exit::Exit;
 use super::progress::Progress;
+use super::matrix;
 use super::select::{self, Selected};
 use super::{MendChoice, ReportFormat, RunArguments, SubstrateChoice, complain, complain_of, interrupt, keep, print};
 use crate::judge::{checks, rules};
@@ -33,10 +34,20 @@ pub fn run(arguments: &RunArguments) -> Exit {
         complain_of(&error);
         return Exit::Usage;
     }
+    if arguments.kernel.len() > 1 {
+        return matrix::under(arguments, &arguments.kernel, &plans);
+    }
     interrupt::watch();
-    let kind = kind(arguments);
+    let kernel = match arguments.kernel.first().map(|name| matrix::found(name)).transpose() {
+        Ok(kernel) => kernel,
+        Err(error) => {
+            complain_of(&error);
+            return Exit::Lacking;
+        }
+    };
+    let kind = kernel.as_ref().map_or_else(|| kind(arguments), |kernel| matrix::substrate(kernel.as_ref()));
     let progress = Mutex::new(Progress::new(arguments.quiet));
-    let results = match prepare(kind, &plans, arguments.apply_mend, &progress) {
+    let results = match prepare_under(kind, kernel.flatten(), &plans, arguments.apply_mend, &progress) {
         Ok(ground) => run_all(arguments, &plans, &typed, &ground, &progress),
         Err(error) => {
             lock(&progress).clear();
@@ -107,21 +118,47 @@ pub(super) struct Ground {
     programs: Vec<String>,
 }
 
+impl Ground {
+    pub(super) fn kind(&self) -> Substrate {
+        self.kind
+    }
+
+    pub(super) fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    pub(super) fn kernel(&self) -> Option<&Kernel> {
+        self.kernel.as_ref()
+    }
+}
+
 pub(super) fn prepare(
     kind: Substrate,
     plans: &[Plan],
     mends: Option<MendChoice>,
     progress: &Mutex<Progress>,
-) -> Result<Ground, Box<dyn std::error::Error>> {
+) -> Result<Ground, Box<dyn std::error::Error + Send + Sync>> {
+    prepare_under(kind, None, plans, mends, progress)
+}
+
+/// The same under a certain kernel, where one is given.
+pub(super) fn prepare_under(
+    kind: Substrate,
+    kernel: Option<Kernel>,
+    plans: &[Plan],
+    mends: Option<MendChoice>,
+    progress: &Mutex<Progress>,
+) -> Result<Ground, Box<dyn std::error::Error + Send + Sync>> {
     let mut tell = |text: &str| lock(progress).note(text);
     let cache = Cache::locate()?;
+    if kind == Substrate::Qemu {
+        Qemu::find_or_fetch(&cache, &mut tell)?;
+    }
     let kernel = match kind {
         Substrate::Host => None,
+        _ if kernel.is_some() => kernel,
         Substrate::Uml => Some(kernels::chosen_or_fetched(&cache, &mut tell)?),
-        Substrate::Qemu => {
-            Qemu::find_or_fetch(&cache, &mut tell)?;
-            Some(kernels::chosen_or_fetched_for_qemu(&cache, &mut tell)?)
-        }
+        Substrate::Qemu => Some(kernels::chosen_or_fetched_for_qemu(&cache, &mut tell)?),
     };
     let mut needed = needed(plans);
     if let Some(choice) = mends {

@@ -21,6 +21,7 @@ use super::probe::{self, ProbeError};
 use super::record::{self, RecordError};
 use super::serve::{ServeError, Servers};
 use super::shell::ShellError;
+use super::survey;
 use super::timeline::{self, Stage, TimelineError};
 use crate::base::{NodeName, error_chain};
 use crate::channel::{self, BuildOptions, Command, Event, Executed, Failure, FailureKind, Timing};
@@ -180,6 +181,12 @@ impl Orders {
                 Ok(Event::Capturing)
             }
             Command::Shell { node, script } => self.shell(node, script).map(Event::Executed),
+            Command::Survey => {
+                if let Some(folder) = &self.modules {
+                    modules::load(folder, &modules::all())?;
+                }
+                Ok(Event::Surveyed(survey::look()))
+            }
             Command::TearDown => {
                 let since = Instant::now();
                 let left = self.standing.take().map(Standing::tear_down).unwrap_or_default();

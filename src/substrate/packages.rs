@@ -163,6 +163,26 @@ pub(super) struct Choice<'a> {
     pub(super) release: &'a str,
 }
 
+/// Is given where a package is unpacked, and what unpacks a further one to the same place.
+pub(super) type Completed<'a> =
+    &'a mut dyn FnMut(&Path, &mut dyn FnMut(&str) -> Result<(), PackageError>) -> Result<(), PackageError>;
+
+/// Unpacks a package to where another one is; its file is put below `room`.
+fn unpack_into(
+    apt: &Apt,
+    package: &str,
+    room: &Path,
+    unpacked: &Path,
+    progress: &mut dyn FnMut(&str),
+) -> Result<(), PackageError> {
+    let folder = room.join(package);
+    fs::create_dir_all(&folder).map_err(io_on("make the folder", &folder))?;
+    apt.download(package, &folder, progress)?;
+    let mut command = Command::new("dpkg-deb");
+    command.arg("-x").args([only_file(&folder)?.as_path(), unpacked]);
+    apt::run(command, "dpkg-deb", progress).map(drop)
+}
+
 /// Fetches the package that is chosen of those that the machine's sources have, else of those that Debian's release has.
 ///
 /// # Errors
@@ -170,12 +190,11 @@ pub(super) struct Choice<'a> {
 pub(super) fn fetch_chosen(
     cache: &Cache,
     choice: &Choice<'_>,
-    complete: &mut dyn FnMut(&Path) -> Result<(), PackageError>,
+    complete: Completed<'_>,
     progress: &mut dyn FnMut(&str),
 ) -> Result<PathBuf, PackageError> {
-    let complete: Complete<'_> = &mut |_, unpacked, _, progress| {
-        progress("unpacking its modules");
-        complete(unpacked)
+    let complete: Complete<'_> = &mut |apt, unpacked, room, progress| {
+        complete(unpacked, &mut |package| unpack_into(apt, package, room, unpacked, progress))
     };
     let own: Source<'_> = &|| of_this_machine(cache);
     match choose(&own()?, choice, progress) {

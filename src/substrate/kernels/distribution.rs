@@ -97,10 +97,27 @@ pub(super) fn fetch(
     let folder = packages::fetch_chosen(
         cache,
         &packages::Choice { wanted: &wanted, prefix: NAME.0, choose: &choose, release },
-        &mut |unpacked| keep_what_labs_need(unpacked),
+        &mut |unpacked, add| {
+            // Newer packages are only a name for others.
+            if let Some(release) = chosen_release(unpacked) {
+                for part in ["binary", "modules"] {
+                    add(&format!("linux-{part}-{release}{}", NAME.1))?;
+                }
+            }
+            keep_what_labs_need(unpacked)
+        },
         progress,
     )?;
     below(&folder).ok_or(KernelError::Empty { package: folder })
+}
+
+/// The release of a package that has no kernel in itself, by the folder of its documents.
+fn chosen_release(unpacked: &Path) -> Option<String> {
+    if unpacked.join("boot").is_dir() {
+        return None;
+    }
+    let documents = fs::read_dir(unpacked.join("usr/share/doc")).ok()?;
+    documents.flatten().find_map(|entry| release(&entry.file_name().to_string_lossy()).map(str::to_owned))
 }
 
 /// The kernel in the folder of a package, `linux-image-RELEASE_VERSION_ARCH`.
@@ -136,8 +153,20 @@ fn keep_what_labs_need(unpacked: &Path) -> Result<(), PackageError> {
         fs::rename(&merged, plain.join("modules")).map_err(io_on("move", &merged))?;
     }
     let all = unpacked.join("lib/modules");
+    let boot = unpacked.join("boot");
+    let mut has_kernel = false;
     for folder in fs::read_dir(&all).map_err(io_on("read", &all))?.flatten() {
+        let image = boot.join(format!("vmlinuz-{}", folder.file_name().to_string_lossy()));
+        let beside = folder.path().join("vmlinuz");
+        if beside.is_file() {
+            fs::create_dir_all(&boot).map_err(io_on("make the folder", &boot))?;
+            fs::rename(&beside, &image).map_err(io_on("move", &beside))?;
+        }
+        has_kernel |= image.is_file();
         keep_modules(&folder.path())?;
+    }
+    if !has_kernel {
+        return Err(PackageError::Failed { name: "dpkg-deb", said: "the package has no kernel in it".to_owned() });
     }
     let share = unpacked.join("usr");
     match fs::remove_dir_all(&share) {

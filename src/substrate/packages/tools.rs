@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::apt::Apt;
-use super::{PackageError, apt, cached, fetch_with, io_on, of_this_machine, only_file};
+use super::{PackageError, cached, fetch_with, of_this_machine, unpack_into};
 use crate::substrate::cache::Cache;
 
 /// The folders for programs; a guest's `PATH` has these and no others, whatever the user's has.
@@ -82,13 +82,8 @@ pub fn roots(
 fn add_libraries(apt: &Apt, unpacked: &Path, room: &Path, progress: &mut dyn FnMut(&str)) -> Result<(), PackageError> {
     for library in missing_libraries(unpacked) {
         let Some(package) = package_of(&library) else { continue };
-        let folder = room.join(&package);
-        fs::create_dir_all(&folder).map_err(io_on("make the folder", &folder))?;
         progress(&format!("it needs {library}, which this machine lacks: fetching {package}"));
-        apt.download(&package, &folder, progress)?;
-        let mut command = Command::new("dpkg-deb");
-        command.arg("-x").args([&only_file(&folder)?, unpacked]);
-        apt::run(command, "dpkg-deb", progress)?;
+        unpack_into(apt, &package, room, unpacked, progress)?;
     }
     Ok(())
 }
