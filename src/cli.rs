@@ -454,9 +454,16 @@ Examples:
     /// Print the path of the kernel that would be used
     #[command(after_help = "Example:\n  drlab kernel path")]
     Path,
-    /// Boot the kernel and run a command in it as root, over a read-only view of this machine
-    #[command(after_help = "Example:\n  drlab kernel run -- uname -a")]
+    /// Boot a kernel and run a command in it as root: User-Mode Linux over a read-only view of this machine, a virtual
+    /// machine with nothing but the programs that the command names
+    #[command(after_help = "\
+Examples:
+  drlab kernel run -- uname -a
+  drlab kernel run --kernel debian-6.12 -- sh -c 'cat /proc/version; ls /proc/sys/net/ipv4/vs'")]
     Run {
+        /// The kernel, as `drlab kernel list` names it; the first of that list where not said
+        #[arg(long, value_name = "KERNEL")]
+        kernel: Option<String>,
         /// A folder that the command may write to; the same path inside
         #[arg(long, value_name = "DIR")]
         writable: Option<PathBuf>,
@@ -517,7 +524,9 @@ pub fn main() -> Exit {
             KernelCommand::List => kernel::list(),
             KernelCommand::Fetch { what } => kernel::fetch(&what),
             KernelCommand::Path => kernel::path(),
-            KernelCommand::Run { writable, memory, command } => kernel::run(writable.as_deref(), memory, command),
+            KernelCommand::Run { kernel, writable, memory, command } => {
+                kernel::run(kernel.as_deref(), writable.as_deref(), memory, command)
+            }
         },
         Command::Inside { boot, boot_file, channel, .. } => inside::inside(&boot, boot_file, channel),
     };

@@ -243,7 +243,8 @@ impl Lab {
             Event::TornDown { left, .. } => Ok(left),
             other => Err(other),
         })?;
-        self.guest.halt(HALT).map_err(|source| LabError::Lost { doing: "the lab's kernel was stopped", source })?;
+        let halt = HALT * self.guest.slowness();
+        self.guest.halt(halt).map_err(|source| LabError::Lost { doing: "the lab's kernel was stopped", source })?;
         Ok(left)
     }
 
@@ -287,7 +288,7 @@ impl Lab {
         wanted: impl Fn(Event) -> Result<T, Event>,
     ) -> Result<T, LabError> {
         loop {
-            match self.guest.receive(SILENCE).map_err(|source| LabError::Lost { doing, source })? {
+            match self.guest.receive(SILENCE * self.guest.slowness()).map_err(|source| LabError::Lost { doing, source })? {
                 Event::Alive => {}
                 Event::Progress(what) => watcher.progress(&what),
                 Event::Acted(acted) => watcher.acted(&acted),

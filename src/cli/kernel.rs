@@ -1,4 +1,4 @@
-//! `drlab kernel`: the User-Mode Linux kernels that hold labs.
+//! `drlab kernel`: the kernels that hold labs.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -64,9 +64,9 @@ pub fn path() -> Exit {
 }
 
 /// Boots the kernel, runs a command in it, and passes its output on. A status other than 0 is told, and is exit code 1.
-pub fn run(writable: Option<&Path>, memory_mib: u32, argv: Vec<String>) -> Exit {
+pub fn run(kernel: Option<&str>, writable: Option<&Path>, memory_mib: u32, argv: Vec<String>) -> Exit {
     interrupt::watch();
-    match run_in_guest(writable, memory_mib, argv) {
+    match run_in_guest(kernel, writable, memory_mib, argv) {
         _ if interrupt::interrupted() => {
             complain("drlab: interrupted; the guest was ended");
             Exit::Interrupted
@@ -79,17 +79,35 @@ pub fn run(writable: Option<&Path>, memory_mib: u32, argv: Vec<String>) -> Exit 
     }
 }
 
-fn run_in_guest(writable: Option<&Path>, memory_mib: u32, argv: Vec<String>) -> Result<Exit, RunError> {
+fn run_in_guest(
+    kernel: Option<&str>,
+    writable: Option<&Path>,
+    memory_mib: u32,
+    argv: Vec<String>,
+) -> Result<Exit, RunError> {
     let cache = Cache::locate()?;
-    let kernel = kernels::chosen_or_fetched(&cache, &mut |line| complain(&format!("drlab: {line}")))?;
+    let mut tell = |line: &str| complain(&format!("drlab: {line}"));
+    let kernel = match kernel {
+        Some(name) => kernels::called(&cache, name)?,
+        None => kernels::chosen_or_fetched(&cache, &mut tell)?,
+    };
+    let kind = kernel.substrate();
+    if kind == Substrate::Qemu {
+        Qemu::find_or_fetch(&cache, &mut tell).map_err(KernelError::from)?;
+    }
     // Without a folder to write to the guest gets one that goes away with it.
     let own = writable.is_none().then(|| RunFolder::make(&cache)).transpose()?;
     let output = writable.or(own.as_ref().map(RunFolder::path)).unwrap_or(Path::new("/nonexistent"));
     let on_spawn: fn(&_) = interrupt::started;
-    let options =
-        StartOptions { memory_mib, kernel: Some(kernel), on_spawn: Some(on_spawn), ..StartOptions::new(output) };
+    let options = StartOptions {
+        memory_mib,
+        kernel: Some(kernel),
+        on_spawn: Some(on_spawn),
+        programs: argv.clone(),
+        ..StartOptions::new(output)
+    };
     interrupt::labs_begin();
-    let mut lab = Lab::start(Substrate::Uml, &options)?;
+    let mut lab = Lab::start(kind, &options)?;
     let executed = lab.execute(argv)?;
     print(&executed.stdout);
     if !executed.stderr.is_empty() {
@@ -118,14 +136,16 @@ fn told<T>(result: Result<T, KernelError>, text: impl FnOnce(T) -> String) -> Ex
 /// The list as people read it.
 pub fn table(kernels: &[Kernel]) -> String {
     if kernels.is_empty() {
-        return "No User-Mode Linux kernel is here. `drlab kernel fetch` fetches one, without root; \
+        return "No kernel for labs is here. `drlab kernel fetch` fetches User-Mode Linux, without root; \
                 `drlab run` does so by itself.\n"
             .to_owned();
     }
     let width = kernels.iter().map(|kernel| kernel.name.len()).max().unwrap_or(0);
     let mut text = String::new();
-    for (at, kernel) in kernels.iter().enumerate() {
-        let mark = if at == 0 { '*' } else { ' ' };
+    let mut taken = Vec::new();
+    for kernel in kernels {
+        let mark = if taken.contains(&kernel.substrate()) { ' ' } else { '*' };
+        taken.push(kernel.substrate());
         // Writing to a string can't fail.
         writeln!(text, "{mark} {:width$}  {} ({})", kernel.name, kernel.image.display(), kernel.origin)
             .unwrap_or_default();
@@ -134,7 +154,8 @@ pub fn table(kernels: &[Kernel]) -> String {
                 .unwrap_or_default();
         }
     }
-    text.push_str("* is taken unless DRLAB_KERNEL names another\n");
+    text.push_str("* is taken unless --kernel or DRLAB_KERNEL names another");
+    text.push_str(if taken.contains(&Substrate::Qemu) { "; vmlinuz is for --substrate qemu\n" } else { "\n" });
     text
 }
 
@@ -163,7 +184,29 @@ mod tests {
         * uml-6.12.48  /cache/6.12.48/linux.uml (named by DRLAB_KERNEL)
                        has no modules beside it, so it must have everything built in
           uml-6.1.176  /cache/6.1.176/linux.uml (fetched: user-mode-linux_6.1um4_amd64)
-        * is taken unless DRLAB_KERNEL names another
+        * is taken unless --kernel or DRLAB_KERNEL names another
+        ");
+    }
+
+    #[test]
+    fn of_each_substrate_the_kernel_that_is_taken_is_marked() {
+        let kernel = |name: &str, image: &str| Kernel {
+            name: name.into(),
+            version: name.into(),
+            image: image.into(),
+            modules: Some("/m".into()),
+            origin: Origin::System,
+        };
+        let text = table(&[
+            kernel("uml-6.1.176", "/usr/bin/linux.uml"),
+            kernel("debian-6.12.117", "/a/vmlinuz-6.12"),
+            kernel("debian-6.1.192", "/b/vmlinuz-6.1"),
+        ]);
+        assert_snapshot!(text, @r"
+        * uml-6.1.176      /usr/bin/linux.uml (installed on this machine)
+        * debian-6.12.117  /a/vmlinuz-6.12 (installed on this machine)
+          debian-6.1.192   /b/vmlinuz-6.1 (installed on this machine)
+        * is taken unless --kernel or DRLAB_KERNEL names another; vmlinuz is for --substrate qemu
         ");
     }
 

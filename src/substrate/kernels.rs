@@ -294,7 +294,27 @@ fn version_key(version: &str) -> Vec<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::version_key;
+    use super::{Kernel, Origin, version_key};
+    use crate::substrate::Substrate;
+
+    #[test]
+    fn a_kernel_is_meant_by_its_name_and_by_whole_parts_of_it() {
+        let kernel = Kernel {
+            name: "debian-6.12.117".into(),
+            version: "6.12.117+deb12-cloud-amd64".into(),
+            image: "/boot/vmlinuz-6.12.117+deb12-cloud-amd64".into(),
+            modules: None,
+            origin: Origin::System,
+        };
+        for name in ["debian", "debian-6.12", "debian-6.12.117", "6.12", "6", "6.12.117+deb12-cloud-amd64"] {
+            assert!(kernel.is_meant_by(name), "{name}");
+        }
+        for name in ["", "deb", "debian-6.1", "6.1", "uml", "12.117"] {
+            assert!(!kernel.is_meant_by(name), "{name}");
+        }
+        assert_eq!(kernel.substrate(), Substrate::Qemu);
+        assert_eq!(Kernel { image: "/usr/bin/linux.uml".into(), ..kernel }.substrate(), Substrate::Uml);
+    }
 
     #[test]
     fn versions_are_ordered_by_their_numbers() {

@@ -38,6 +38,10 @@ pub const PACKAGE: &str = "qemu-system-x86";
 /// How long a kernel may take until hello where every instruction is translated, on a machine with other things to do.
 pub(super) const HELLO_WITHIN: Duration = Duration::from_secs(90);
 
+/// How much longer anything may take where every instruction is translated: its seconds, by which it gives signs of life,
+/// are instructions, and on a machine with other things to do many of ours.
+const TRANSLATED: u32 = 12;
+
 /// Parameters without which boot takes longer: no mitigations of processors that this one is
 /// not, no tests of ciphers, no calibration, one serial line, random numbers from the processor, and namespaces that end
 /// without waiting for a quiet moment.
@@ -149,7 +153,11 @@ pub(super) fn spawn(
     drop((command, channel, file_line));
     // It ends when the guest is gone and its end of the line with it.
     thread::spawn(move || files::serve(file_server, &output));
-    Ok(Guest::watch(child, ours, console, options.on_console.clone(), life, Some(run)))
+    let mut guest = Guest::watch(child, ours, console, options.on_console.clone(), life, Some(run));
+    if accelerator == Accelerator::Tcg {
+        guest.slow_down(TRANSLATED);
+    }
+    Ok(guest)
 }
 
 /// What the kernel hands to its first process.

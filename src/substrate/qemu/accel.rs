@@ -30,10 +30,10 @@ impl Accelerator {
     pub(super) fn arguments(self) -> &'static [&'static str] {
         match self {
             Self::Kvm => &["-accel", "kvm", "-cpu", "host"],
-            // The guest's clock counts its own instructions, 2 ns each, so that it stands while others have the processor:
+            // The guest's clock counts its own instructions, 4 ns each, so that it stands while others have the processor:
             // on a busy machine a request would otherwise time out for no fault of the lab's.
             Self::Tcg => {
-                &["-accel", "tcg,thread=single", "-cpu", "max", "-icount", "shift=1,sleep=on", "-rtc", "clock=vm"]
+                &["-accel", "tcg,thread=single", "-cpu", "max", "-icount", "shift=2,sleep=on", "-rtc", "clock=vm"]
             }
         }
     }
