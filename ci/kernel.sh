@@ -9,15 +9,16 @@ target/debug/drlab kernel list | grep -q ' debian-' || target/debug/drlab kernel
 target/debug/drlab kernel fetch qemu
 DRLAB_TEST_UML=$(target/debug/drlab kernel path)
 export DRLAB_TEST_UML
-cargo test --quiet --locked --test kernel --test robust --test oracle --test inside
+cargo test --quiet --locked --no-fail-fast --test kernel --test robust --test oracle --test inside
 
-# These open rings and sockets in network namespaces of their own, for which root or a user namespace is needed.
+# These make network namespaces of their own, for which root or a user namespace is needed.
+namespaced=(--test inside_namespaces --test audit)
 if [ "$(id -u)" = 0 ]; then
-    cargo test --quiet --locked --test inside_namespaces
+    cargo test --quiet --locked "${namespaced[@]}"
 elif unshare --user --map-root-user --net true 2>/dev/null; then
-    cargo test --quiet --locked --no-run --test inside_namespaces
-    unshare --user --map-root-user --net cargo test --quiet --locked --test inside_namespaces
+    cargo test --quiet --locked --no-run "${namespaced[@]}"
+    unshare --user --map-root-user --net cargo test --quiet --locked "${namespaced[@]}"
 else
-    echo "inside_namespaces: this machine gives an ordinary user no namespaces; as root: ci/test.sh kernel"
+    echo "inside_namespaces, audit: this machine gives an ordinary user no namespaces; as root: ci/test.sh kernel"
     exit 4
 fi

@@ -12,6 +12,8 @@ tools_wanted() {
         [ -x "/usr/sbin/$tool-legacy" ] || [ -x "$drlab_tools/usr/sbin/$tool-legacy" ] || wanted+=("$tool")
     done
     command -v cc >/dev/null || wanted+=(gcc libc6-dev)
+    # Unpacked without root a compiler does not find its own parts.
+    [ "$(id -u)" != 0 ] || command -v c++ >/dev/null || wanted+=(g++)
     printf '%s\n' "${wanted[@]}"
 }
 

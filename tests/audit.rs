@@ -1,5 +1,5 @@
-//! `drlab audit` on a live kernel: network namespaces made by hand, set up as real servers. Needs `unshare` (as an ordinary
-//! user or root) and `ip`; where they lack, every test here fails and says so.
+//! `drlab audit` on a live kernel: network namespaces made by hand, set up as real servers. Needs root (`CAP_SYS_ADMIN`),
+//! `unshare` and `ip`: where they lack, every test here fails and says so.
 
 #![expect(clippy::expect_used, reason = "a test that can't prepare its namespace has to fail")]
 
@@ -18,7 +18,7 @@ const SERVER: &str =
 fn audit(more: &str, arguments: &str) -> (i32, String) {
     let drlab = env!("CARGO_BIN_EXE_drlab");
     let script = format!("set -e; {SERVER}\n{more}\nset +e; {drlab} audit --vip 172.16.0.66 --name rs1 {arguments}");
-    let run = Command::new("unshare").args(["-rn", "sh", "-c", &script]).output().expect("unshare can be started");
+    let run = Command::new("unshare").args(["--net", "sh", "-c", &script]).output().expect("unshare can be started");
     let said = String::from_utf8_lossy(&run.stdout).into_owned();
     assert!(!said.is_empty(), "it said nothing: {}", String::from_utf8_lossy(&run.stderr));
     (run.status.code().unwrap_or(-1), said)

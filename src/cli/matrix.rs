@@ -52,6 +52,8 @@ pub fn matrix(arguments: &MatrixArguments) -> Exit {
         scenarios,
         substrate: super::SubstrateChoice::Auto,
         kernel: arguments.kernels.clone(),
+        seed: None,
+        jitter: None,
         out: arguments.out.clone(),
         apply_mend: None,
         format: arguments.format,

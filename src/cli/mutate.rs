@@ -149,6 +149,8 @@ fn settings(arguments: &MutateArguments) -> RunArguments {
         kernel: Vec::new(),
         out: None,
         apply_mend: None,
+        seed: None,
+        jitter: None,
         format: ReportFormat::Json,
         full: false,
         jobs: arguments.jobs,

@@ -1,5 +1,6 @@
 //! `drlab run`: scenarios in, reports out.
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -19,15 +20,39 @@ use crate::report::{self, Report, RunVerdict};
 use crate::scenario;
 use crate::substrate::cache::RunFolder;
 use crate::substrate::packages::tools;
+use crate::substrate::packages::trees::{self, Tree};
 use crate::substrate::qemu::Qemu;
 use crate::substrate::{Abilities, Cache, Kernel, StartOptions, Substrate, kernels};
 
 /// Runs what the arguments say.
 pub fn run(arguments: &RunArguments) -> Exit {
-    let (plans, typed): (Vec<Plan>, Vec<String>) = match typed_plans(&arguments.scenarios) {
-        Ok(plans) => plans.into_iter().unzip(),
-        Err(exit) => return exit,
+    match typed_plans(&arguments.scenarios) {
+        Ok(plans) => run_plans(arguments, plans),
+        Err(exit) => exit,
+    }
+}
+
+/// Runs a scenario that is no file of the user's.
+pub(super) fn run_text(arguments: &RunArguments, name: &str, typed: &str, text: &str) -> Exit {
+    let selected = Selected {
+        name: name.to_owned(),
+        origin: typed.to_owned(),
+        typed: typed.to_owned(),
+        text: text.to_owned(),
+        beside: select::Beside::Disk(PathBuf::new()),
     };
+    match compile(&selected) {
+        Ok(plan) => run_plans(arguments, vec![(plan, typed.to_owned())]),
+        Err(text) => {
+            complain(&text);
+            Exit::Usage
+        }
+    }
+}
+
+/// Runs plans, each with how a user types its scenario.
+fn run_plans(arguments: &RunArguments, plans: Vec<(Plan, String)>) -> Exit {
+    let (plans, typed): (Vec<Plan>, Vec<String>) = plans.into_iter().unzip();
     if let Some(out) = &arguments.out
         && let Err(error) = keep::check(out, &plans)
     {
@@ -35,9 +60,12 @@ pub fn run(arguments: &RunArguments) -> Exit {
         return Exit::Usage;
     }
     if arguments.kernel.len() > 1 {
+        if arguments.seed.is_some() {
+            complain("drlab: a seed goes with one kernel, drlab's own");
+            return Exit::Usage;
+        }
         return matrix::under(arguments, &arguments.kernel, &plans);
     }
-    interrupt::watch();
     let kernel = match arguments.kernel.first().map(|name| matrix::found(name)).transpose() {
         Ok(kernel) => kernel,
         Err(error) => {
@@ -46,8 +74,15 @@ pub fn run(arguments: &RunArguments) -> Exit {
         }
     };
     let kind = kernel.as_ref().map_or_else(|| kind(arguments), |kernel| matrix::substrate(kernel.as_ref()));
+    if arguments.seed.is_some() && kind != Substrate::Uml {
+        complain("drlab: a seed can be given to drlab's own kernel only; there is `--substrate uml`");
+        return Exit::Usage;
+    }
+    interrupt::watch();
     let progress = Mutex::new(Progress::new(arguments.quiet));
-    let results = match prepare_under(kind, kernel.flatten(), &plans, arguments.apply_mend, &progress) {
+    let results = match prepare_under(kind, kernel.flatten(), &plans, arguments.apply_mend, &progress)
+        .and_then(|ground| ground.seeded(arguments.seed))
+    {
         Ok(ground) => run_all(arguments, &plans, &typed, &ground, &progress),
         Err(error) => {
             lock(&progress).clear();
@@ -67,6 +102,8 @@ pub fn run(arguments: &RunArguments) -> Exit {
 /// What holds the labs.
 pub(super) fn kind(arguments: &RunArguments) -> Substrate {
     match arguments.substrate {
+        // A seed is for drlab's own kernel.
+        SubstrateChoice::Auto if arguments.seed.is_some() => Substrate::Uml,
         SubstrateChoice::Auto => Abilities::look().choice(),
         SubstrateChoice::Host => Substrate::Host,
         SubstrateChoice::Uml => Substrate::Uml,
@@ -80,7 +117,7 @@ pub(super) fn plans(wanted: &[String]) -> Result<Vec<Plan>, Exit> {
 }
 
 /// The same, each with how a user types its scenario.
-fn typed_plans(wanted: &[String]) -> Result<Vec<(Plan, String)>, Exit> {
+pub(super) fn typed_plans(wanted: &[String]) -> Result<Vec<(Plan, String)>, Exit> {
     let (selected, errors) = select::select(wanted);
     let mut refused = !errors.is_empty();
     for error in errors {
@@ -102,7 +139,8 @@ fn typed_plans(wanted: &[String]) -> Result<Vec<(Plan, String)>, Exit> {
 fn compile(selected: &Selected) -> Result<Plan, String> {
     let known_checks: Vec<&str> = checks::ALL.iter().map(|c| c.id).collect();
     let known_findings: Vec<&str> = rules::ALL.iter().map(|r| r.id).collect();
-    let scenario = scenario::load(&selected.origin, &selected.text, &known_checks, &known_findings)
+    let mut beside = |path: &str| selected.beside.read(path).map(Some);
+    let scenario = scenario::load_with(&selected.origin, &selected.text, &known_checks, &known_findings, &mut beside)
         .map_err(|problems| problems.render(super::show::colored(io::stderr().is_terminal())))?;
     plan::compile(&selected.name, &scenario)
         .map_err(|error| format!("{}: {}", selected.origin, crate::base::error_chain(&error).join("\n  caused by: ")))
@@ -114,8 +152,25 @@ pub(super) struct Ground {
     cache: Cache,
     kernel: Option<Kernel>,
     tool_roots: Vec<PathBuf>,
+    trees: Vec<Tree>,
     /// The packages of which programs are called in the labs.
     programs: Vec<String>,
+}
+
+/// A run by a seed is wanted, and no kernel is there that can be given one.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "found no kernel that takes a seed: it takes drlab's own, which `drlab kernel build` builds without root in some minutes"
+)]
+struct NoSeed;
+
+/// Nodes want what a virtual machine does not have.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "could not take {packages} into a virtual machine, which sees no files of this one; there is `--substrate uml`"
+)]
+struct NoTrees {
+    packages: String,
 }
 
 impl Ground {
@@ -129,6 +184,15 @@ impl Ground {
 
     pub(super) fn kernel(&self) -> Option<&Kernel> {
         self.kernel.as_ref()
+    }
+
+    /// The same with a kernel that takes a seed, where one is given.
+    pub(super) fn seeded(mut self, seed: Option<u64>) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        if seed.is_some() && !self.kernel.as_ref().is_some_and(Kernel::is_own) {
+            let own = kernels::list(&self.cache)?.into_iter().find(Kernel::is_own);
+            self.kernel = Some(own.ok_or(NoSeed)?);
+        }
+        Ok(self)
     }
 }
 
@@ -168,8 +232,16 @@ pub(super) fn prepare_under(
         needed.dedup();
     }
     let tool_roots = tools::roots(&cache, &needed, &mut tell)?;
+    let sets: BTreeSet<&Vec<String>> =
+        plans.iter().flat_map(|plan| &plan.nodes).map(|node| &node.packages).filter(|set| !set.is_empty()).collect();
+    if kind == Substrate::Qemu
+        && let Some(set) = sets.first()
+    {
+        return Err(NoTrees { packages: set.join(", ") }.into());
+    }
+    let trees = sets.into_iter().map(|set| trees::tree(&cache, set, &mut tell)).collect::<Result<_, _>>()?;
     let programs = needed.into_iter().map(str::to_owned).collect();
-    Ok(Ground { kind, cache, kernel, tool_roots, programs })
+    Ok(Ground { kind, cache, kernel, tool_roots, trees, programs })
 }
 
 /// The programs that the plans' nodes call.
@@ -252,12 +324,15 @@ pub(super) fn run_one(
         start: StartOptions {
             on_spawn: Some(interrupt::started),
             kernel: ground.kernel.clone(),
+            seed: arguments.seed,
             memory_mib: arguments.memory,
-            visible: ground.tool_roots.clone(),
+            visible: ground.tool_roots.iter().chain(ground.trees.iter().map(|tree| &tree.folder)).cloned().collect(),
             programs: ground.programs.clone(),
             ..StartOptions::new(folder.path())
         },
         tool_roots: ground.tool_roots.clone(),
+        trees: ground.trees.clone(),
+        jitter_us: arguments.jitter.unwrap_or(0),
         mend: arguments.apply_mend.map(MendChoice::mending),
         keep_capture: arguments.out.as_ref().map(|out| keep::folder(out, plan).join(keep::CAPTURE)),
     };

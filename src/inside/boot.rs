@@ -20,6 +20,7 @@ use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 
 use super::files::Files;
 use super::modules::{self, ModulesError};
+use crate::channel::Command;
 use crate::channel::boot::{BootFile, CHANNEL_PORT, FILES_PORT};
 
 /// What this process was started under.
@@ -49,6 +50,8 @@ pub struct Booted {
     pub channel: File,
     /// The folder with the kernel's `modules.dep`; `None` where the host's own mechanism serves, or there are no modules.
     pub modules: Option<PathBuf>,
+    /// What to carry out without being asked.
+    pub orders: Vec<Command>,
     /// How files are handed over, where no folder of the machine's is seen here.
     pub files: Option<Files>,
 }
@@ -115,7 +118,7 @@ pub fn boot(boot: &Boot) -> Result<Booted, BootError> {
         Boot::Host { channel } => {
             loopback_up()?;
             let channel = passed(*channel).map_err(|source| BootError::Channel { source })?;
-            Ok(Booted { channel, modules: None, files: None })
+            Ok(Booted { channel, modules: None, orders: Vec::new(), files: None })
         }
         Boot::Uml { boot_file } => {
             let known = read_boot_file(boot_file)?;
@@ -124,7 +127,7 @@ pub fn boot(boot: &Boot) -> Result<Booted, BootError> {
             mount_output(&known.output)?;
             settle()?;
             let channel = open_serial_line().map_err(|source| BootError::Channel { source })?;
-            Ok(Booted { channel, modules: known.modules, files: None })
+            Ok(Booted { channel, modules: known.modules, orders: known.orders, files: None })
         }
         Boot::Qemu { boot_file } => {
             let known = read_boot_file(boot_file)?;
@@ -140,7 +143,7 @@ pub fn boot(boot: &Boot) -> Result<Booted, BootError> {
             let port = |name| open_port(name).map_err(|source| BootError::Channel { source });
             let channel = port(CHANNEL_PORT)?;
             let files = Files::new(port(FILES_PORT)?, &known.output);
-            Ok(Booted { channel, modules: known.modules, files: Some(files) })
+            Ok(Booted { channel, modules: known.modules, orders: known.orders, files: Some(files) })
         }
     }
 }

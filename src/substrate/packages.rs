@@ -1,14 +1,16 @@
 //! Packages of the machine's distribution, fetched and unpacked into the cache without root.
 //!
-//! Owns: `packages/NAME_VERSION_ARCH` below the cache, each whole or not there. Refuses: installing, and running what a
+//! Owns: `packages/NAME_VERSION_ARCH` below the cache, each whole or not there; `trees` has sets of them. Refuses: installing, and running what a
 //! package would run when installed. One process at a time changes the folder; what one left half-done the next removes.
 
 mod apt;
 mod debian;
+mod installed;
 pub mod tools;
+pub mod trees;
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -129,6 +131,17 @@ pub fn fetch_or_borrow(cache: &Cache, package: &str, progress: &mut dyn FnMut(&s
     }
 }
 
+/// Fetches a package of source code, whatever this machine's C library: from the machine's sources, else Debian's.
+///
+/// # Errors
+/// [`PackageError`]; the cache then has of this package what it had before.
+pub fn fetch_source(cache: &Cache, package: &str, progress: &mut dyn FnMut(&str)) -> Result<PathBuf, PackageError> {
+    match fetch(cache, package, progress) {
+        Err(PackageError::NoSuchPackage { .. }) => debian::fetch_source(cache, package, progress),
+        other => other,
+    }
+}
+
 /// Fetches a package and all that it needs and this machine lacks, unpacked into one folder.
 ///
 /// # Errors
@@ -136,7 +149,9 @@ pub fn fetch_or_borrow(cache: &Cache, package: &str, progress: &mut dyn FnMut(&s
 pub fn fetch_with_needs(cache: &Cache, package: &str, progress: &mut dyn FnMut(&str)) -> Result<PathBuf, PackageError> {
     let needs: Complete<'_> = &mut |apt, unpacked, room, progress| {
         progress("fetching what it needs and this machine lacks");
-        apt.download_with_needs(package, room, progress)?;
+        fs::create_dir_all(room.join("partial")).map_err(io_on("make the folder", room))?;
+        // What the machine has is known to its own dpkg.
+        apt.install(&[package.to_owned()], Path::new("/var/lib/dpkg/status"), room, progress)?;
         for file in fs::read_dir(room).map_err(io_on("read", room))?.flatten().map(|entry| entry.path()) {
             let is_itself =
                 || file.file_name().is_some_and(|name| name.to_string_lossy().split('_').next() == Some(package));
@@ -247,13 +262,7 @@ fn fetch_with(
     complete: Complete<'_>,
     progress: &mut dyn FnMut(&str),
 ) -> Result<PathBuf, PackageError> {
-    let packages = cache.folder("packages")?;
-    let door = packages.join(".lock");
-    let lock = lock_file(&door).map_err(io_on("open", &door))?;
-    if lock.try_lock().is_err() {
-        progress("another drlab is fetching a package: waiting for it");
-        lock.lock().map_err(io_on("lock", &door))?;
-    }
+    let (packages, _lock) = locked(cache, progress)?;
     let half_done = packages.join(HALF_DONE);
     remove(&half_done)?;
     let fetched = fetch_into(package, source, &packages, complete, progress);
@@ -261,6 +270,18 @@ fn fetch_with(
     let folder = fetched?;
     cleaned?;
     Ok(folder)
+}
+
+/// The folder of packages, and the lock of whoever changes it or what is made of packages.
+fn locked(cache: &Cache, progress: &mut dyn FnMut(&str)) -> Result<(PathBuf, File), PackageError> {
+    let packages = cache.folder("packages")?;
+    let door = packages.join(".lock");
+    let lock = lock_file(&door).map_err(io_on("open", &door))?;
+    if lock.try_lock().is_err() {
+        progress("another drlab is fetching a package: waiting for it");
+        lock.lock().map_err(io_on("lock", &door))?;
+    }
+    Ok((packages, lock))
 }
 
 fn remove(folder: &Path) -> Result<(), PackageError> {

@@ -109,34 +109,29 @@ impl Apt {
         })
     }
 
-    /// Fetches into a folder the files of a package and of all that it needs and this machine lacks.
-    pub(super) fn download_with_needs(
+    /// Fetches into a folder the files of everything that would be installed for some packages on a machine of which
+    /// `status` says what it has.
+    pub(super) fn install(
         &self,
-        package: &str,
-        into: &Path,
+        packages: &[String],
+        status: &Path,
+        archives: &Path,
         progress: &mut dyn FnMut(&str),
     ) -> Result<(), PackageError> {
-        // What the machine has is known to its own dpkg. Nothing is installed, so that no lock is needed.
-        let archives = format!("Dir::Cache::archives={}", into.display());
-        fs::create_dir_all(into.join("partial")).map_err(|source| PackageError::Io {
-            what: "make the folder",
-            path: into.to_owned(),
-            source,
-        })?;
-        let arguments = [
-            "-y",
-            "--no-install-recommends",
-            "--download-only",
-            "-o",
-            "Dir::State::status=/var/lib/dpkg/status",
-            "-o",
-            "Debug::NoLocking=true",
-            "-o",
-            &archives,
-            "install",
-            package,
-        ];
-        self.call(&arguments, into, progress).map(drop)
+        let status = format!("Dir::State::status={}", status.display());
+        let into = format!("Dir::Cache::archives={}", archives.display());
+        let mut arguments =
+            vec!["-o", &status, "-o", &into, "--no-install-recommends", "--download-only", "-y", "install"];
+        arguments.extend(packages.iter().map(String::as_str));
+        let called = self.call(&arguments, &self.folder, progress);
+        called.map(drop).map_err(|error| match error {
+            PackageError::Failed { said, .. } if means_unknown(&said) => {
+                // `apt-get` names the one that it can't find.
+                let named = packages.iter().find(|package| said.split_whitespace().any(|word| word == *package));
+                PackageError::NoSuchPackage { package: named.unwrap_or(&packages.join(", ")).clone(), said }
+            }
+            other => other,
+        })
     }
 
     /// The names of all packages that the sources have, by the beginning of their names.
