@@ -318,7 +318,11 @@ impl Lab {
         wanted: impl Fn(Event) -> Result<T, Event>,
     ) -> Result<T, LabError> {
         loop {
-            match self.guest.receive(SILENCE * self.guest.slowness()).map_err(|source| LabError::Lost { doing, source })? {
+            match self
+                .guest
+                .receive(SILENCE * self.guest.slowness())
+                .map_err(|source| LabError::Lost { doing, source })?
+            {
                 Event::Alive => {}
                 Event::Progress(what) => watcher.progress(&what),
                 Event::Acted(acted) => watcher.acted(&acted),

@@ -132,7 +132,10 @@ fn compares_kernels() -> Result<(), Failed> {
     let ttl = matrix.differences.first().map(|one| one.values.clone());
     let lowered = [Some("yes".to_owned()), Some("yes".to_owned()), None];
     let surveyed: Vec<bool> = matrix.kernels.iter().map(|kernel| kernel.survey.is_some()).collect();
-    if cells == wanted && ttl.as_deref() == Some(&lowered) && surveyed == [true, true, false] && run.status.code() == Some(4)
+    if cells == wanted
+        && ttl.as_deref() == Some(&lowered)
+        && surveyed == [true, true, false]
+        && run.status.code() == Some(4)
     {
         return Ok(());
     }

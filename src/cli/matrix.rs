@@ -43,11 +43,8 @@ struct Asked {
 
 /// Runs what the arguments say.
 pub fn matrix(arguments: &MatrixArguments) -> Exit {
-    let scenarios = if arguments.scenarios.is_empty() {
-        SCENARIOS.map(str::to_owned).into()
-    } else {
-        arguments.scenarios.clone()
-    };
+    let scenarios =
+        if arguments.scenarios.is_empty() { SCENARIOS.map(str::to_owned).into() } else { arguments.scenarios.clone() };
     let settings = RunArguments {
         scenarios,
         substrate: super::SubstrateChoice::Auto,

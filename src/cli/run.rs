@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::exit::Exit;
-use super::progress::Progress;
 use super::matrix;
+use super::progress::Progress;
 use super::select::{self, Selected};
 use super::{MendChoice, ReportFormat, RunArguments, SubstrateChoice, complain, complain_of, interrupt, keep, print};
 use crate::judge::{checks, rules};
@@ -167,10 +167,18 @@ struct NoSeed;
 /// Nodes want what a virtual machine does not have.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "could not take {packages} into a virtual machine, which sees no files of this one; there is `--substrate uml`"
+    "the scenario's own programs in {nodes} can't run in a virtual machine, which sees no files of this one; there is \
+     `--substrate uml`"
 )]
-struct NoTrees {
-    packages: String,
+struct NoPrograms {
+    nodes: String,
+}
+
+/// Of a plan for a virtual machine, what that has no means for.
+fn beyond(kind: Substrate, plan: &Plan) -> Option<NoPrograms> {
+    let wants = |node: &&plan::Node| node.has_programs() || !node.packages.is_empty();
+    let nodes: Vec<&str> = plan.nodes.iter().filter(wants).map(|node| node.name.as_str()).collect();
+    (kind == Substrate::Qemu && !nodes.is_empty()).then(|| NoPrograms { nodes: nodes.join(", ") })
 }
 
 impl Ground {
@@ -234,12 +242,9 @@ pub(super) fn prepare_under(
     let tool_roots = tools::roots(&cache, &needed, &mut tell)?;
     let sets: BTreeSet<&Vec<String>> =
         plans.iter().flat_map(|plan| &plan.nodes).map(|node| &node.packages).filter(|set| !set.is_empty()).collect();
-    if kind == Substrate::Qemu
-        && let Some(set) = sets.first()
-    {
-        return Err(NoTrees { packages: set.join(", ") }.into());
-    }
-    let trees = sets.into_iter().map(|set| trees::tree(&cache, set, &mut tell)).collect::<Result<_, _>>()?;
+    // A virtual machine does not run what would call them.
+    let sets = sets.into_iter().filter(|_| kind != Substrate::Qemu);
+    let trees = sets.map(|set| trees::tree(&cache, set, &mut tell)).collect::<Result<_, _>>()?;
     let programs = needed.into_iter().map(str::to_owned).collect();
     Ok(Ground { kind, cache, kernel, tool_roots, trees, programs })
 }
@@ -312,6 +317,9 @@ pub(super) fn run_one(
     ground: &Ground,
     watcher: &mut dyn Watcher,
 ) -> Done {
+    if let Some(error) = beyond(ground.kind, plan) {
+        return kept(arguments, typed, (once::not_run(plan, ground.kind, &error), Exit::Lacking));
+    }
     let folder = match RunFolder::make(&ground.cache) {
         Ok(folder) => folder,
         Err(error) => {

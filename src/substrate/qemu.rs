@@ -169,7 +169,12 @@ fn pack(image: &Path, kernel: &Kernel, options: &StartOptions, output: &Path) ->
         None => std::env::current_exe()?,
     };
     let mut archive = Archive::new(BufWriter::with_capacity(1 << 20, File::create(image)?))?;
-    let boot = BootFile { output: output.to_owned(), modules: kernel.modules.clone(), visible: Vec::new(), orders: Vec::new() };
+    let boot = BootFile {
+        output: output.to_owned(),
+        modules: kernel.modules.clone(),
+        visible: Vec::new(),
+        orders: Vec::new(),
+    };
     archive.file(Path::new("/boot.json"), 0o644, &serde_json::to_vec(&boot)?)?;
     carried::pack(&mut archive, &drlab, &options.programs, &options.visible, kernel.modules.as_deref())?;
     archive.finish()?.flush()
