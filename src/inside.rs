@@ -31,3 +31,4 @@ pub mod stage;
 pub mod survey;
 pub mod sysctl;
 pub mod timeline;
+mod weblogs;

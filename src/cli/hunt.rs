@@ -174,6 +174,7 @@ impl Trial<'_> {
             apply_mend: None,
             kernel: Vec::new(),
             seed: Some(seed),
+            twice: false,
             jitter: Some(jitter_us),
             format: ReportFormat::Json,
             full: false,

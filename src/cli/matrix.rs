@@ -50,6 +50,7 @@ pub fn matrix(arguments: &MatrixArguments) -> Exit {
         substrate: super::SubstrateChoice::Auto,
         kernel: arguments.kernels.clone(),
         seed: None,
+        twice: false,
         jitter: None,
         out: arguments.out.clone(),
         apply_mend: None,

@@ -149,10 +149,7 @@ pub fn fetch_source(cache: &Cache, package: &str, progress: &mut dyn FnMut(&str)
 pub fn fetch_with_needs(cache: &Cache, package: &str, progress: &mut dyn FnMut(&str)) -> Result<PathBuf, PackageError> {
     let needs: Complete<'_> = &mut |apt, unpacked, room, progress| {
         progress("fetching what it needs and this machine lacks");
-        fs::create_dir_all(room.join("partial")).map_err(io_on("make the folder", room))?;
-        // What the machine has is known to its own dpkg.
-        apt.install(&[package.to_owned()], Path::new("/var/lib/dpkg/status"), room, progress)?;
-        for file in fs::read_dir(room).map_err(io_on("read", room))?.flatten().map(|entry| entry.path()) {
+        for file in trees::download(apt, &[package.to_owned()], room, progress)? {
             let is_itself =
                 || file.file_name().is_some_and(|name| name.to_string_lossy().split('_').next() == Some(package));
             if file.extension().is_some_and(|extension| extension == "deb") && !is_itself() {

@@ -6,9 +6,6 @@ use crate::report::page::{Page, Span, fold};
 use crate::report::style::{Ink, Style};
 use crate::report::table::Table;
 
-/// Sysctls that only some kernels have, of which a line each is shown.
-const PRESENT: usize = 12;
-
 /// Reasons that are shown of a cell.
 const REASONS: usize = 3;
 
@@ -46,19 +43,12 @@ fn kernels(page: &mut Page<'_>, kernels: &[Column]) {
     table.write(page, 2);
 }
 
-fn letters(first: &str, kernels: &[Column]) -> Vec<String> {
-    [first.to_owned()].into_iter().chain((0..kernels.len()).map(letter)).collect()
-}
-
-fn heads(table: &mut Table, first: &str, kernels: &[Column]) {
-    let names = letters(first, kernels);
-    table.head(&names.iter().map(String::as_str).collect::<Vec<_>>());
-}
-
 fn verdicts(page: &mut Page<'_>, matrix: &Matrix) {
-    page.heading("Verdicts", "✓ is as the scenario expects");
+    page.heading("Verdicts", "✓ as the scenario expects");
     let mut table = Table::new(&[]);
-    heads(&mut table, "scenario", &matrix.kernels);
+    let letters = (0..matrix.kernels.len()).map(letter);
+    let names: Vec<String> = ["scenario".to_owned()].into_iter().chain(letters).collect();
+    table.head(&names.iter().map(String::as_str).collect::<Vec<_>>());
     for row in &matrix.rows {
         let name = (Ink::Strong, row.scenario.clone());
         table.row([name].into_iter().chain(row.cells.iter().map(cell)));
@@ -94,23 +84,25 @@ fn differences(page: &mut Page<'_>, matrix: &Matrix) {
     let of = |wanted: &[Kind]| -> Vec<&Difference> {
         matrix.differences.iter().filter(|one| wanted.contains(&one.kind)).collect()
     };
+    // Of a kernel under which nothing ran nothing is known; it has no column here.
+    let ran: Vec<usize> = (0..matrix.kernels.len()).filter(|at| matrix.kernels[*at].failure.is_empty()).collect();
     let mut table = Table::new(&[]);
-    heads(&mut table, "", &matrix.kernels);
-    let rare = of(&[Kind::Present]);
-    // Those of IPVS and of interfaces first: they are what Direct Routing is made of.
-    let (near, far): (Vec<&Difference>, Vec<&Difference>) = rare.into_iter().partition(|one| is_near(&one.what));
-    let rare: Vec<&Difference> = near.into_iter().chain(far).collect();
-    let shown = rare.iter().copied().take(PRESENT);
-    for one in of(&[Kind::Frames, Kind::Scheduler, Kind::Default]).into_iter().chain(shown) {
-        let values = one.values.iter().map(|value| match value {
-            Some(value) => (Ink::Plain, value.clone()),
+    let names: Vec<String> = [String::new()].into_iter().chain(ran.iter().map(|at| letter(*at))).collect();
+    table.head(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    // Of what only some have, that of IPVS and of interfaces is shown: Direct Routing is made of it.
+    let (near, far): (Vec<&Difference>, Vec<&Difference>) =
+        of(&[Kind::Present]).into_iter().partition(|one| is_near(&one.what));
+    for one in of(&[Kind::Frames, Kind::Scheduler, Kind::Default]).into_iter().chain(near) {
+        let values = ran.iter().filter_map(|at| one.values.get(*at)).map(|value| match value.as_deref() {
+            Some("") => (Ink::Faint, "(empty)".to_owned()),
+            Some(value) => (Ink::Plain, value.to_owned()),
             None => (Ink::Faint, "?".to_owned()),
         });
         table.row([(Ink::Plain, one.what.clone())].into_iter().chain(values));
     }
     table.write(page, 2);
-    if rare.len() > PRESENT {
-        let text = format!("  … and {} more sysctls that not all have; --format json lists them", rare.len() - PRESENT);
+    if !far.is_empty() {
+        let text = format!("  and {} more sysctls that not all have: --format json lists them", far.len());
         page.line(&[(Ink::Faint, text)]);
     }
     let surveyed = matrix.kernels.iter().filter(|kernel| kernel.survey.is_some()).count();
