@@ -13,6 +13,7 @@ pub mod forecast;
 pub mod json;
 pub mod junit;
 mod ladder;
+pub mod matrix;
 mod mended;
 pub(crate) mod page;
 mod picture;
@@ -60,7 +61,7 @@ pub struct Report {
     /// Why it was not run, or why the lab failed: a chain, outermost first.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub failure: Vec<String>,
-    /// `host` or `uml`.
+    /// `host`, `uml` or `qemu`.
     pub substrate: String,
     /// The kernel that held the lab, as `uname -r` gives it.
     pub kernel: String,
