@@ -250,6 +250,7 @@ impl Orders<'_> {
             self.voice.mention(&Event::Progress("starting daemons".to_owned()));
             runtime.block_on(daemons.start_all(&plan.nodes, &lab)).map_err(Box::new)?;
         }
+        runtime.block_on(daemons.within_bounds()).map_err(Box::new)?;
         let texts = |node| plan.texts_of(node).collect::<Vec<_>>().join("\n");
         let shell = plan.nodes.iter().filter(|node| node.has_programs()).map(|node| (node.name.clone(), texts(node)));
         Ok(Standing { capture, closing: None, daemons, servers, runtime, lab, shell: shell.collect(), _alive: alive })
@@ -304,6 +305,7 @@ impl Orders<'_> {
         for (node, log) in &mut access_logs {
             log.drain(..earlier.get(node).copied().unwrap_or(0).min(log.len()));
         }
+        runtime.block_on(daemons.within_bounds()).map_err(Box::new)?;
         runtime.block_on(weblogs::take_in(lab, &mut loads, &mut access_logs)).map_err(Box::new)?;
         let ended = runtime.block_on(daemons.ended());
         Ok(Ran { stopped: stopped.map(Box::new), loads, access_logs, probes, ended })
