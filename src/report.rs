@@ -125,9 +125,8 @@ pub struct ByPrograms {
     pub gone: Vec<String>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-fn is_zero(number: &u32) -> bool {
-    *number == 0
+fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
+    *number == N::default()
 }
 
 /// What became of a lab whose findings were mended: the commands, and the same load driven and judged once more.
@@ -302,11 +301,6 @@ pub struct Read {
     /// How many frames are of conversations that went just like one that was judged, and are counted with its frames.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub alike: u64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 /// A file that was read.
