@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
 # Fuzzes what reads bytes of others, by libFuzzer with the stable tool chain; needs a C++ compiler.
-#   ci/fuzz.sh                    every target for 10 seconds
+#   ci/fuzz.sh                    every target for 3 seconds: that it builds and its corpus still passes
 #   ci/fuzz.sh TARGET SECONDS     one target: pcap pcapng link ethernet arp ip transport judge
 #   ci/fuzz.sh all 600            every target for ten minutes
 # What is learned stays below target/fuzz/corpus; an input that makes a target panic stays below target/fuzz/found.
 set -euo pipefail
+if ! command -v c++ >/dev/null; then
+    echo "a C++ compiler is missing, for libFuzzer: apt-get install g++"
+    exit 4
+fi
 cd "$(dirname "$0")/.."
-which=${1:-all} seconds=${2:-10}
+which=${1:-all} seconds=${2:-3}
 mapfile -t targets < <(sed -n 's/^name = "\(.*\)"/\1/p' fuzz/Cargo.toml | grep -v '^drlab-fuzz$')
 [ "$which" = all ] || targets=("$which")
 

@@ -6,7 +6,7 @@ cargo build --quiet --locked
 target/debug/drlab kernel fetch
 DRLAB_TEST_UML=$(target/debug/drlab kernel path)
 export DRLAB_TEST_UML
-cargo test --quiet --locked --test kernel --test robust --test oracle --test inside
+cargo test --quiet --locked --no-fail-fast --test kernel --test robust --test oracle --test inside
 
 # These make network namespaces of their own, for which root or a user namespace is needed.
 namespaced=(--test inside_namespaces --test audit)

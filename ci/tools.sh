@@ -13,6 +13,8 @@ tools_wanted() {
     done
     [ -x "$(command -v valgrind)" ] || [ -x "$drlab_tools/usr/bin/valgrind" ] || wanted+=(valgrind)
     command -v cc >/dev/null || wanted+=(gcc libc6-dev)
+    # Unpacked without root a compiler does not find its own parts.
+    [ "$(id -u)" != 0 ] || command -v c++ >/dev/null || wanted+=(g++)
     printf '%s\n' "${wanted[@]}"
 }
 

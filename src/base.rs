@@ -2,6 +2,7 @@
 //!
 //! Owns: types whose values are legal once they exist. Refuses: input and output of any kind.
 
+pub mod content;
 pub mod error;
 pub mod load;
 pub mod lvs;
@@ -9,9 +10,10 @@ pub mod mac;
 pub mod name;
 pub mod verdict;
 
+pub use content::{Content, ReadFile};
 pub use error::error_chain;
 pub use load::LoadMode;
-pub use lvs::{Forwarding, Protocol, Role, SCHEDULERS, ServiceId};
+pub use lvs::{DirectorKind, Forwarding, Protocol, Role, SCHEDULERS, ServiceId};
 pub use mac::Mac;
 pub use name::{IfName, NodeName, natural};
 pub use verdict::Verdict;

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::NodeName;
 use crate::facts::NodeFacts;
-use crate::facts::run::{Acted, CaptureStats, Ran};
+use crate::facts::run::{Acted, CaptureStats, CommandResult, Ran};
 
 /// The version of these messages; both ends are one binary, so they differ only by mistake.
 pub const VERSION: u32 = 1;
@@ -80,10 +80,26 @@ pub struct BuildOptions {
     pub output: String,
     /// Where tools that the machine lacks were unpacked (`usr/sbin/arptables` below it), in order of search.
     pub tool_roots: Vec<String>,
+    /// Where packages that the machine lacks were unpacked, for each set of packages that a node has.
+    #[serde(default)]
+    pub trees: Vec<Tree>,
     /// Whether IPVS tables are left out; only for timing the build on a kernel without IPVS.
     pub skip_ipvs: bool,
     /// Whether frames are captured.
     pub capture: bool,
+    /// By up to how much each frame is held back at the switch's port that it leaves by, and each piece of a node's work
+    /// before it begins; how much each time is drawn. In microseconds, 0 for not at all.
+    #[serde(default)]
+    pub jitter_us: u32,
+}
+
+/// Where a set of packages was unpacked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tree {
+    /// The packages, as a node of the plan names them.
+    pub packages: Vec<String>,
+    /// The folder, seen from inside.
+    pub folder: String,
 }
 
 /// What inside answers and tells on its own.
@@ -107,6 +123,8 @@ pub enum Event {
     Facts(Vec<NodeFacts>),
     /// An act of the timeline is done.
     Acted(Acted),
+    /// A command of the scenario's has ended.
+    Commanded(CommandResult),
     /// The timeline and the probes are done.
     Ran(Ran),
     /// The capture is written out.

@@ -8,6 +8,8 @@ pub mod check;
 pub mod doctor;
 pub mod exit;
 pub mod explain;
+pub mod hunt;
+pub mod import;
 pub mod inside;
 pub mod interrupt;
 pub mod keep;
@@ -44,9 +46,18 @@ enum Command {
 Examples:
   drlab run lvs-dr                          a shipped scenario
   drlab run my.toml --out results           a file of yours; everything is kept below results/
+  drlab run lvs-dr --seed 7                 the same frames and report, byte for byte, each time
   drlab run my.toml --apply-mend            what is found is mended in the lab, and the load driven again
   drlab run 'arp/*' schedulers --format junit > junit.xml")]
     Run(RunArguments),
+    /// Search seeds for one under which a race shows: a lab that does what is expected, and under some seeds not
+    #[command(after_help = "\
+Every frame is held back at the switch by a time of its own below --jitter, and every piece of a node's
+work, all drawn from the seed. A seed that breaks what the scenario expects does so each time.
+
+Example:
+  drlab hunt races/first-answer --seeds 1..100")]
+    Hunt(HuntArguments),
     /// Judge captures that were made elsewhere, by tcpdump or Wireshark
     #[command(after_help = "\
 What a capture can't show is undecided, with the point that is missing. Checks that need a
@@ -76,6 +87,12 @@ Examples:
   drlab check broken --format junit       all of a folder
   drlab check --facts rs1.json director.json    machines, as `drlab audit --facts-out` wrote them")]
     Check(CheckArguments),
+    /// Make a scenario of configuration that people run: keepalived.conf, rules of ipvsadm, scripts
+    #[command(after_help = IMPORT_HELP)]
+    Import(ImportArguments),
+    /// Import configuration, run it and prove it, in one go
+    #[command(after_help = VERIFY_HELP, mut_arg("scenarios", |argument| argument.value_name("[NODE=]FILE").help(FILES_HELP)))]
+    Verify(VerifyArguments),
     /// Print what a scenario comes to, with all that its roles imply
     #[command(after_help = "Example:\n  drlab plan lvs-dr")]
     Plan {
@@ -177,6 +194,13 @@ pub struct RunArguments {
     /// Print the whole report of each scenario also where several run
     #[arg(long)]
     full: bool,
+    /// Draw all that is random from N and let time pass only as it is needed: the same frames, times and report each time,
+    /// and no waiting. Needs drlab's own kernel (`drlab kernel build`)
+    #[arg(long, value_name = "N", conflicts_with = "apply_mend")]
+    seed: Option<u64>,
+    /// Hold each frame back at the switch by a time below MS, and each piece of a node's work; drawn from the seed
+    #[arg(long, value_name = "MS", requires = "seed", value_parser = hunt::parse_jitter)]
+    jitter: Option<u32>,
     /// How many labs run at once; one for each processor where not said
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
@@ -186,6 +210,113 @@ pub struct RunArguments {
     /// Memory of a User-Mode Linux guest, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(64..=65536))]
     memory: u32,
+}
+
+/// What `drlab hunt` takes.
+#[derive(Debug, clap::Args)]
+pub struct HuntArguments {
+    /// A shipped scenario's name, or a file
+    #[arg(value_name = "SCENARIO")]
+    scenario: String,
+    /// The seeds, the last one included
+    #[arg(long, value_name = "A..B", default_value = "1..100", value_parser = hunt::parse_seeds)]
+    seeds: hunt::Seeds,
+    /// By up to how many milliseconds frames and work are held back
+    #[arg(long, value_name = "MS", default_value = "2", value_parser = hunt::parse_jitter)]
+    jitter: u32,
+    /// How many labs run at once; one for each processor where not said
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: Option<u16>,
+    /// Show no progress
+    #[arg(long, short)]
+    quiet: bool,
+    /// Memory of a User-Mode Linux guest, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(64..=65536))]
+    memory: u32,
+}
+
+/// How configuration is read.
+#[derive(Debug, clap::Args)]
+pub struct ImportOptions {
+    /// What the files are, where their content does not tell
+    #[arg(long = "as", value_enum, value_name = "FORMAT")]
+    read_as: Option<ImportFormat>,
+    /// keepalived's configuration id (its -i), for lines that begin with @ID; the node's name where not said
+    #[arg(long, value_name = "ID")]
+    id: Option<String>,
+    /// A variable of scripts that only their machine knows, or an argument: RIP=10.0.0.2, 1=start; may be given several times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_variable)]
+    set: Vec<(String, String)>,
+    /// The router's address on the real servers' segment, with the prefix length where no file has it
+    #[arg(long, value_name = "ADDR[/LEN]", value_parser = parse_router)]
+    router: Option<(std::net::IpAddr, Option<u8>)>,
+}
+
+/// What `drlab import` takes.
+#[derive(Debug, clap::Args)]
+pub struct ImportArguments {
+    #[arg(required = true, value_name = "[NODE=]FILE", help = FILES_HELP)]
+    files: Vec<String>,
+    #[command(flatten)]
+    how: ImportOptions,
+    /// Write the scenario to FILE
+    #[arg(long, short, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// What `drlab verify` takes: what `run` does, with files in place of scenarios.
+#[derive(Debug, clap::Args)]
+pub struct VerifyArguments {
+    #[command(flatten)]
+    how: ImportOptions,
+    /// Write the scenario to FILE as well
+    #[arg(long, short = 'o', value_name = "FILE")]
+    scenario: Option<PathBuf>,
+    #[command(flatten)]
+    run: RunArguments,
+}
+
+/// What a file is that is imported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ImportFormat {
+    /// keepalived.conf
+    Keepalived,
+    /// Rules of `ipvsadm-save`, or the table of `ipvsadm -Ln`
+    Ipvsadm,
+    /// sysctl.conf, or a file of sysctl.d
+    Sysctl,
+    /// Rules of `arptables-save`
+    Arptables,
+    /// What `ip -j addr`, `ip -j route` or `ip -j neigh` prints
+    IpJson,
+    /// A shell script
+    Script,
+}
+
+impl From<ImportFormat> for crate::import::Format {
+    fn from(format: ImportFormat) -> Self {
+        match format {
+            ImportFormat::Keepalived => Self::Keepalived,
+            ImportFormat::Ipvsadm => Self::Ipvsadm,
+            ImportFormat::Sysctl => Self::Sysctl,
+            ImportFormat::Arptables => Self::Arptables,
+            ImportFormat::IpJson => Self::IpJson,
+            ImportFormat::Script => Self::Script,
+        }
+    }
+}
+
+fn parse_variable(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    let legal = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if legal { Ok((name.to_owned(), value.to_owned())) } else { Err(format!("`{name}` is no variable")) }
+}
+
+fn parse_router(text: &str) -> Result<(std::net::IpAddr, Option<u8>), String> {
+    match text.parse::<ipnet::IpNet>() {
+        Ok(net) => Ok((net.addr(), Some(net.prefix_len()))),
+        Err(_) => text.parse().map(|ip| (ip, None)).map_err(|_| "expected an address, as 172.16.0.1 or 172.16.0.1/16".to_owned()),
+    }
 }
 
 /// What `drlab analyze` takes.
@@ -404,6 +535,17 @@ enum KernelCommand {
     /// Fetch Debian's user-mode-linux package into the cache, without root
     #[command(after_help = "Example:\n  drlab kernel fetch")]
     Fetch,
+    /// Build drlab's own kernel: small, quick to boot, every scheduler, virtual time; without root, in some minutes
+    #[command(after_help = "\
+It is made of Debian's linux-source-6.12, which is fetched, and kept in the cache. From then on it is
+taken in place of Debian's kernel. Needs gcc and libc6-dev; what else is missing is unpacked.
+
+Example:\n  drlab kernel build")]
+    Build {
+        /// Ask the package servers for a newer source also where a kernel is there
+        #[arg(long)]
+        newest: bool,
+    },
     /// Print the path of the kernel that would be used
     #[command(after_help = "Example:\n  drlab kernel path")]
     Path,
@@ -422,6 +564,32 @@ enum KernelCommand {
     },
 }
 
+const FILES_HELP: &str = "\
+Files, and whose each is. Without NODE: the Director's where it has virtual services or VRRP, else every real \
+server's. NODE is a name of the Director, `rs` for every real server, `rs1` or a real server's address for one, \
+`router` or `client`. `-` is standard input";
+
+const IMPORT_HELP: &str = "\
+Read are keepalived.conf (with what it includes), rules of ipvsadm-save and arptables-save, the table of
+ipvsadm -Ln, sysctl.conf, ip -j addr|route|neigh, and scripts of ip, ifconfig, route, sysctl, echo > /proc/sys,
+arptables, iptables and ipvsadm lines. Nothing of them is executed. What no file says is assumed, and told in
+comments; what is not understood is listed with file, line and column. A real server of which a file speaks gets
+what the file says and no more, so that what is missing there is missing in the lab.
+
+Examples:
+  drlab import keepalived.conf -o my.toml      a scenario to look at, to change and to run
+  drlab import keepalived.conf realserver.sh   the script is every real server's
+  drlab import director=ipvsadm.rules rs1=web1.sh rs2=web2.sh --router 172.16.0.1/16
+  ssh web1 ip -j addr | drlab import keepalived.conf rs1=-";
+
+const VERIFY_HELP: &str = "\
+What `drlab import` reads is read here, and what it tells is told first. Exit codes are those of `run`.
+
+Examples:
+  drlab verify keepalived.conf realserver.sh
+  drlab verify keepalived.conf rs=99-lvs.conf --format junit > junit.xml
+  drlab verify keepalived.conf realserver.sh -o my.toml --out results";
+
 /// What stands below the options in `drlab --help`.
 fn after_help() -> String {
     format!("{EXAMPLES}\n\n{}\n\n{ENVIRONMENT}", exit::HELP)
@@ -432,6 +600,8 @@ Examples:
   drlab run lvs-dr             the textbook case, built, loaded and proven
   drlab analyze FILE.pcap --vip 172.16.0.66
                                captures from elsewhere, judged by the same checks
+  drlab verify keepalived.conf realserver.sh
+                               your own configuration, as a lab, proven
   drlab explain mac-rewrite    what a check proves, and what would fool it
   drlab doctor                 what this machine can do";
 
@@ -455,10 +625,13 @@ pub fn main() -> Exit {
     };
     let exit = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Hunt(arguments) => hunt::hunt(&arguments),
         Command::Analyze(arguments) => analyze::analyze(&arguments),
         Command::Mutate(arguments) => mutate::mutate(&arguments),
         Command::Audit(arguments) => audit::audit(&arguments),
         Command::Check(arguments) => check::check(&arguments),
+        Command::Import(arguments) => import::import(&arguments),
+        Command::Verify(arguments) => import::verify(&arguments),
         Command::Rules { format } => show::rules(format == PlanFormat::Json),
         Command::Plan { scenario, format } => show::plan(&scenario, format == PlanFormat::Json),
         Command::List => show::list(),
@@ -468,6 +641,7 @@ pub fn main() -> Exit {
         Command::Kernel { command } => match command {
             KernelCommand::List => kernel::list(),
             KernelCommand::Fetch => kernel::fetch(),
+            KernelCommand::Build { newest } => kernel::build(newest),
             KernelCommand::Path => kernel::path(),
             KernelCommand::Run { writable, memory, command } => kernel::run(writable.as_deref(), memory, command),
         },

@@ -5,6 +5,7 @@
 pub mod addr;
 pub mod arpfilter;
 pub mod boot;
+pub mod bounds;
 pub mod build;
 pub mod capture;
 pub mod ipvs;
@@ -16,6 +17,7 @@ pub mod ns;
 pub mod orders;
 pub mod ping;
 pub mod probe;
+pub mod programs;
 pub mod read;
 pub mod record;
 pub mod ring;

@@ -7,6 +7,7 @@ mod askers;
 pub mod case;
 pub mod census;
 pub mod checks;
+pub mod failover;
 mod host;
 pub mod infer;
 pub mod ladder;
@@ -32,6 +33,7 @@ use crate::facts::run::{CaptureStats, Ran};
 use crate::trace::{Frame, Trace};
 pub use case::Case;
 pub use census::{CensusEntry, census};
+pub use failover::{Failover, failover};
 pub use ladder::{LadderRung, ladder};
 
 /// Everything that a check or a rule may look at.

@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::base::{NodeName, error_chain};
 use crate::channel::{BuildOptions, COMMAND_LIMIT_BYTES, Command, Event, Executed, Failure, FailureKind, Timing};
 use crate::facts::NodeFacts;
-use crate::facts::run::{Acted, CaptureStats, Ran};
+use crate::facts::run::{Acted, CaptureStats, CommandResult, Ran};
 use crate::plan::Plan;
 use crate::substrate::{self, Guest, GuestError, StartError, StartOptions, Substrate};
 
@@ -104,12 +104,16 @@ pub trait Watcher {
     fn progress(&mut self, what: &str);
     /// An act of the timeline is done.
     fn acted(&mut self, _acted: &Acted) {}
+    /// A command of the scenario's has ended.
+    fn commanded(&mut self, _result: &CommandResult) {}
 }
 
 /// A kernel with `drlab inside` in it.
 #[derive(Debug)]
 pub struct Lab {
     guest: Guest,
+    /// Whether it was told all beforehand, so that nothing is asked of it any more.
+    told: bool,
 }
 
 impl Lab {
@@ -118,7 +122,32 @@ impl Lab {
     /// # Errors
     /// [`LabError::Start`].
     pub fn start(kind: Substrate, options: &StartOptions) -> Result<Self, LabError> {
-        Ok(Self { guest: substrate::start(kind, options)? })
+        Ok(Self { guest: substrate::start(kind, options)?, told: false })
+    }
+
+    /// The same, with all of a pass told beforehand: [`Lab::build`], [`Lab::facts`], [`Lab::run`], [`Lab::facts`],
+    /// [`Lab::stop_capture`] and [`Lab::tear_down`], to be called in this order, then only take the answers. Virtual time
+    /// does not wait for questions from outside.
+    ///
+    /// # Errors
+    /// [`LabError::Start`] and [`LabError::Plan`].
+    pub fn start_told(
+        kind: Substrate,
+        options: &StartOptions,
+        plan: &Plan,
+        build: &BuildOptions,
+    ) -> Result<Self, LabError> {
+        let plan = hand_over(plan, build)?;
+        let orders = vec![
+            Command::Build { plan, options: build.clone() },
+            Command::ReadFacts,
+            Command::Run,
+            Command::ReadFacts,
+            Command::StopCapture,
+            Command::TearDown,
+        ];
+        let options = StartOptions { orders, ..options.clone() };
+        Ok(Self { guest: substrate::start(kind, &options)?, told: true })
     }
 
     /// The guest itself.
@@ -131,12 +160,10 @@ impl Lab {
     /// # Errors
     /// [`LabError`].
     pub fn build(&mut self, plan: &Plan, options: BuildOptions, watcher: &mut dyn Watcher) -> Result<Timing, LabError> {
-        let path = Path::new(&options.output).join("plan.json");
-        let failed = |source| LabError::Plan { path: path.clone(), source };
-        let file = File::create(&path).map_err(failed)?;
-        serde_json::to_writer(BufWriter::new(file), plan).map_err(|error| failed(error.into()))?;
-        let plan = path.display().to_string();
-        self.ask("the lab was built", &Command::Build { plan, options })?;
+        if !self.told {
+            let plan = hand_over(plan, &options)?;
+            self.ask("the lab was built", &Command::Build { plan, options })?;
+        }
         self.await_event("the lab was built", watcher, |event| match event {
             Event::Built(timing) => Ok(timing),
             other => Err(other),
@@ -259,6 +286,9 @@ impl Lab {
     }
 
     fn ask(&mut self, doing: &'static str, command: &Command) -> Result<(), LabError> {
+        if self.told {
+            return Ok(());
+        }
         // One that can't be written as JSON is refused by whoever sends it.
         let bytes = serde_json::to_vec(command).map_or(0, |text| text.len());
         if bytes > COMMAND_LIMIT_BYTES {
@@ -278,6 +308,7 @@ impl Lab {
                 Event::Alive => {}
                 Event::Progress(what) => watcher.progress(&what),
                 Event::Acted(acted) => watcher.acted(&acted),
+                Event::Commanded(result) => watcher.commanded(&result),
                 Event::Failed(failure) => return Err(LabError::Failed(failure)),
                 other => match wanted(other) {
                     Ok(value) => return Ok(value),
@@ -289,6 +320,15 @@ impl Lab {
             }
         }
     }
+}
+
+/// Writes the plan where inside finds it; gives the file.
+fn hand_over(plan: &Plan, options: &BuildOptions) -> Result<String, LabError> {
+    let path = Path::new(&options.output).join("plan.json");
+    let failed = |source| LabError::Plan { path: path.clone(), source };
+    let file = File::create(&path).map_err(failed)?;
+    serde_json::to_writer(BufWriter::new(file), plan).map_err(|error| failed(error.into()))?;
+    Ok(path.display().to_string())
 }
 
 /// A watcher that tells nobody.

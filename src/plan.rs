@@ -21,6 +21,7 @@ mod loads;
 mod macs;
 mod neighbours;
 mod probes;
+pub mod programs;
 mod routes;
 mod segments;
 mod servers;
@@ -29,19 +30,20 @@ pub mod sysctls;
 mod timeline;
 mod vip;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
-use crate::base::{Forwarding, IfName, Mac, NodeName, Protocol, Role, ServiceId, Verdict};
+use crate::base::{DirectorKind, Forwarding, IfName, Mac, NodeName, Protocol, Role, ServiceId, Verdict};
 use crate::facts::{PortFact, PortFilter};
 pub use act::{Act, Condition, During, Load, LoadMode, TimedAct, Trigger};
 pub use case::case;
 pub use compile::compile;
 pub use describe::describe;
 pub use error::CompileError;
+pub use programs::{Command, Daemon, PlacedFile, Ready};
 
 /// Everything that `drlab inside` needs to build and run a lab.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -64,6 +66,25 @@ pub struct Plan {
     pub implied: Vec<Implied>,
     /// What is expected to come of it.
     pub expect: Expect,
+}
+
+impl Plan {
+    /// The nodes in which programs of the scenario's choice run.
+    pub fn with_programs(&self) -> BTreeSet<NodeName> {
+        self.nodes.iter().filter(|node| node.has_programs()).map(|node| node.name.clone()).collect()
+    }
+
+    /// All texts by which programs in a node may change what it is: files, commands, and daemons' commands.
+    pub fn texts_of<'a>(&'a self, node: &'a Node) -> impl Iterator<Item = &'a str> {
+        let files = node.files.iter().filter_map(|file| file.content.as_ref()?.text());
+        let commands = node.commands.iter().map(|command| command.text.as_str());
+        let daemons = node.daemons.iter().map(|daemon| daemon.command.as_str());
+        let later = case::acts(self).filter_map(|act| match act {
+            Act::Run { node: at, command } if *at == node.name => Some(command.text.as_str()),
+            _ => None,
+        });
+        files.chain(commands).chain(daemons).chain(later)
+    }
 }
 
 /// What a scenario expects of its run.
@@ -162,10 +183,39 @@ pub struct Node {
     pub arptables: Vec<Vec<String>>,
     /// Argument lists for `iptables` (or `ip6tables`), one call each, in order; marks for fwmark services are made so.
     pub iptables: Vec<Vec<String>>,
+    /// What makes a Director of it.
+    #[serde(default)]
+    pub kind: DirectorKind,
     /// The IPVS table, on a Director.
     pub ipvs: Option<Ipvs>,
+    /// The virtual services that its own commands or daemons are to make.
+    #[serde(default)]
+    pub balances: Vec<Service>,
     /// What it serves.
     pub servers: Vec<Server>,
+    /// The packages that it has beside those of the machine, in order and each once.
+    #[serde(default)]
+    pub packages: Vec<String>,
+    /// The files that are placed in it before anything runs.
+    #[serde(default)]
+    pub files: Vec<PlacedFile>,
+    /// The programs that run in it for as long as the lab stands, in the order of starting.
+    #[serde(default)]
+    pub daemons: Vec<Daemon>,
+    /// Shell commands that are run in it once it is built, in order, before daemons start and facts are read.
+    #[serde(default)]
+    pub commands: Vec<Command>,
+    /// Whether the timeline runs commands in it.
+    #[serde(default)]
+    pub commands_later: bool,
+}
+
+impl Node {
+    /// Whether programs of the scenario's choice run in it: then only its kernel can tell how it is configured.
+    pub fn has_programs(&self) -> bool {
+        let at_start = !self.files.is_empty() || !self.daemons.is_empty() || !self.commands.is_empty();
+        at_start || self.commands_later
+    }
 }
 
 /// What an interface is made of.

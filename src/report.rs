@@ -8,6 +8,7 @@
 //! [`junit`] for CI. A new one is a file beside them with a `render` function over `&Report` or `&[Report]`.
 
 pub mod audit;
+mod failover;
 pub mod forecast;
 pub mod json;
 pub mod junit;
@@ -15,6 +16,7 @@ mod ladder;
 mod mended;
 pub(crate) mod page;
 mod picture;
+mod programs;
 mod proof;
 mod read;
 #[cfg(test)]
@@ -29,12 +31,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{Mac, NodeName, Role, Verdict};
+use crate::base::{DirectorKind, Mac, NodeName, Role, Verdict};
 use crate::facts::NodeFacts;
-use crate::facts::run::{Acted, Stopped};
+use crate::facts::run::{Acted, CommandResult, Stopped};
 pub use crate::judge::infer::Part;
 use crate::judge::rules::Clue;
-pub use crate::judge::{CensusEntry, LadderRung};
+pub use crate::judge::{CensusEntry, Failover, LadderRung};
 use crate::judge::{CheckResult, Dialect, Finding};
 pub(crate) use page::wrap;
 pub use style::Style;
@@ -62,6 +64,13 @@ pub struct Report {
     pub substrate: String,
     /// The kernel that held the lab, as `uname -r` gives it.
     pub kernel: String,
+    /// What all that is random was drawn from, where the run was a seeded one: then it is the same each time, and so are its
+    /// times, which are the lab's own.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub seed: Option<u64>,
+    /// By up to how much frames were held back at the switch, in microseconds.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub jitter_us: u32,
     /// How long each part took, in milliseconds.
     pub timing_ms: TimingMs,
     /// All loads together.
@@ -75,6 +84,12 @@ pub struct Report {
     pub topology: Topology,
     /// What the timeline did.
     pub timeline: Vec<Acted>,
+    /// The commands and scripts of the scenario that were run in nodes once they were built.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub commands: Vec<CommandResult>,
+    /// What commands, scripts and daemons had set by the first facts, node by node.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub by_programs: Vec<ByPrograms>,
     /// The wait at which it ended, where one was in vain.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub stopped: Option<Stopped>,
@@ -82,6 +97,9 @@ pub struct Report {
     pub journey: Vec<LadderRung>,
     /// Who answered for each VIP.
     pub census: Vec<CensusEntry>,
+    /// Who had the VIP when, and what its moves cost, where several Directors can have it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub failover: Option<Failover>,
     /// The checks.
     pub checks: Vec<CheckResult>,
     /// The root causes.
@@ -94,6 +112,21 @@ pub struct Report {
     pub mended: Option<Mended>,
     /// What the kernel said of each node.
     pub facts: Facts,
+}
+
+/// What programs of the scenario's choice changed of a node's configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ByPrograms {
+    /// The node.
+    pub node: NodeName,
+    /// Statements that the plan does not have and the kernel does.
+    pub added: Vec<String>,
+    /// Statements that the plan has and the kernel does not.
+    pub gone: Vec<String>,
+}
+
+fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
+    *number == N::default()
 }
 
 /// What became of a lab whose findings were mended: the commands, and the same load driven and judged once more.
@@ -270,11 +303,6 @@ pub struct Read {
     pub alike: u64,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
 /// A file that was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadFile {
@@ -337,6 +365,9 @@ pub struct TopologyMember {
     pub node: NodeName,
     /// Its part.
     pub role: Role,
+    /// What makes a Director of it, where that is not drlab's own IPVS table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<DirectorKind>,
     /// The interface.
     pub interface: String,
     /// Its MAC.

@@ -4,6 +4,7 @@
 //! deciding what roles imply (that is the plan's). Errs towards refusing: what could not be built is never started.
 
 mod check;
+mod files;
 mod format;
 mod problem;
 mod reference;
@@ -17,7 +18,9 @@ mod suggest;
 use serde::Deserialize;
 use toml::de::DeTable;
 
+use crate::base::ReadFile;
 use check::Known;
+pub(crate) use check::sysctls::known_sysctl;
 pub use problem::{Problem, Problems};
 pub use reference::reference;
 use repair::Damage;
@@ -54,13 +57,33 @@ pub fn parse(name: &str, text: &str) -> Result<Parsed, Problems> {
 /// Everything that is wrong, in the order of the lines; of a text with errors of syntax or of another format only
 /// these.
 pub fn load(name: &str, text: &str, known_checks: &[&str], known_findings: &[&str]) -> Result<Scenario, Problems> {
+    load_with(name, text, known_checks, known_findings, &mut |_| Ok(None))
+}
+
+/// The same, with the files that the scenario names: each is asked for by the path that is written there. One that is not
+/// given (`None`) is left for later; then no lab can be built.
+///
+/// # Errors
+/// As [`load`], and whatever is wrong with a file.
+pub fn load_with(
+    name: &str,
+    text: &str,
+    known_checks: &[&str],
+    known_findings: &[&str],
+    beside: &mut Beside<'_>,
+) -> Result<Scenario, Problems> {
     let mut read = read(name, text)?;
     let known = Known { checks: known_checks, findings: known_findings };
-    for complaint in read.damage.sift(check::complaints(&read.scenario, known, &read.damage)) {
+    let mut complaints = check::complaints(&read.scenario, known, &read.damage);
+    complaints.extend(files::take_in(&mut read.scenario, beside));
+    for complaint in read.damage.sift(complaints) {
         read.problems.file(&read.source, complaint);
     }
     if read.problems.is_empty() { Ok(read.scenario) } else { Err(read.problems) }
 }
+
+/// Gives the file of a path that a scenario names, or says in words why it can't.
+pub type Beside<'a> = dyn FnMut(&str) -> Result<Option<ReadFile>, String> + 'a;
 
 /// A scenario as far as it can be read.
 struct Read {

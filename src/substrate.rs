@@ -9,6 +9,7 @@ pub mod cache;
 pub mod guest;
 mod host;
 pub mod kernels;
+pub mod own;
 pub mod packages;
 mod uml;
 
@@ -18,6 +19,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use crate::channel::Command;
 
 pub use abilities::Abilities;
 pub use cache::{Cache, CacheError};
@@ -67,6 +70,11 @@ pub struct StartOptions {
     pub program: Option<PathBuf>,
     /// Called with each line of the guest's console.
     pub on_console: Option<OnConsole>,
+    /// What all of the kernel's randomness is drawn from, with time that passes only as it is needed; only for drlab's
+    /// own kernel ([`Kernel::is_own`]).
+    pub seed: Option<u64>,
+    /// What the guest carries out without being asked; for `uml`.
+    pub orders: Vec<Command>,
     /// Called with the guest before it has said anything, so that it can be ended from elsewhere.
     pub on_spawn: Option<fn(&Guest)>,
 }
@@ -82,6 +90,8 @@ impl StartOptions {
             hello_within: HELLO_WITHIN,
             program: None,
             on_console: None,
+            seed: None,
+            orders: Vec::new(),
             on_spawn: None,
         }
     }

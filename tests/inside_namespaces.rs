@@ -13,6 +13,7 @@ use std::time::Duration;
 use drlab::base::{IfName, Mac, NodeName, Protocol, Role};
 use drlab::facts::run::{Acted, CaptureStats, Outcome, RequestResult};
 use drlab::inside::capture::{Capture, Sink, Tap, file, ring_bytes, vantages};
+use drlab::inside::programs::Daemons;
 use drlab::inside::ring::Ring;
 use drlab::inside::serve::Servers;
 use drlab::inside::timeline::nodes::{NodeGone, NodeJob, Nodes, on_node};
@@ -147,6 +148,7 @@ fn rs1(servers: Vec<Server>) -> Node {
     Node {
         name: name("rs1"),
         role: Role::RealServer,
+        kind: drlab::base::DirectorKind::default(),
         runs_on: None,
         interfaces: Vec::new(),
         sysctls: Vec::new(),
@@ -155,7 +157,13 @@ fn rs1(servers: Vec<Server>) -> Node {
         arptables: Vec::new(),
         iptables: Vec::new(),
         ipvs: None,
+        balances: Vec::new(),
+        packages: Vec::new(),
         servers,
+        files: Vec::new(),
+        daemons: Vec::new(),
+        commands: Vec::new(),
+        commands_later: false,
     }
 }
 
@@ -227,7 +235,7 @@ fn every_request_of_a_load_is_answered_whole_and_logged_and_captured() {
         let capture = Capture::start(taps, sink).expect("a capture");
         let servers =
             Servers::start_all(&[rs1(vec![server(Protocol::Tcp, "0.0.0.0:80")])], &pair).await.expect("servers");
-        let stage = Stage { nodes: &pair, servers: &servers, kernel: &NoKernel };
+        let stage = Stage { nodes: &pair, servers: &servers, daemons: &Daemons::default(), kernel: &NoKernel };
         let timeline = [TimedAct { label: "ask".to_owned(), act: Act::Load(load(Protocol::Tcp, "10.9.0.66:80")) }];
         let results = timeline::run(&timeline, &stage, |_| {}).await.expect("a load");
         let stats = stop(capture);
@@ -364,7 +372,7 @@ fn an_announcement_changes_what_a_neighbour_knows() {
         assert_eq!(pair.on("client", || ping("10.9.0.2")).await, "2 of 2 answered");
         assert_eq!(pair.on("client", || ping("fd09::2")).await, "2 of 2 answered");
         let servers = Servers::default();
-        let stage = Stage { nodes: &pair, servers: &servers, kernel: &NoKernel };
+        let stage = Stage { nodes: &pair, servers: &servers, daemons: &Daemons::default(), kernel: &NoKernel };
         let other = Mac([2, 0, 0, 0, 0, 9]);
         for address in ["10.9.0.2", "fd09::2"] {
             let address: IpAddr = address.parse().expect("an address");
@@ -424,7 +432,7 @@ fn a_server_on_every_address_serves_both_families_where_it_is_alone() {
 }
 
 async fn run_load(pair: &Pair, servers: &Servers, load: Load) -> Vec<RequestResult> {
-    let stage = Stage { nodes: pair, servers, kernel: &NoKernel };
+    let stage = Stage { nodes: pair, servers, daemons: &Daemons::default(), kernel: &NoKernel };
     let timeline = [TimedAct { label: "ask".to_owned(), act: Act::Load(load) }];
     let mut results = timeline::run(&timeline, &stage, |_| {}).await.expect("a load");
     results.loads.remove(0).requests

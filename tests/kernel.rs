@@ -204,7 +204,9 @@ fn says_what_is_planned(scenario: &str) -> Result<(), Failed> {
     let report: drlab::report::Report = serde_json::from_slice(&run.stdout)?;
     let (planned, _) = plan::facts::facts(&plan_of(scenario)?);
     let mut differences = Vec::new();
-    for (planned, said) in planned.iter().zip(&report.facts.before) {
+    for planned in &planned {
+        let said = report.facts.before.iter().find(|said| said.node == planned.node);
+        let said = said.ok_or_else(|| format!("nothing was read of {}", planned.node))?;
         let (planned_lines, said_lines) = (lines(planned), lines(said));
         let missing = planned_lines.iter().filter(|line| !said_lines.contains(line));
         differences.extend(missing.map(|line| format!("{}: planned, not said: {line}", planned.node)));
@@ -278,7 +280,13 @@ fn silent(scenario: &str, out: &Path, report: &Report) -> Result<(), Failed> {
             trace: &trace,
             before: &report.facts.before,
             after: &report.facts.after,
-            ran: &Ran { loads: Vec::new(), access_logs: BTreeMap::new(), probes: Vec::new(), stopped: None },
+            ran: &Ran {
+                loads: Vec::new(),
+                access_logs: BTreeMap::new(),
+                probes: Vec::new(),
+                stopped: None,
+                ended: Vec::new(),
+            },
             capture: &CaptureStats { frames: 0, dropped: BTreeMap::new(), vantages: Vec::new() },
         },
         &[doubt],

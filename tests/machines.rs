@@ -19,7 +19,8 @@ fn plans() -> Vec<Plan> {
             .unwrap_or_else(|problems| panic!("{}", problems.render(false)));
         plan::compile(&one.name, &scenario).expect("a shipped scenario becomes a plan")
     };
-    select::shipped().iter().map(compile).collect()
+    // What programs of their own set on nodes no plan tells.
+    select::shipped().iter().map(compile).filter(|plan| plan.with_programs().is_empty()).collect()
 }
 
 /// The scenario's machines as they are once its timeline is over, each as `drlab audit` would read it; with all that an

@@ -31,6 +31,29 @@ impl fmt::Display for Role {
     }
 }
 
+/// What makes a Director of a node.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DirectorKind {
+    /// drlab gives it the VIP and an IPVS table.
+    #[default]
+    Ipvs,
+    /// keepalived, a daemon of the node's, gives it both.
+    Keepalived,
+    /// Its own commands or daemons do, with IPVS or with something else.
+    Script,
+}
+
+impl fmt::Display for DirectorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Ipvs => "ipvs",
+            Self::Keepalived => "keepalived",
+            Self::Script => "script",
+        })
+    }
+}
+
 /// A transport protocol that IPVS balances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

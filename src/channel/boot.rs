@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::Command;
+
 /// What the first process of a guest has to know before it can say hello.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct BootFile {
     /// The one folder of the machine that the guest may write to; it has the same path inside.
     pub output: PathBuf,
@@ -13,4 +15,6 @@ pub struct BootFile {
     pub modules: Option<PathBuf>,
     /// Folders that must stay visible inside even where they lie below `/tmp` or `/run`.
     pub visible: Vec<PathBuf>,
+    /// What to carry out one after the other without being asked; then it leaves. Empty: what comes by the channel.
+    pub orders: Vec<Command>,
 }

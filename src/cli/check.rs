@@ -67,7 +67,11 @@ fn of_plan(plan: &Plan) -> Forecast {
         findings,
         only_in_a_lab,
         assumed: Vec::new(),
-        unread: Vec::new(),
+        unread: plan
+            .with_programs()
+            .iter()
+            .map(|node| format!("{node}: what its own commands, files and daemons set is known only in a lab"))
+            .collect(),
         took_ms: begun.elapsed().as_secs_f64() * 1e3,
     }
 }

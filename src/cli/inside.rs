@@ -32,7 +32,7 @@ fn run(boot: &Boot) -> Exit {
         }
     };
     let kernel = uname().map(|name| name.release().to_string_lossy().into_owned()).unwrap_or_default();
-    match orders::carry_out(booted.channel, booted.modules.as_deref(), kernel) {
+    match orders::carry_out(booted.channel, booted.orders, booted.modules.as_deref(), kernel) {
         Ok(()) => Exit::AsExpected,
         Err(error) => {
             complain_of(&error);

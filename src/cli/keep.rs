@@ -1,5 +1,5 @@
 //! What `drlab run --out DIR` keeps: `DIR/<scenario>/` with report.json, junit.xml, report.txt and capture.pcapng, and
-//! mended.pcapng where mends were applied.
+//! mended.pcapng where mends were applied, and below `nodes/` what programs in nodes logged.
 //!
 //! Owns: these files and their places. Errs towards refusing before anything is started: a run of minutes is not lost
 //! for a folder that can't be written.
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
 
-use crate::lab::mend;
+use crate::lab::{mend, once};
 use crate::plan::Plan;
 use crate::report::{self, Report};
 
@@ -90,6 +90,10 @@ pub fn check_folder(folder: &Path) -> Result<(), KeepError> {
 
 /// Removes an earlier run's files, so that none of them passes for this run's.
 fn clear(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder.join(once::LOGS)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     FILES.iter().try_for_each(|name| match fs::remove_file(folder.join(name)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),

@@ -6,6 +6,8 @@ use std::path::Path;
 use super::{Exit, complain, complain_of, interrupt, print};
 use crate::lab::{Lab, LabError, Silent};
 use crate::substrate::cache::RunFolder;
+use crate::substrate::kernels::Origin;
+use crate::substrate::own::{self, OwnError};
 use crate::substrate::{Cache, CacheError, Kernel, KernelError, StartOptions, Substrate, kernels};
 
 /// Why a command could not be run in a guest.
@@ -41,6 +43,15 @@ pub fn fetch() -> Exit {
         .map_err(KernelError::from)
         .and_then(|cache| kernels::fetch(&cache, &mut |line| complain(&format!("drlab: {line}"))));
     told(fetched, |kernel| format!("{}\n", kernel.image.display()))
+}
+
+/// Builds drlab's own kernel and prints where it is.
+pub fn build(newest: bool) -> Exit {
+    interrupt::watch();
+    let built = Cache::locate()
+        .map_err(OwnError::from)
+        .and_then(|cache| own::build(&cache, newest, &mut |line| complain(&format!("drlab: {line}"))));
+    told(built, |built| format!("{}\n", built.image.display()))
 }
 
 /// Prints the path of the kernel that would be taken.
@@ -88,7 +99,7 @@ fn run_in_guest(writable: Option<&Path>, memory_mib: u32, argv: Vec<String>) -> 
     Ok(if executed.status == 0 { Exit::AsExpected } else { Exit::Broken })
 }
 
-fn told<T>(result: Result<T, KernelError>, text: impl FnOnce(T) -> String) -> Exit {
+fn told<T, E: std::error::Error>(result: Result<T, E>, text: impl FnOnce(T) -> String) -> Exit {
     match result {
         Ok(value) => {
             print(&text(value));
@@ -105,7 +116,7 @@ fn told<T>(result: Result<T, KernelError>, text: impl FnOnce(T) -> String) -> Ex
 pub fn table(kernels: &[Kernel]) -> String {
     if kernels.is_empty() {
         return "No User-Mode Linux kernel is here. `drlab kernel fetch` fetches one, without root; \
-                `drlab run` does so by itself.\n"
+                `drlab run` does so by itself. `drlab kernel build` builds a faster one.\n"
             .to_owned();
     }
     let width = kernels.iter().map(|kernel| kernel.name.len()).max().unwrap_or(0);
@@ -115,7 +126,7 @@ pub fn table(kernels: &[Kernel]) -> String {
         // Writing to a string can't fail.
         writeln!(text, "{mark} {:width$}  {} ({})", kernel.name, kernel.image.display(), kernel.origin)
             .unwrap_or_default();
-        if kernel.modules.is_none() {
+        if kernel.modules.is_none() && !matches!(kernel.origin, Origin::Built(_)) {
             writeln!(text, "  {:width$}  has no modules beside it, so it must have everything built in", "")
                 .unwrap_or_default();
         }
@@ -143,12 +154,17 @@ mod tests {
         };
         let text = table(&[
             kernel("6.12.48", None, Origin::Named),
+            Kernel {
+                name: "drlab-6.12.117".into(),
+                ..kernel("6.12.117-drlab", None, Origin::Built("6.12.117-1".into()))
+            },
             kernel("6.1.176", Some("/m"), Origin::Fetched("user-mode-linux_6.1um4_amd64".into())),
         ]);
         assert_snapshot!(text, @r"
-        * uml-6.12.48  /cache/6.12.48/linux.uml (named by DRLAB_KERNEL)
-                       has no modules beside it, so it must have everything built in
-          uml-6.1.176  /cache/6.1.176/linux.uml (fetched: user-mode-linux_6.1um4_amd64)
+        * uml-6.12.48     /cache/6.12.48/linux.uml (named by DRLAB_KERNEL)
+                          has no modules beside it, so it must have everything built in
+          drlab-6.12.117  /cache/6.12.117-drlab/linux.uml (built here: linux-source-6.12 6.12.117-1)
+          uml-6.1.176     /cache/6.1.176/linux.uml (fetched: user-mode-linux_6.1um4_amd64)
         * is taken unless DRLAB_KERNEL names another
         ");
     }

@@ -148,6 +148,8 @@ fn settings(arguments: &MutateArguments) -> RunArguments {
         substrate: arguments.substrate,
         out: None,
         apply_mend: None,
+        seed: None,
+        jitter: None,
         format: ReportFormat::Json,
         full: false,
         jobs: arguments.jobs,

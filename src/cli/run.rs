@@ -1,5 +1,6 @@
 //! `drlab run`: scenarios in, reports out.
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -8,7 +9,7 @@ use std::thread;
 
 use super::exit::Exit;
 use super::progress::Progress;
-use super::select::{self, Selected};
+use super::select::{self, Beside, Selected};
 use super::{MendChoice, ReportFormat, RunArguments, SubstrateChoice, complain, complain_of, interrupt, keep, print};
 use crate::judge::{checks, rules};
 use crate::lab::Watcher;
@@ -18,36 +19,65 @@ use crate::report::{self, Report, RunVerdict};
 use crate::scenario;
 use crate::substrate::cache::RunFolder;
 use crate::substrate::packages::tools;
+use crate::substrate::packages::trees::{self, Tree};
 use crate::substrate::{Abilities, Cache, Kernel, StartOptions, Substrate, kernels};
 
 /// Runs what the arguments say.
 pub fn run(arguments: &RunArguments) -> Exit {
-    let (plans, typed): (Vec<Plan>, Vec<String>) = match typed_plans(&arguments.scenarios) {
-        Ok(plans) => plans.into_iter().unzip(),
-        Err(exit) => return exit,
+    match typed_plans(&arguments.scenarios) {
+        Ok(plans) => run_plans(arguments, plans),
+        Err(exit) => exit,
+    }
+}
+
+/// Runs a scenario that is no file of the user's.
+pub(super) fn run_text(arguments: &RunArguments, name: &str, typed: &str, text: &str) -> Exit {
+    let selected = Selected {
+        name: name.to_owned(),
+        origin: typed.to_owned(),
+        typed: typed.to_owned(),
+        text: text.to_owned(),
+        beside: Beside::Disk(PathBuf::new()),
     };
+    match compile(&selected) {
+        Ok(plan) => run_plans(arguments, vec![(plan, typed.to_owned())]),
+        Err(text) => {
+            complain(&text);
+            Exit::Usage
+        }
+    }
+}
+
+/// Runs plans, each with how a user types its scenario.
+fn run_plans(arguments: &RunArguments, plans: Vec<(Plan, String)>) -> Exit {
+    let (plans, typed): (Vec<Plan>, Vec<String>) = plans.into_iter().unzip();
     if let Some(out) = &arguments.out
         && let Err(error) = keep::check(out, &plans)
     {
         complain_of(&error);
         return Exit::Usage;
     }
-    interrupt::watch();
     let kind = kind(arguments);
+    if arguments.seed.is_some() && kind == Substrate::Host {
+        complain("drlab: a seed can't be given to this machine's own kernel; there is `--substrate uml`");
+        return Exit::Usage;
+    }
+    interrupt::watch();
     let progress = Mutex::new(Progress::new(arguments.quiet));
-    let results = match prepare(kind, &plans, arguments.apply_mend, &progress) {
-        Ok(ground) => run_all(arguments, &plans, &typed, &ground, &progress),
-        Err(error) => {
-            lock(&progress).clear();
-            complain_of(&*error);
-            complain("`drlab doctor` tells what this machine can do and what would change it.");
-            if arguments.format == ReportFormat::Text && arguments.out.is_none() {
-                return Exit::Lacking;
+    let results =
+        match prepare(kind, &plans, arguments.apply_mend, &progress).and_then(|ground| ground.seeded(arguments.seed)) {
+            Ok(ground) => run_all(arguments, &plans, &typed, &ground, &progress),
+            Err(error) => {
+                lock(&progress).clear();
+                complain_of(&*error);
+                complain("`drlab doctor` tells what this machine can do and what would change it.");
+                if arguments.format == ReportFormat::Text && arguments.out.is_none() {
+                    return Exit::Lacking;
+                }
+                let not_run = |plan| (once::not_run(plan, kind, &*error), Exit::Lacking);
+                plans.iter().zip(&typed).map(|(plan, typed)| kept(arguments, typed, not_run(plan))).collect()
             }
-            let not_run = |plan| (once::not_run(plan, kind, &*error), Exit::Lacking);
-            plans.iter().zip(&typed).map(|(plan, typed)| kept(arguments, typed, not_run(plan))).collect()
-        }
-    };
+        };
     lock(&progress).clear();
     finish(arguments, &results)
 }
@@ -55,6 +85,8 @@ pub fn run(arguments: &RunArguments) -> Exit {
 /// What holds the labs.
 pub(super) fn kind(arguments: &RunArguments) -> Substrate {
     match arguments.substrate {
+        // A seed is for drlab's own kernel.
+        SubstrateChoice::Auto if arguments.seed.is_some() => Substrate::Uml,
         SubstrateChoice::Auto => Abilities::look().choice(),
         SubstrateChoice::Host => Substrate::Host,
         SubstrateChoice::Uml => Substrate::Uml,
@@ -67,7 +99,7 @@ pub(super) fn plans(wanted: &[String]) -> Result<Vec<Plan>, Exit> {
 }
 
 /// The same, each with how a user types its scenario.
-fn typed_plans(wanted: &[String]) -> Result<Vec<(Plan, String)>, Exit> {
+pub(super) fn typed_plans(wanted: &[String]) -> Result<Vec<(Plan, String)>, Exit> {
     let (selected, errors) = select::select(wanted);
     let mut refused = !errors.is_empty();
     for error in errors {
@@ -89,7 +121,8 @@ fn typed_plans(wanted: &[String]) -> Result<Vec<(Plan, String)>, Exit> {
 fn compile(selected: &Selected) -> Result<Plan, String> {
     let known_checks: Vec<&str> = checks::ALL.iter().map(|c| c.id).collect();
     let known_findings: Vec<&str> = rules::ALL.iter().map(|r| r.id).collect();
-    let scenario = scenario::load(&selected.origin, &selected.text, &known_checks, &known_findings)
+    let mut beside = |path: &str| selected.beside.read(path).map(Some);
+    let scenario = scenario::load_with(&selected.origin, &selected.text, &known_checks, &known_findings, &mut beside)
         .map_err(|problems| problems.render(super::show::colored(io::stderr().is_terminal())))?;
     plan::compile(&selected.name, &scenario)
         .map_err(|error| format!("{}: {}", selected.origin, crate::base::error_chain(&error).join("\n  caused by: ")))
@@ -101,6 +134,25 @@ pub(super) struct Ground {
     cache: Cache,
     kernel: Option<Kernel>,
     tool_roots: Vec<PathBuf>,
+    trees: Vec<Tree>,
+}
+
+/// A run by a seed is wanted, and no kernel is there that can be given one.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "found no kernel that takes a seed: it takes drlab's own, which `drlab kernel build` builds without root in some minutes"
+)]
+struct NoSeed;
+
+impl Ground {
+    /// The same with a kernel that takes a seed, where one is given.
+    pub(super) fn seeded(mut self, seed: Option<u64>) -> Result<Self, Box<dyn std::error::Error>> {
+        if seed.is_some() && !self.kernel.as_ref().is_some_and(Kernel::is_own) {
+            let own = kernels::list(&self.cache)?.into_iter().find(Kernel::is_own);
+            self.kernel = Some(own.ok_or(NoSeed)?);
+        }
+        Ok(self)
+    }
 }
 
 pub(super) fn prepare(
@@ -123,7 +175,10 @@ pub(super) fn prepare(
         needed.dedup();
     }
     let tool_roots = tools::roots(&cache, &needed, &mut tell)?;
-    Ok(Ground { kind, cache, kernel, tool_roots })
+    let sets: BTreeSet<&Vec<String>> =
+        plans.iter().flat_map(|plan| &plan.nodes).map(|node| &node.packages).filter(|set| !set.is_empty()).collect();
+    let trees = sets.into_iter().map(|set| trees::tree(&cache, set, &mut tell)).collect::<Result<_, _>>()?;
+    Ok(Ground { kind, cache, kernel, tool_roots, trees })
 }
 
 /// The programs that the plans' nodes call.
@@ -206,11 +261,14 @@ pub(super) fn run_one(
         start: StartOptions {
             on_spawn: Some(interrupt::started),
             kernel: ground.kernel.clone(),
+            seed: arguments.seed,
             memory_mib: arguments.memory,
-            visible: ground.tool_roots.clone(),
+            visible: ground.tool_roots.iter().chain(ground.trees.iter().map(|tree| &tree.folder)).cloned().collect(),
             ..StartOptions::new(folder.path())
         },
         tool_roots: ground.tool_roots.clone(),
+        trees: ground.trees.clone(),
+        jitter_us: arguments.jitter.unwrap_or(0),
         mend: arguments.apply_mend.map(MendChoice::mending),
         keep_capture: arguments.out.as_ref().map(|out| keep::folder(out, plan).join(keep::CAPTURE)),
     };

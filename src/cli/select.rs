@@ -3,10 +3,14 @@
 //! Errs towards refusing: a word that fits nothing, or several shipped scenarios by its last part alone, is an error
 //! with the names that come near.
 
-use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::fs;
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Component, Path, PathBuf};
 
 use include_dir::{Dir, DirEntry, include_dir};
+
+use crate::base::ReadFile;
 
 static SHIPPED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/scenarios");
 
@@ -21,6 +25,70 @@ pub struct Selected {
     pub typed: String,
     /// The TOML text.
     pub text: String,
+    /// The folder that it is in.
+    pub beside: Beside,
+}
+
+/// The folder of a scenario, in which the files are that it names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Beside {
+    /// Below the shipped ones.
+    Shipped(PathBuf),
+    /// On this disk.
+    Disk(PathBuf),
+}
+
+/// The largest file that a scenario may name, in bytes.
+const FILE_LIMIT_BYTES: u64 = 4 << 20;
+
+impl Beside {
+    /// Reads a file by the path that a scenario names it with.
+    ///
+    /// # Errors
+    /// Why it can't be had, in words.
+    pub fn read(&self, path: &str) -> Result<ReadFile, String> {
+        match self {
+            Self::Shipped(folder) => {
+                let whole = normal(&folder.join(path)).ok_or("it is not among the shipped files")?;
+                let file = SHIPPED.get_file(whole).ok_or("it is not among the shipped files")?;
+                Ok(ReadFile { content: file.contents().to_vec().into(), executable: false })
+            }
+            Self::Disk(folder) => on_this_disk(&folder.join(path)),
+        }
+    }
+}
+
+/// The path without `.` and `..`; `None` where it leads out.
+fn normal(path: &Path) -> Option<PathBuf> {
+    let mut whole = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::Normal(part) => whole.push(part),
+            Component::CurDir => {}
+            Component::ParentDir if whole.pop() => {}
+            _ => return None,
+        }
+    }
+    Some(whole)
+}
+
+fn on_this_disk(path: &Path) -> Result<ReadFile, String> {
+    let told = |error: io::Error| error.to_string();
+    // Not opened before it is known to be a file: a pipe or a terminal would keep us waiting.
+    let known = fs::metadata(path).map_err(told)?;
+    if known.is_dir() {
+        return Err("it is a folder".to_owned());
+    }
+    if !known.is_file() {
+        return Err("it is neither a file nor a folder".to_owned());
+    }
+    if known.len() > FILE_LIMIT_BYTES {
+        return Err(format!("it has {} bytes; at most {FILE_LIMIT_BYTES} are taken", known.len()));
+    }
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).map_err(told)?;
+    file.take(FILE_LIMIT_BYTES).read_to_end(&mut bytes).map_err(told)?;
+    Ok(ReadFile { content: bytes.into(), executable: known.permissions().mode() & 0o111 != 0 })
 }
 
 /// Why an argument selects nothing.
@@ -104,6 +172,7 @@ fn collect(folder: &Dir<'_>, all: &mut Vec<Selected>) {
                         typed: name.clone(),
                         name,
                         text: text.to_owned(),
+                        beside: Beside::Shipped(path.parent().unwrap_or(Path::new("")).to_owned()),
                     });
                 }
             }
@@ -237,7 +306,7 @@ fn read(path: &Path, named: &Path) -> Result<Selected, SelectError> {
     let name = name
         .components()
         .filter_map(|c| match c {
-            std::path::Component::Normal(part) => part.to_str(),
+            Component::Normal(part) => part.to_str(),
             _ => None,
         })
         .collect::<Vec<_>>();
@@ -249,7 +318,8 @@ fn read(path: &Path, named: &Path) -> Result<Selected, SelectError> {
     let origin = path.display().to_string();
     let is_a_path = is_toml(path) || origin.starts_with(['.', '/']);
     let typed = if is_a_path { origin.clone() } else { format!("./{origin}") };
-    Ok(Selected { name, origin, typed, text })
+    let beside = Beside::Disk(path.parent().unwrap_or(Path::new("")).to_owned());
+    Ok(Selected { name, origin, typed, text, beside })
 }
 
 #[cfg(test)]

@@ -32,6 +32,39 @@ pub struct Ran {
     pub access_logs: BTreeMap<NodeName, Vec<AccessLogEntry>>,
     /// What each probe heard, in the plan's order.
     pub probes: Vec<ProbeResult>,
+    /// The daemons that ended by themselves.
+    #[serde(default)]
+    pub ended: Vec<DaemonEnded>,
+}
+
+/// What a command of the scenario's came to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CommandResult {
+    /// Where it was run.
+    pub node: NodeName,
+    /// The command as it is shown.
+    pub command: String,
+    /// Its exit status, 128 and the signal's number where one ended it; none where it had to be killed.
+    pub status: Option<i32>,
+    /// Whether it is allowed to fail.
+    pub may_fail: bool,
+    /// What it wrote, errors included, in the order of writing; cut where it is long.
+    pub output: String,
+    /// How long it took, in milliseconds.
+    pub ms: f64,
+}
+
+/// A daemon that ended and was not told to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DaemonEnded {
+    /// Its node.
+    pub node: NodeName,
+    /// Its name.
+    pub daemon: String,
+    /// Its exit status in words.
+    pub how: String,
+    /// What it wrote last.
+    pub last_lines: Vec<String>,
 }
 
 /// A wait that was in vain: what comes after it was not done.

@@ -4,6 +4,7 @@
 //! argument lists, reading the ARP filter back. Refuses: understanding a rule. A missing tool is a lack of the machine, a
 //! rule that the tool refuses is the plan's fault.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -195,6 +196,9 @@ pub(super) fn found(names: &[&str], path: &str, roots: &[PathBuf]) -> Option<Too
     names.iter().find_map(|name| in_path(name, path).or_else(|| in_roots(name, roots)))
 }
 
+/// Where programs are below a root.
+const FOLDERS: [&str; 4] = ["usr/sbin", "sbin", "usr/bin", "bin"];
+
 fn in_path(name: &str, path: &str) -> Option<Tool> {
     // An ordinary user's PATH has no sbin, and yet in a lab's kernel this is root.
     let folders = path.split(':').chain(["/usr/sbin", "/sbin"]).filter(|folder| folder.starts_with('/'));
@@ -204,8 +208,7 @@ fn in_path(name: &str, path: &str) -> Option<Tool> {
 
 fn in_roots(name: &str, roots: &[PathBuf]) -> Option<Tool> {
     roots.iter().enumerate().find_map(|(index, root)| {
-        let folder =
-            ["usr/sbin", "sbin", "usr/bin", "bin"].into_iter().find(|folder| present(&root.join(folder).join(name)))?;
+        let folder = FOLDERS.into_iter().find(|folder| present(&root.join(folder).join(name)))?;
         let seen = tool_folder(index);
         let libraries = libraries(root);
         let mut environment = Vec::new();
@@ -224,6 +227,13 @@ fn in_roots(name: &str, roots: &[PathBuf]) -> Option<Tool> {
         environment.push(("LD_LIBRARY_PATH", list));
         Some(Tool { path: seen.join(folder).join(name), environment })
     })
+}
+
+/// The names of all programs that were unpacked.
+pub(super) fn unpacked(roots: &[PathBuf]) -> BTreeSet<String> {
+    let folders = roots.iter().flat_map(|root| FOLDERS.map(|folder| root.join(folder)));
+    let entries = folders.filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
 }
 
 /// Whether there is such a file, be it a link whose goal exists only once the package is installed.

@@ -16,6 +16,7 @@ use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 
+use crate::channel::Command;
 use crate::channel::boot::BootFile;
 
 /// What this process was started under.
@@ -40,6 +41,8 @@ pub struct Booted {
     pub channel: File,
     /// The folder with the kernel's `modules.dep`; `None` where the host's own mechanism serves, or there are no modules.
     pub modules: Option<PathBuf>,
+    /// What to carry out without being asked.
+    pub orders: Vec<Command>,
 }
 
 /// Why the first steps failed.
@@ -97,7 +100,7 @@ pub fn boot(boot: &Boot) -> Result<Booted, BootError> {
         Boot::Host { channel } => {
             loopback_up()?;
             let channel = passed(*channel).map_err(|source| BootError::Channel { source })?;
-            Ok(Booted { channel, modules: None })
+            Ok(Booted { channel, modules: None, orders: Vec::new() })
         }
         Boot::Uml { boot_file } => {
             let known = read_boot_file(boot_file)?;
@@ -114,7 +117,7 @@ pub fn boot(boot: &Boot) -> Result<Booted, BootError> {
                 source,
             })?;
             let channel = open_serial_line().map_err(|source| BootError::Channel { source })?;
-            Ok(Booted { channel, modules: known.modules })
+            Ok(Booted { channel, modules: known.modules, orders: known.orders })
         }
     }
 }

@@ -17,10 +17,15 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 
 use super::arpfilter::{ArpFilterError, Filters};
+use super::bounds::{Bound, BoundsError};
 use super::ipvs::IpvsError;
 use super::link::offload::OffloadError;
 use super::neigh;
-use super::ns::{self, NsError, Space, Worker, WorkerGone};
+use super::ns::{self, NsError, Seed, Space, Worker, WorkerGone};
+use super::programs::files::{self, FileError};
+use super::programs::launch::Launcher;
+use super::programs::log::Log;
+use super::programs::{self, DaemonError, Daemons, syslog};
 use super::read::{self, Wanted};
 use super::rtnl::{self, RtnlError};
 use super::shell::{ShellError, Toolbox};
@@ -48,6 +53,12 @@ pub enum BuildError {
         /// What went wrong there.
         source: StepError,
     },
+    /// Programs can't be bounded.
+    #[error(transparent)]
+    Bounds(#[from] BoundsError),
+    /// A daemon's log could not be made.
+    #[error(transparent)]
+    Daemons(#[from] DaemonError),
     /// The plan names something that it does not have.
     #[error("the plan is not whole: {0}")]
     Plan(String),
@@ -77,6 +88,15 @@ pub enum StepError {
     /// The IPVS table.
     #[error(transparent)]
     Ipvs(#[from] IpvsError),
+    /// A file of the scenario's.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Tools under their plain names.
+    #[error("could not lay out the tools")]
+    LayOut(#[source] io::Error),
+    /// What programs send to the system's log.
+    #[error("could not listen at /dev/log")]
+    Syslog(#[source] io::Error),
     /// Interfaces that never carried frames, or addresses that never came into use.
     #[error("after {waited_ms} ms this was not yet as it should be: {last_seen}")]
     NotSettled {
@@ -91,10 +111,11 @@ impl BuildError {
     /// Whether the machine lacks something or the lab is at fault.
     pub fn kind(&self) -> FailureKind {
         let lacking = match self {
+            Self::Bounds(_) => true,
             // All that making namespaces takes is root and a kernel that has them.
             Self::Space(error) => !matches!(error, NsError::Threads(_)),
             Self::Node { source, .. } => source.is_lacking(),
-            Self::Plan(_) | Self::Gone(_) => false,
+            Self::Daemons(_) | Self::Plan(_) | Self::Gone(_) => false,
         };
         if lacking { FailureKind::Lacking } else { FailureKind::Lab }
     }
@@ -109,7 +130,12 @@ impl StepError {
             // A kind of device that the kernel does not know.
             Self::Rtnl(error) => error.source.errno() == Some(Errno::EOPNOTSUPP) && error.what.starts_with("make the "),
             Self::Sysctl(error) => error.source.kind() == io::ErrorKind::NotFound,
-            Self::Offload(_) | Self::Ethtool(_) | Self::NotSettled { .. } => false,
+            Self::Offload(_)
+            | Self::Ethtool(_)
+            | Self::File(_)
+            | Self::LayOut(_)
+            | Self::Syslog(_)
+            | Self::NotSettled { .. } => false,
         }
     }
 }
@@ -119,10 +145,13 @@ impl StepError {
 pub struct Lab {
     plan: Arc<Plan>,
     skip_ipvs: bool,
+    jitter_us: u32,
     filters: Arc<Filters>,
     toolbox: Toolbox,
     switch: Option<Worker>,
     nodes: Vec<Worker>,
+    /// The bounds of the nodes in which programs run.
+    bounds: Vec<(NodeName, Arc<Bound>)>,
 }
 
 /// What configuring a lab came to, beyond that it worked.
@@ -149,7 +178,9 @@ impl Lab {
     ) -> Result<Self, BuildError> {
         let roots: Vec<PathBuf> =
             options.tool_roots.iter().map(PathBuf::from).filter(|root| Path::is_dir(root)).collect();
-        let nodes = Space::nodes(plan.nodes.iter().map(|node| node.name.as_str()), &roots, ready)?;
+        let seeds: Vec<Seed<'_>> =
+            plan.nodes.iter().map(|node| seed(node, options)).collect::<Result<_, BuildError>>()?;
+        let nodes = Space::nodes(seeds, &roots, ready)?;
         let mut spaces: Vec<Arc<Space>> = nodes.into_iter().map(Arc::new).collect();
         let filters = Arc::new(Filters::find(search, &roots));
         let toolbox = Toolbox::find(search, &roots);
@@ -167,7 +198,11 @@ impl Lab {
         drop(spaces);
         let switch = workers.pop();
         let plan = Arc::new(plan.clone());
-        let lab = Self { plan, skip_ipvs: options.skip_ipvs, filters, toolbox, switch, nodes: workers };
+        let (skip_ipvs, jitter_us) = (options.skip_ipvs, options.jitter_us);
+        let mut lab = Self { plan, skip_ipvs, jitter_us, filters, toolbox, switch, nodes: workers, bounds: Vec::new() };
+        for node in lab.plan.nodes.iter().filter(|node| node.has_programs()) {
+            lab.bounds.push((node.name.clone(), Arc::new(Bound::new(node.name.as_str())?)));
+        }
         lab.wire()?;
         Ok(lab)
     }
@@ -176,7 +211,8 @@ impl Lab {
     fn wire(&self) -> Result<(), BuildError> {
         let wires = switch::wires(&self.plan, &self.nodes)?;
         let plan = Arc::clone(&self.plan);
-        self.on_switch(move || switch::create(plan, wires))?;
+        let jitter_us = self.jitter_us;
+        self.on_switch(move || switch::create(plan, wires, jitter_us))?;
         self.on_nodes(|node, _| {
             let uppers = node::uppers(&node, &self.plan, &self.nodes);
             move || async move { node::create(&node, uppers).await }
@@ -206,6 +242,35 @@ impl Lab {
         let absent_sysctls =
             named.flat_map(|(node, keys)| keys.into_iter().map(|key| (node.name.clone(), key))).collect();
         Ok(Configured { absent_sysctls })
+    }
+
+    /// Makes nodes in which the scenario's programs are to run ready for them: tools, files, `/dev/log`, and logs below
+    /// `output`. None of the programs runs yet.
+    ///
+    /// # Errors
+    /// [`BuildError`].
+    pub fn furnish(&self, output: &Path) -> Result<Daemons, BuildError> {
+        let mut furnished = Vec::new();
+        for (node, worker) in self.workers().filter(|(node, _)| node.has_programs()) {
+            let failed = |source| BuildError::Node { node: node.name.to_string(), source };
+            let path = programs::logs_of(output, &node.name).join("syslog.log");
+            let log = Log::new(&path).map_err(|error| failed(StepError::Syslog(error)))?;
+            let (own, toolbox, syslog) = (node.clone(), self.toolbox.clone(), log.clone());
+            let done = worker.run(move || async move {
+                toolbox.lay_out().map_err(StepError::LayOut)?;
+                files::place(&own.name, &own.files)?;
+                syslog::listen(syslog).map_err(StepError::Syslog)
+            })?;
+            done.map_err(failed)?;
+            let bound = self.bounds.iter().find(|(of, _)| *of == node.name).map(|(_, bound)| Arc::clone(bound));
+            let bound = bound.ok_or_else(|| BuildError::Plan(format!("no bound for programs in {}", node.name)))?;
+            furnished.push((
+                node,
+                Launcher { space: Arc::clone(worker.space()), toolbox: self.toolbox.clone(), bound },
+                log,
+            ));
+        }
+        Ok(Daemons::new(furnished, output)?)
     }
 
     /// Waits until no node waits for a neighbour's answer any more.
@@ -276,6 +341,11 @@ impl Lab {
         &self.plan
     }
 
+    /// By up to how much a node's work is held back before it begins, in microseconds.
+    pub fn jitter_us(&self) -> u32 {
+        self.jitter_us
+    }
+
     /// The worker that lives in a node.
     pub fn worker(&self, node: &NodeName) -> Option<&Worker> {
         self.plan.nodes.iter().zip(&self.nodes).find(|(planned, _)| planned.name == *node).map(|(_, worker)| worker)
@@ -295,7 +365,14 @@ impl Lab {
         let workers = self.nodes.drain(..).chain(self.switch.take());
         // Each worker's thread ends when it is dropped.
         let spaces = workers.map(|worker| Arc::clone(worker.space())).collect();
-        ns::end(spaces)
+        let mut left = ns::end(spaces);
+        // All that was in them ended with the nodes.
+        for (node, bound) in self.bounds.drain(..) {
+            if let Err(error) = bound.remove() {
+                left.push(format!("{node}: its control group {}: {error}", bound.folder().display()));
+            }
+        }
+        left
     }
 
     fn on_switch<T, F>(&self, job: impl FnOnce() -> F + Send + 'static) -> Result<T, BuildError>
@@ -328,6 +405,18 @@ impl Drop for Lab {
     fn drop(&mut self) {
         drop(self.end());
     }
+}
+
+/// A node as it is to be made, with the tree of its packages.
+fn seed<'a>(node: &'a Node, options: &'a BuildOptions) -> Result<Seed<'a>, BuildError> {
+    let name = node.name.as_str();
+    let guarded = node.has_programs();
+    if node.packages.is_empty() {
+        return Ok(Seed { name, guarded, tree: None });
+    }
+    let tree = options.trees.iter().find(|tree| tree.packages == node.packages);
+    let tree = tree.ok_or_else(|| BuildError::Plan(format!("the packages of {name} were not unpacked")))?;
+    Ok(Seed { name, guarded, tree: Some(Path::new(&tree.folder)) })
 }
 
 /// Looks again and again until nothing is seen that is not yet as it should be.

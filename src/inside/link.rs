@@ -3,6 +3,7 @@
 //! Owns: making and changing interfaces of the namespace that the handle was opened in. Refuses: addresses, and the
 //! order in which a lab is built.
 
+pub mod jitter;
 pub mod offload;
 pub mod port;
 

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::kmod::{ModuleInitFlags, finit_module};
 
-use crate::base::SCHEDULERS;
-use crate::plan::{Act, LinkKind, Plan, Service};
+use crate::base::{Role, SCHEDULERS};
+use crate::plan::{Act, LinkKind, Node, Plan, Service};
 
 /// A modules folder that can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +75,19 @@ pub fn needed(plan: &Plan) -> Vec<&'static str> {
             }
         }
     }
+    for node in plan.nodes.iter().filter(|node| node.has_programs()) {
+        wanted.extend(of_programs(plan, node));
+    }
+    wanted
+}
+
+/// The modules that a node's own programs may ask for, by the names of tools that stand in their texts.
+fn of_programs(plan: &Plan, node: &Node) -> Vec<&'static str> {
+    let mut wanted: Vec<&str> = plan.texts_of(node).flat_map(of_tools).collect();
+    if node.role == Role::Director {
+        wanted.push("ip_vs");
+        wanted.extend(SCHEDULER_MODULES);
+    }
     wanted
 }
 
@@ -118,9 +131,12 @@ pub fn of_tools(text: &str) -> Vec<&'static str> {
     if v6 {
         wanted.extend(["ip6_tables", "ip6table_filter", "ip6table_mangle", "ip6table_nat"]);
     }
-    if text.contains("ipvsadm") {
+    if text.contains("ipvsadm") || text.contains("keepalived") {
         wanted.push("ip_vs");
         wanted.extend(SCHEDULER_MODULES);
+    }
+    if text.contains("vmac") || text.contains("macvlan") {
+        wanted.push("macvlan");
     }
     if text.contains("tunl0") {
         wanted.push("ipip");

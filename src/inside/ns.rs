@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::Arc;
 use std::thread;
@@ -89,6 +89,24 @@ pub enum NsError {
     },
 }
 
+/// What a node is to be.
+#[derive(Debug, Clone, Copy)]
+pub struct Seed<'a> {
+    /// Its name and hostname.
+    pub name: &'a str,
+    /// Whether programs of somebody else's choice run in it: then it has devices of its own, and what is the machine's
+    /// can't be written.
+    pub guarded: bool,
+    /// A folder with unpacked packages that it sees as part of its own file system.
+    pub tree: Option<&'a Path>,
+}
+
+impl<'a> From<&'a str> for Seed<'a> {
+    fn from(name: &'a str) -> Self {
+        Self { name, guarded: false, tree: None }
+    }
+}
+
 /// A set of namespaces: a node's, or the switch's, which is a network namespace and nothing else.
 #[derive(Debug)]
 pub struct Space {
@@ -100,6 +118,7 @@ pub struct Space {
 /// What makes a network namespace a host of its own.
 #[derive(Debug)]
 struct HostPart {
+    guarded: bool,
     agent: Pid,
     mnt: OwnedFd,
     root: OwnedFd,
@@ -125,7 +144,7 @@ impl Space {
     /// # Errors
     /// [`NsError`]; agents that were already made end.
     pub fn nodes<'a>(
-        names: impl IntoIterator<Item = &'a str>,
+        seeds: impl IntoIterator<Item = impl Into<Seed<'a>>>,
         tools: &[PathBuf],
         ready: &mut dyn FnMut(usize),
     ) -> Result<Vec<Self>, NsError> {
@@ -133,24 +152,24 @@ impl Space {
         if threads != 1 {
             return Err(NsError::Threads(threads));
         }
-        let names: Vec<&str> = names.into_iter().collect();
-        allow_descriptors(names.len())?;
-        let mut agents = Vec::with_capacity(names.len());
-        Self::make(&names, tools, &mut agents, ready).inspect_err(|_| drop(reap(agents)))
+        let seeds: Vec<Seed<'_>> = seeds.into_iter().map(Into::into).collect();
+        allow_descriptors(seeds.len())?;
+        let mut agents = Vec::with_capacity(seeds.len());
+        Self::make(&seeds, tools, &mut agents, ready).inspect_err(|_| drop(reap(agents)))
     }
 
     /// Does it, and lists each agent as soon as there is one.
     fn make(
-        names: &[&str],
+        seeds: &[Seed<'_>],
         tools: &[PathBuf],
         agents: &mut Vec<(Pid, String)>,
         ready: &mut dyn FnMut(usize),
     ) -> Result<Vec<Self>, NsError> {
         let own = OwnNamespaces::read()?;
         let mut stack = vec![0; AGENT_STACK_BYTES];
-        let mut begun = Vec::with_capacity(names.len());
-        for name in names {
-            let agent = Begun::new(name, tools, &mut stack)?;
+        let mut begun = Vec::with_capacity(seeds.len());
+        for seed in seeds {
+            let agent = Begun::new(*seed, tools, &mut stack)?;
             agents.push((agent.agent, agent.name.clone()));
             begun.push(agent);
             ready(0);
@@ -235,11 +254,60 @@ impl Space {
                 self.enter().map_err(io::Error::other)?;
                 if let Some(host) = &self.host {
                     self.set(&host.pid, CloneFlags::CLONE_NEWPID, "PID").map_err(io::Error::other)?;
+                    if host.guarded {
+                        give_up_rights();
+                    }
                 }
                 command.spawn()
             })?;
             starter.join().unwrap_or_else(|_| Err(io::Error::other("the starting thread panicked")))
         })
+    }
+}
+
+/// Rights over the machine beyond the node (`linux/capability.h`): to load modules, to reach its memory and ports, to
+/// trace, to mount, to reboot, to set its clock, to make devices, and what is like them. A program that is started by the
+/// calling thread has none of them, though it runs as root.
+fn give_up_rights() {
+    const SYS_MODULE: libc::c_ulong = 16;
+    const SYS_RAWIO: libc::c_ulong = 17;
+    const SYS_PTRACE: libc::c_ulong = 19;
+    const SYS_ADMIN: libc::c_ulong = 21;
+    const SYS_BOOT: libc::c_ulong = 22;
+    const SYS_TIME: libc::c_ulong = 25;
+    const MKNOD: libc::c_ulong = 27;
+    const AUDIT_CONTROL: libc::c_ulong = 30;
+    const MAC_OVERRIDE: libc::c_ulong = 32;
+    const MAC_ADMIN: libc::c_ulong = 33;
+    const SYSLOG: libc::c_ulong = 34;
+    const WAKE_ALARM: libc::c_ulong = 35;
+    const BLOCK_SUSPEND: libc::c_ulong = 36;
+    const PERFMON: libc::c_ulong = 38;
+    const BPF: libc::c_ulong = 39;
+    const CHECKPOINT_RESTORE: libc::c_ulong = 40;
+    for right in [
+        SYS_MODULE,
+        SYS_RAWIO,
+        SYS_PTRACE,
+        SYS_ADMIN,
+        SYS_BOOT,
+        SYS_TIME,
+        MKNOD,
+        AUDIT_CONTROL,
+        MAC_OVERRIDE,
+        MAC_ADMIN,
+        SYSLOG,
+        WAKE_ALARM,
+        BLOCK_SUSPEND,
+        PERFMON,
+        BPF,
+        CHECKPOINT_RESTORE,
+    ] {
+        #[expect(unsafe_code, reason = "the bounding set has no safe wrapper")]
+        // SAFETY: takes numbers. One that this kernel does not have is refused, and needs no giving up.
+        unsafe {
+            libc::prctl(libc::PR_CAPBSET_DROP, right, 0, 0, 0)
+        };
     }
 }
 
@@ -310,14 +378,15 @@ fn reap(mut agents: Vec<(Pid, String)>) -> Vec<String> {
 /// An agent that was made and has not yet said that it is ready.
 struct Begun {
     name: String,
+    guarded: bool,
     agent: Pid,
     report: File,
     life: OwnedFd,
 }
 
 impl Begun {
-    fn new(name: &str, tools: &[PathBuf], stack: &mut [u8]) -> Result<Self, NsError> {
-        let node = || name.to_owned();
+    fn new(seed: Seed<'_>, tools: &[PathBuf], stack: &mut [u8]) -> Result<Self, NsError> {
+        let node = || seed.name.to_owned();
         let pipe = || {
             pipe2(OFlag::O_CLOEXEC).map_err(|errno| NsError::Io {
                 node: node(),
@@ -329,13 +398,13 @@ impl Begun {
         let (life_end, life) = pipe()?;
         let flags =
             CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWUTS;
-        let body = Box::new(|| agent::live(name, tools, &report_end, &life_end));
+        let body = Box::new(|| agent::live(seed, tools, &report_end, &life_end));
         #[expect(unsafe_code, reason = "a process with namespaces of its own is only to be had by clone")]
         // SAFETY: without CLONE_VM the child has a copy of this memory and of the stack given, and this process has
         // no other thread (checked by the caller), so no lock is held that the child could wait for.
         let agent = unsafe { nix::sched::clone(body, stack, flags, Some(libc::SIGCHLD)) };
         let agent = agent.map_err(|source| NsError::Clone { node: node(), source })?;
-        Ok(Self { name: node(), agent, report: report.into(), life })
+        Ok(Self { name: node(), guarded: seed.guarded, agent, report: report.into(), life })
     }
 
     fn ready(mut self, own: &OwnNamespaces) -> Result<Space, NsError> {
@@ -364,7 +433,15 @@ impl Begun {
         Ok(Space {
             name: self.name,
             net,
-            host: Some(HostPart { agent: self.agent, mnt, root: root.into(), pid, uts, _life: self.life }),
+            host: Some(HostPart {
+                guarded: self.guarded,
+                agent: self.agent,
+                mnt,
+                root: root.into(),
+                pid,
+                uts,
+                _life: self.life,
+            }),
         })
     }
 }

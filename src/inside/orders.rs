@@ -12,10 +12,13 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Runtime;
+
 use super::build::{BuildError, Lab};
 use super::capture::{Capture, CaptureError, Closing};
 use super::modules::{self, ModulesError};
 use super::probe::{self, ProbeError};
+use super::programs::{CommandError, DaemonError, Daemons};
 use super::record::{self, RecordError};
 use super::serve::{ServeError, Servers};
 use super::shell::ShellError;
@@ -40,6 +43,10 @@ enum OrderError {
     Capture(#[from] CaptureError),
     #[error("could not start the servers")]
     Serve(#[from] ServeError),
+    #[error("could not run the commands")]
+    Commands(#[from] Box<CommandError>),
+    #[error("could not start the daemons")]
+    Daemons(#[from] Box<DaemonError>),
     #[error("could not run the timeline")]
     Timeline(#[from] Box<TimelineError>),
     #[error("could not ask who has the VIP")]
@@ -71,8 +78,9 @@ struct Standing {
     // Fields are dropped in this order: what runs in the lab ends before the lab does.
     capture: Option<Capture>,
     closing: Option<Closing>,
+    daemons: Daemons,
     servers: Servers,
-    runtime: tokio::runtime::Runtime,
+    runtime: Runtime,
     lab: Lab,
     /// The shell commands that were run in each node.
     shell: BTreeMap<NodeName, String>,
@@ -83,21 +91,30 @@ struct Standing {
 /// How often a sign of life is given while a command takes its time.
 const HEARTBEAT: Duration = Duration::from_secs(2);
 
-/// Says hello and carries out commands until `Halt` or the channel's end.
+/// Says hello and carries out commands until `Halt` or the channel's end; where there are orders from the start, these and
+/// no others, up to the first that fails.
 ///
 /// # Errors
 /// Those of the channel.
-pub fn carry_out(channel: File, modules: Option<&Path>, kernel: String) -> io::Result<()> {
+pub fn carry_out(channel: File, told: Vec<Command>, modules: Option<&Path>, kernel: String) -> io::Result<()> {
     let mut reader = BufReader::new(channel.try_clone()?);
     let mut orders = Orders { voice: Voice(Arc::new(Mutex::new(channel))), modules, standing: None };
     orders.voice.tell(&Event::Hello { version: channel::VERSION, kernel })?;
+    if !told.is_empty() {
+        for command in told {
+            let answer = orders.answer(command);
+            orders.voice.tell(&answer)?;
+            if matches!(answer, Event::Failed(_)) {
+                break;
+            }
+        }
+        return Ok(());
+    }
     while let Some(command) = channel::receive::<Command>(&mut reader)? {
         if matches!(command, Command::Halt) {
             break;
         }
-        let answer = orders
-            .carry_out(command)
-            .unwrap_or_else(|error| Event::Failed(Failure { kind: error.kind(), chain: error_chain(&error) }));
+        let answer = orders.answer(command);
         orders.voice.tell(&answer)?;
     }
     Ok(())
@@ -138,6 +155,11 @@ struct Orders<'m> {
 }
 
 impl Orders<'_> {
+    fn answer(&mut self, command: Command) -> Event {
+        self.carry_out(command)
+            .unwrap_or_else(|error| Event::Failed(Failure { kind: error.kind(), chain: error_chain(&error) }))
+    }
+
     fn carry_out(&mut self, command: Command) -> Result<Event, OrderError> {
         match command {
             Command::Build { plan, options } => {
@@ -214,12 +236,35 @@ impl Orders<'_> {
         } else {
             None
         };
+        let daemons = lab.furnish(Path::new(&options.output)).map_err(Box::new)?;
         self.voice.mention(&Event::Progress("configuring nodes".to_owned()));
         lab.configure().map_err(Box::new)?;
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(OrderError::Runtime)?;
+        self.command(plan, &daemons, &runtime)?;
         let servers = runtime.block_on(Servers::start_all(&plan.nodes, &lab))?;
-        Ok(Standing { capture, closing: None, servers, runtime, lab, shell: BTreeMap::new(), _alive: alive })
+        if plan.nodes.iter().any(|node| !node.daemons.is_empty()) {
+            self.voice.mention(&Event::Progress("starting daemons".to_owned()));
+            runtime.block_on(daemons.start_all(&plan.nodes, &lab)).map_err(Box::new)?;
+        }
+        let texts = |node| plan.texts_of(node).collect::<Vec<_>>().join("\n");
+        let shell = plan.nodes.iter().filter(|node| node.has_programs()).map(|node| (node.name.clone(), texts(node)));
+        Ok(Standing { capture, closing: None, daemons, servers, runtime, lab, shell: shell.collect(), _alive: alive })
+    }
+
+    /// Runs the commands of all nodes, one after the other, and tells of each.
+    fn command(&self, plan: &Plan, daemons: &Daemons, runtime: &Runtime) -> Result<(), OrderError> {
+        for node in plan.nodes.iter().filter(|node| !node.commands.is_empty()) {
+            self.voice.mention(&Event::Progress(format!("running commands on {}", node.name)));
+            for command in &node.commands {
+                let (result, outcome) = runtime.block_on(daemons.command(&node.name, command));
+                if let Some(result) = result {
+                    self.voice.mention(&Event::Commanded(result));
+                }
+                outcome.map_err(Box::new)?;
+            }
+        }
+        Ok(())
     }
 
     fn shell(&mut self, node: NodeName, script: String) -> Result<Executed, OrderError> {
@@ -230,6 +275,7 @@ impl Orders<'_> {
         let standing = self.standing()?;
         let executed = standing.lab.shell(&node, &text)?;
         let all = standing.shell.entry(node).or_default();
+        all.push('\n');
         all.push_str(&text);
         all.push('\n');
         Ok(executed)
@@ -237,11 +283,11 @@ impl Orders<'_> {
 
     fn run(&mut self, loads_only: bool) -> Result<Ran, OrderError> {
         self.voice.mention(&Event::Progress("running the timeline".to_owned()));
-        let Some(Standing { servers, runtime, lab, .. }) = &self.standing else {
+        let Some(Standing { daemons, servers, runtime, lab, .. }) = &self.standing else {
             return Err(OrderError::Order("could not run a timeline: no lab is built"));
         };
         let plan = lab.plan();
-        let stage = Stage { nodes: lab, servers, kernel: lab };
+        let stage = Stage { nodes: lab, servers, daemons, kernel: lab };
         let earlier: BTreeMap<NodeName, usize> =
             servers.access_logs().into_iter().map(|(node, log)| (node, log.len())).collect();
         let acts = if loads_only { loads(&plan.timeline) } else { plan.timeline.clone() };
@@ -255,7 +301,8 @@ impl Orders<'_> {
         for (node, log) in &mut access_logs {
             log.drain(..earlier.get(node).copied().unwrap_or(0).min(log.len()));
         }
-        Ok(Ran { stopped: stopped.map(Box::new), loads, access_logs, probes })
+        let ended = runtime.block_on(daemons.ended());
+        Ok(Ran { stopped: stopped.map(Box::new), loads, access_logs, probes, ended })
     }
 
     fn stop_capture(&mut self) -> Result<CaptureStats, OrderError> {
@@ -269,8 +316,10 @@ impl Orders<'_> {
 
 impl Standing {
     fn tear_down(self) -> Vec<String> {
-        let Self { capture, closing, servers, runtime, lab, shell: _, _alive } = self;
+        let Self { capture, closing, daemons, servers, runtime, lab, shell: _, _alive } = self;
         drop(capture);
+        runtime.block_on(daemons.stop_all());
+        drop(daemons);
         runtime.block_on(servers.stop_all());
         drop(runtime);
         let left = lab.tear_down();

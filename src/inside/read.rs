@@ -12,7 +12,7 @@ use std::fs;
 use std::io;
 use std::sync::Arc;
 
-use crate::base::{IfName, NodeName, error_chain};
+use crate::base::{IfName, NodeName, Protocol, Role, error_chain};
 use crate::facts::{IpvsFacts, NodeFacts, Unread};
 use crate::inside::arpfilter::{self, Filters};
 use crate::inside::ipvs::{self, IpvsError};
@@ -61,7 +61,7 @@ impl Wanted {
             sysctls: node.sysctls.iter().map(|one| one.key.clone()).collect(),
             arptables: !node.arptables.is_empty(),
             iptables: tables(node),
-            ipvs: node.ipvs.is_some(),
+            ipvs: node.ipvs.is_some() || (node.role == Role::Director && node.has_programs()),
         }
     }
 }
@@ -229,6 +229,14 @@ fn ipvs_facts(files: &str) -> Result<IpvsFacts, IpvsError> {
 /// Those of the file.
 pub fn net_file(name: &str) -> io::Result<String> {
     fs::read_to_string(format!("{NODE}/{name}"))
+}
+
+/// Whether a socket of the node whose worker this is called in takes in what comes to a port.
+///
+/// # Errors
+/// Those of the files in which the kernel tells its sockets.
+pub fn listens(protocol: Protocol, port: u16) -> io::Result<bool> {
+    Ok(sockets::all(NODE)?.iter().any(|socket| socket.protocol == protocol && socket.at.port() == port))
 }
 
 /// Counters that are not zero, from pairs of lines: `Ip: InReceives …` and `Ip: 17 …` give `IpInReceives`.

@@ -4,9 +4,12 @@
 //! Refuses: understanding them. What they write to `/etc` and `/var` stays in the node. A command that fails is an
 //! answer; one that does not end is killed, with what it started.
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::io;
+use std::os::unix::fs::symlink;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -15,8 +18,9 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use super::arpfilter;
+use super::arpfilter::{self, Tool};
 use super::ns::Space;
+use super::programs::files;
 use crate::base::NodeName;
 use crate::channel::Executed;
 
@@ -58,11 +62,22 @@ const TOOLS: [(&str, &[&str]); 9] = [
     ("arp", &["arp"]),
 ];
 
+/// Where a node has the tools under their plain names that are not found so.
+const LAID_OUT: &str = "/run/drlab/bin";
+
+/// Words that a shell takes itself, so that `exec` can't go before them.
+const SHELL_WORDS: [&str; 16] = [
+    ".", ":", "cd", "case", "eval", "exec", "export", "for", "if", "set", "trap", "ulimit", "umask", "until", "wait",
+    "while",
+];
+
 /// The tools of all nodes, looked for once.
 #[derive(Debug, Clone, Default)]
 pub struct Toolbox {
     /// A shell function for each tool, so that its plain name calls the program that this kernel has the tables for.
     functions: String,
+    /// The programs that are not to be had under their plain names: the name, and what stands behind it.
+    others: Vec<(String, Tool)>,
 }
 
 impl Toolbox {
@@ -76,7 +91,60 @@ impl Toolbox {
             Some(format!("{name}() {{ {}{program} \"$@\"; }}\n", environment.collect::<String>()))
         };
         let functions = TOOLS.into_iter().filter_map(function).collect();
-        Self { functions }
+        let renamed = TOOLS.into_iter().filter_map(|(name, programs)| {
+            let tool = arpfilter::found(programs, path, roots)?;
+            (!tool.path.ends_with(name)).then(|| (name.to_owned(), tool))
+        });
+        let unpacked = arpfilter::unpacked(roots).into_iter().filter_map(|name| {
+            let tool = arpfilter::found(&[name.as_str()], path, roots)?;
+            (!tool.environment.is_empty()).then_some((name, tool))
+        });
+        let mut others: Vec<(String, Tool)> = renamed.collect();
+        for (name, tool) in unpacked {
+            if !others.iter().any(|(other, _)| *other == name) {
+                others.push((name, tool));
+            }
+        }
+        Self { functions, others }
+    }
+
+    /// Lays out, in the node whose worker this is called in, the tools that are not found under their plain names, so
+    /// that every program of the node finds them.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn lay_out(&self) -> io::Result<()> {
+        if self.others.is_empty() {
+            return Ok(());
+        }
+        fs::create_dir_all(LAID_OUT)?;
+        for (name, tool) in &self.others {
+            let path = Path::new(LAID_OUT).join(name);
+            if tool.environment.is_empty() {
+                symlink(&tool.path, path)?;
+                continue;
+            }
+            let environment = tool.environment.iter();
+            let environment = environment.map(|(key, value)| format!("{key}={} ", quoted(&value.to_string_lossy())));
+            let environment = environment.collect::<String>();
+            let text = format!("#!/bin/sh\n{environment}exec {} \"$@\"\n", quoted(&tool.path.to_string_lossy()));
+            files::write(&path, text.as_bytes(), true)?;
+        }
+        Ok(())
+    }
+
+    /// A shell for a text of commands, in a node in which the tools were laid out.
+    pub fn command(&self, text: &str, environment: &BTreeMap<String, String>) -> Command {
+        let mut shell = Command::new("/bin/sh");
+        shell.arg("-c").arg(text).env_clear();
+        shell.envs([("PATH", self.path().as_str()), ("LC_ALL", "C"), ("HOME", "/root")]).envs(environment);
+        shell.current_dir("/");
+        shell
+    }
+
+    /// Where programs are looked for in a node in which the tools were laid out.
+    fn path(&self) -> String {
+        if self.others.is_empty() { PATH.to_owned() } else { format!("{LAID_OUT}:{PATH}") }
     }
 
     /// Runs a text of commands in a node and waits for its end.
@@ -115,6 +183,19 @@ impl Toolbox {
     }
 }
 
+/// A daemon's command as a shell is to have it: in its own place where it is a single one.
+pub fn in_its_place(text: &str) -> String {
+    let head = if is_simple(text) { "exec " } else { "" };
+    format!("{head}{text}")
+}
+
+/// Whether a text is one command, whose place its shell can give up: then it is the daemon itself that is told to end.
+fn is_simple(text: &str) -> bool {
+    let first = text.split_whitespace().next().unwrap_or("");
+    let control = |c: char| matches!(c, ';' | '&' | '|' | '(' | ')' | '{' | '}' | '\n');
+    !text.trim_end().contains(control) && !first.contains('=') && !SHELL_WORDS.contains(&first)
+}
+
 /// The word as a shell takes it.
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
@@ -122,7 +203,15 @@ fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::quoted;
+    use super::{is_simple, quoted};
+
+    #[test]
+    fn a_shell_gives_up_its_place_to_one_command_only() {
+        assert!(is_simple("keepalived --dont-fork -f '/etc/keepalived/keepalived.conf' 2> /tmp/errors"));
+        for text in ["cd /srv && nginx", "RATE=1 nginx", "exec nginx", "nginx; sleep 1", "ulimit -n 1024"] {
+            assert!(!is_simple(text), "{text}");
+        }
+    }
 
     #[test]
     fn a_folder_with_a_quote_in_its_name_is_one_word() {

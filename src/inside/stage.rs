@@ -1,16 +1,37 @@
 //! A built lab as the timeline sees it: nodes that take jobs, kernels that take settings.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::thread;
+use std::time::Duration;
+
 use super::build::{Lab, StepError, act};
 use super::timeline::nodes::{NodeGone, NodeJob, Nodes, on_node};
 use super::timeline::{ActError, Configure, Observed};
 use crate::base::NodeName;
 use crate::plan::{Act, Condition};
 
+/// A time below so many microseconds, drawn from the kernel's random numbers as those of hash maps are.
+fn drawn_below(limit_us: u32) -> Duration {
+    if limit_us == 0 {
+        return Duration::ZERO;
+    }
+    let drawn = RandomState::new().build_hasher().finish();
+    Duration::from_nanos(drawn % (u64::from(limit_us) * 1000))
+}
+
 impl Nodes for Lab {
     fn spawn(&self, node: &NodeName, job: NodeJob) -> Result<(), NodeGone> {
         let worker = self.worker(node).ok_or_else(|| NodeGone { node: node.clone() })?;
+        // The node's only thread is held up, as by other work that it has.
+        let pause = drawn_below(self.jitter_us());
+        let late = move || {
+            if !pause.is_zero() {
+                thread::sleep(pause);
+            }
+            job()
+        };
         // Whoever waits for the job has a channel of their own for its result.
-        drop(worker.start(job));
+        drop(worker.start(late));
         Ok(())
     }
 }

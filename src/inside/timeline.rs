@@ -19,6 +19,7 @@ use self::nodes::{NodeGone, Nodes, on_node};
 use super::load::{self, LoadError};
 use super::ping::{self, PingError};
 use super::probe::{self, ProbeError};
+use super::programs::{CommandError, DaemonError, Daemons};
 use super::serve::{ServeError, Servers};
 use crate::base::{IfName, Mac, NodeName};
 use crate::facts::run::{Acted, LoadResult, Outcome, Stopped};
@@ -33,6 +34,12 @@ pub enum ActError {
     /// A server could not be started or stopped.
     #[error(transparent)]
     Serve(#[from] ServeError),
+    /// A daemon could not be started or ended.
+    #[error(transparent)]
+    Daemon(#[from] DaemonError),
+    /// A command failed.
+    #[error(transparent)]
+    Command(#[from] CommandError),
     /// No echo request could be sent.
     #[error(transparent)]
     Ping(#[from] PingError),
@@ -113,6 +120,8 @@ pub struct Stage<'a, N, C> {
     pub nodes: &'a N,
     /// The servers on them.
     pub servers: &'a Servers,
+    /// The daemons on them.
+    pub daemons: &'a Daemons,
     /// The nodes' kernels.
     pub kernel: &'a C,
 }
@@ -188,6 +197,23 @@ impl<N: Nodes, C: Configure> Stage<'_, N, C> {
             Act::StartServer { node, server } => {
                 self.servers.start(self.nodes, node, server).await?;
                 Ok(String::new())
+            }
+            Act::StartDaemon { node, daemon } => {
+                self.daemons.start(self.nodes, node, daemon).await?;
+                Ok(String::new())
+            }
+            Act::StopDaemon { node, daemon } => {
+                self.daemons.stop(node, daemon).await?;
+                Ok(String::new())
+            }
+            Act::KillDaemon { node, daemon } => {
+                self.daemons.kill(node, daemon).await?;
+                Ok(String::new())
+            }
+            Act::Run { node, command } => {
+                let (result, outcome) = self.daemons.command(node, command).await;
+                outcome?;
+                Ok(result.and_then(|result| result.status).map(|status| format!("status {status}")).unwrap_or_default())
             }
             Act::GratuitousArp { node, interface, address, mac } => {
                 self.announce(node, interface, *address, *mac).await

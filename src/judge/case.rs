@@ -144,6 +144,26 @@ impl Case {
         }
     }
 
+    /// The same where only some nodes are known by what was read of them, for programs of their own configure them.
+    /// `started` are the facts before the timeline.
+    #[must_use]
+    pub fn as_read_on(&self, started: &[NodeFacts], nodes: &BTreeSet<NodeName>) -> Self {
+        let read = self.as_read(started);
+        let mut case = self.clone();
+        for (station, read) in case.stations.iter_mut().zip(read.stations) {
+            if nodes.contains(&station.node) {
+                *station = read;
+            }
+        }
+        let read = read.services.into_iter().filter(|service| nodes.contains(&service.director));
+        let read: Vec<WantedService> = read.collect();
+        // One that balances without IPVS shows no table, and does what is wanted or not.
+        case.services.retain(|service| !read.iter().any(|read| read.director == service.director));
+        case.services.extend(read);
+        case.wanted.retain(|node, _| !nodes.contains(node));
+        case
+    }
+
     /// The station of that name.
     pub fn station(&self, node: &NodeName) -> Option<&Station> {
         self.stations.iter().find(|s| s.node == *node)

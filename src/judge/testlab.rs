@@ -83,6 +83,7 @@ impl Lab {
             capture: CaptureStats { frames: 0, dropped: BTreeMap::new(), vantages: Vec::new() },
             ran: Ran {
                 stopped: None,
+                ended: Vec::new(),
                 loads: vec![LoadResult { name: "load".into(), ms: 1.0, requests: Vec::new() }],
                 access_logs: BTreeMap::new(),
                 probes: Vec::new(),

@@ -367,6 +367,10 @@ impl<'a> Traffic<'a> {
             if let (Some((at, sequence)), false) = (known, each_packet) {
                 let before = &mut all.new[at];
                 if sequence == packet.sequence() && !(packet.protocol == Protocol::Udp && elsewhere) {
+                    if before.to.is_none() && to.is_some() && before.entered.station.node != entered.station.node {
+                        // A repetition that another Director met: it is the one that scheduled it.
+                        (before.entered, before.at_ns) = (entered, entered.frame.at_ns);
+                    }
                     before.to = before.to.or(to);
                     continue;
                 }
@@ -380,6 +384,7 @@ impl<'a> Traffic<'a> {
             let at_ns = entered.frame.at_ns;
             all.new.push(Connection { service, client, target, at_ns, closed_ns: None, entered, to });
         }
+        all.new.sort_by_key(|connection| connection.at_ns);
         all
     }
 

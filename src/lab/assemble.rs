@@ -1,13 +1,17 @@
 //! A report's content out of a plan and what a run gave. Computes everything that renderers show.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use crate::base::{Forwarding, Verdict};
-use crate::facts::run::{CaptureStats, Outcome, Ran, Stopped};
-use crate::judge::{CheckResult, Finding};
-use crate::plan::{Expect, Interface, LinkKind, Node, Plan};
-use crate::report::{CaptureSummary, Expected, Latency, LoadSummary, Topology, TopologyMember, TopologySegment};
+use crate::base::{DirectorKind, Forwarding, NodeName, Role, Verdict};
+use crate::facts::NodeFacts;
+use crate::facts::run::{CaptureStats, DaemonEnded, Outcome, Ran, Stopped};
+use crate::facts::statements::is_left_open;
+use crate::judge::{Case, CheckResult, Finding};
+use crate::plan::{Expect, Interface, LinkKind, Node, Plan, statements};
+use crate::report::{
+    ByPrograms, CaptureSummary, Expected, Latency, LoadSummary, Topology, TopologyMember, TopologySegment,
+};
 
 /// The lab's shape, for pictures.
 pub fn topology(plan: &Plan) -> Topology {
@@ -34,31 +38,51 @@ pub fn topology(plan: &Plan) -> Topology {
     Topology { vips: plan.vips.iter().map(ToString::to_string).collect(), segments, services: services(plan) }
 }
 
+/// The same where nodes' own programs configure them: there the VIPs and services are those that were read.
+pub fn topology_as_read(plan: &Plan, case: &Case, facts: &[NodeFacts]) -> Topology {
+    let mut topology = topology(plan);
+    let own = plan.with_programs();
+    let members = topology.segments.iter_mut().flat_map(|segment| &mut segment.members);
+    for member in members.filter(|member| own.contains(&member.node)) {
+        let Some(read) = facts.iter().find(|facts| facts.node == member.node) else { continue };
+        let vips = read.addresses.iter().filter(|address| plan.vips.contains(&address.address.addr()));
+        member.vip_on = vips.map(|vip| vip.label.clone().unwrap_or_else(|| vip.interface.to_string())).collect();
+    }
+    for service in case.services.iter().filter(|service| own.contains(&service.director)) {
+        let servers: Vec<String> = service
+            .destinations
+            .iter()
+            .map(|to| destination(to.node.as_ref(), to.at, to.forwarding, to.weight))
+            .collect();
+        topology.services.push(format!("{} {} -> {}", service.id, service.scheduler, servers.join(", ")));
+    }
+    topology
+}
+
+/// A real server in a few words.
+fn destination(node: Option<&NodeName>, at: SocketAddr, forwarding: Forwarding, weight: u32) -> String {
+    let name = node.map_or_else(|| at.to_string(), ToString::to_string);
+    let method = if forwarding == Forwarding::DirectRouting { String::new() } else { format!(" {forwarding}") };
+    if weight == 1 { format!("{name}{method}") } else { format!("{name}{method} weight {weight}") }
+}
+
 fn services(plan: &Plan) -> Vec<String> {
-    let tables = plan.nodes.iter().filter_map(|node| node.ipvs.as_ref());
-    tables
-        .flat_map(|table| &table.services)
-        .map(|service| {
-            let servers: Vec<_> = service
-                .destinations
-                .iter()
-                .map(|d| {
-                    let name = d.node.as_ref().map_or_else(|| d.at.to_string(), ToString::to_string);
-                    let method = if d.forwarding == Forwarding::DirectRouting {
-                        String::new()
-                    } else {
-                        format!(" {}", d.forwarding)
-                    };
-                    if d.weight == 1 {
-                        format!("{name}{method}")
-                    } else {
-                        format!("{name}{method} weight {}", d.weight)
-                    }
-                })
-                .collect();
-            format!("{} {} -> {}", service.id, service.scheduler, servers.join(", "))
-        })
-        .collect()
+    let tables = plan.nodes.iter().map(|node| (node.ipvs.iter().flat_map(|table| &table.services), &node.balances));
+    let mut told = Vec::new();
+    let all = tables.flat_map(|(built, own)| built.chain(own));
+    // Directors that stand in for each other have the same ones.
+    all.filter(|service| {
+        !told.contains(service) && {
+            told.push(*service);
+            true
+        }
+    })
+    .map(|service| {
+        let servers: Vec<_> =
+            service.destinations.iter().map(|d| destination(d.node.as_ref(), d.at, d.forwarding, d.weight)).collect();
+        format!("{} {} -> {}", service.id, service.scheduler, servers.join(", "))
+    })
+    .collect()
 }
 
 fn member(plan: &Plan, node: &Node, interface: &Interface) -> Option<TopologyMember> {
@@ -66,6 +90,7 @@ fn member(plan: &Plan, node: &Node, interface: &Interface) -> Option<TopologyMem
     Some(TopologyMember {
         node: node.name.clone(),
         role: node.role,
+        kind: Some(node.kind).filter(|kind| node.role == Role::Director && *kind != DirectorKind::Ipvs),
         interface: interface.name.to_string(),
         mac: interface.mac?,
         addresses: interface
@@ -160,6 +185,19 @@ pub fn expected(expect: &Expect, checks: &[CheckResult], findings: &[Finding], l
     Expected { met: differences.is_empty(), broken, differences }
 }
 
+/// What the nodes' own programs had set by the time at which facts were read.
+pub fn by_programs(plan: &Plan, facts: &[NodeFacts]) -> Vec<ByPrograms> {
+    let compared = plan.nodes.iter().filter(|node| node.has_programs()).filter_map(|node| {
+        let read = facts.iter().find(|facts| facts.node == node.name)?.statements();
+        let planned = statements::planned(node);
+        let new = |line: &&String| !planned.contains(line) && !is_left_open(line, &planned);
+        let added: Vec<String> = read.iter().filter(new).cloned().collect();
+        let gone: Vec<String> = planned.iter().filter(|line| !read.contains(line)).cloned().collect();
+        Some(ByPrograms { node: node.name.clone(), added, gone })
+    });
+    compared.filter(|one| !one.added.is_empty() || !one.gone.is_empty()).collect()
+}
+
 /// No scenario expects that it waits in vain.
 pub fn stopped(expected: &mut Expected, stopped: Option<&Stopped>) {
     let Some(Stopped { label, condition, deadline_ms, seen, .. }) = stopped else { return };
@@ -167,6 +205,16 @@ pub fn stopped(expected: &mut Expected, stopped: Option<&Stopped>) {
     // A label that was made from the step says all of it.
     let until = if label.contains(condition) { String::new() } else { format!(", {deadline_ms} ms until {condition}") };
     expected.differences.insert(0, format!("step `{label}` waited in vain{until}; last seen: {seen}"));
+}
+
+/// No scenario expects that a daemon ends which nothing told to.
+pub fn ended(expected: &mut Expected, ended: &[DaemonEnded]) {
+    for DaemonEnded { node, daemon, how, last_lines } in ended {
+        expected.met = false;
+        let last =
+            last_lines.last().map_or_else(|| "it wrote nothing".to_owned(), |line| format!("its last line: {line}"));
+        expected.differences.push(format!("daemon {daemon} on {node} ended by itself ({how}); {last}"));
+    }
 }
 
 #[cfg(test)]

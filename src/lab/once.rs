@@ -7,17 +7,18 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::mend::{self, Mending};
 use super::{Lab, LabError, Watcher, assemble};
 use crate::base::error_chain;
-use crate::channel::BuildOptions;
+use crate::channel::{self, BuildOptions};
 use crate::facts::NodeFacts;
-use crate::facts::run::{Acted, CaptureStats, Ran};
+use crate::facts::run::{Acted, CaptureStats, CommandResult, Ran};
 use crate::judge::{self, Case, CheckResult, Finding, Input};
 use crate::plan::{self, Plan};
 use crate::report::{self, CaptureSummary, Expected, Facts, LoadSummary, Report, RunVerdict, TimingMs};
+use crate::substrate::packages::trees::Tree;
 use crate::substrate::{StartOptions, Substrate};
 use crate::trace::{Recorded, Trace, TraceError};
 
@@ -29,8 +30,12 @@ pub struct Settings {
     pub start: StartOptions,
     /// Where missing tools were unpacked.
     pub tool_roots: Vec<PathBuf>,
+    /// Where packages that nodes have and the machine lacks were unpacked.
+    pub trees: Vec<Tree>,
     /// Where `capture.pcapng` goes, where it is kept.
     pub keep_capture: Option<PathBuf>,
+    /// By up to how much frames and work are held back, in microseconds; see [`BuildOptions::jitter_us`].
+    pub jitter_us: u32,
     /// Whether and how what is found is mended before the lab is taken down.
     pub mend: Option<Mending>,
 }
@@ -87,15 +92,31 @@ pub(super) struct Observed {
 pub fn run(plan: &Plan, settings: &Settings, watcher: &mut dyn Watcher) -> (Report, Ended) {
     let began = Instant::now();
     let mut report = blank(plan, settings.kind);
-    let mut recorder = Recorder { watcher, acted: Vec::new() };
+    let mut recorder = Recorder { watcher, acted: Vec::new(), commands: Vec::new() };
     let observed = observe(plan, settings, &mut recorder, &mut report);
-    report.timeline = recorder.acted;
+    (report.timeline, report.commands) = (recorder.acted, recorder.commands);
     let ended = match observed {
         Err(error) => failed(&mut report, error),
         Ok((lab, observed)) => conclude(plan, settings, lab, observed, watcher, &mut report),
     };
     report.timing_ms.total = ms(began);
+    if settings.start.seed.is_some() {
+        report.timing_ms = virtual_times(&report);
+    }
+    report.seed = settings.start.seed;
+    report.jitter_us = settings.jitter_us;
     (report, ended)
+}
+
+/// What of the times is the lab's own: the others are the machine's, and differ from run to run.
+fn virtual_times(report: &Report) -> TimingMs {
+    let build = report.timing_ms.build;
+    let begins = |acted: &Acted| acted.at_ns;
+    let (first, last) = (report.timeline.iter().map(begins).min(), report.timeline.iter().max_by_key(|a| a.at_ns));
+    let load = first.zip(last).map_or(0.0, |(first, last)| {
+        Duration::from_nanos(last.at_ns.saturating_sub(first)).as_secs_f64() * 1e3 + last.ms
+    });
+    TimingMs { build, load, total: build + load, ..TimingMs::default() }
 }
 
 fn failed(report: &mut Report, error: LabError) -> Ended {
@@ -127,6 +148,11 @@ fn conclude(
         Err(error) => return failed(report, error),
     };
     report.timing_ms.teardown = ms(since);
+    if let Some(path) = &settings.keep_capture
+        && let Err(error) = keep_logs(&settings.start.output, path)
+    {
+        return Ended::Unkept(error);
+    }
     let judged = judged.unwrap_or_else(|| judge_first(plan, settings, &observed, watcher, report).map(drop));
     report.facts = Facts { before: observed.before, after: observed.after };
     match judged {
@@ -151,20 +177,27 @@ fn observe(
     let timing = &mut report.timing_ms;
     recorder.progress("starting a kernel");
     let since = Instant::now();
-    let mut lab = Lab::start(settings.kind, &settings.start)?;
+    let options = BuildOptions {
+        output: settings.start.output.display().to_string(),
+        tool_roots: settings.tool_roots.iter().map(|r| r.display().to_string()).collect(),
+        trees: of_plan(plan, &settings.trees),
+        skip_ipvs: false,
+        capture: true,
+        jitter_us: settings.jitter_us,
+    };
+    let seeded = settings.start.seed.is_some();
+    let mut lab = if seeded {
+        Lab::start_told(settings.kind, &settings.start, plan, &options)?
+    } else {
+        Lab::start(settings.kind, &settings.start)?
+    };
     timing.boot = ms(since);
     lab.guest().kernel().clone_into(&mut report.kernel);
 
     recorder.progress("building the lab");
     let since = Instant::now();
-    let options = BuildOptions {
-        output: settings.start.output.display().to_string(),
-        tool_roots: settings.tool_roots.iter().map(|r| r.display().to_string()).collect(),
-        skip_ipvs: false,
-        capture: true,
-    };
-    lab.build(plan, options, recorder)?;
-    timing.build = ms(since);
+    let built = lab.build(plan, options, recorder)?;
+    timing.build = if seeded { built.ms } else { ms(since) };
     let before = lab.facts(recorder)?;
 
     let since = Instant::now();
@@ -174,6 +207,13 @@ fn observe(
     let after = lab.facts(recorder)?;
     let capture = lab.stop_capture(recorder)?;
     Ok((lab, Observed { before, after, ran, capture }))
+}
+
+/// The trees that this plan's nodes have; a command has room for few.
+fn of_plan(plan: &Plan, trees: &[Tree]) -> Vec<channel::Tree> {
+    let had = trees.iter().filter(|tree| plan.nodes.iter().any(|node| node.packages == tree.packages));
+    had.map(|tree| channel::Tree { packages: tree.packages.clone(), folder: tree.folder.display().to_string() })
+        .collect()
 }
 
 /// Judges the pass; gives its frames.
@@ -187,7 +227,7 @@ fn judge_first(
     watcher.progress("judging");
     let since = Instant::now();
     let recorded = read(&settings.start.output.join("capture.raw.pcapng"))?;
-    let case = plan::case::case(plan);
+    let case = plan::case::case(plan).as_read_on(&observed.before, &plan.with_programs());
     let input = observed.input(&case, &recorded.trace);
     (report.checks, report.findings) = judged(plan, &input, &[]);
     report.ruled_out = judge::rules::ruled_out(&input, &report.checks, &report.findings);
@@ -198,15 +238,40 @@ fn judge_first(
     }
     report.journey = judge::ladder::ladder(&input);
     report.census = judge::census::census(&input);
+    report.topology = assemble::topology_as_read(plan, &case, &observed.before);
+    report.by_programs = assemble::by_programs(plan, &observed.before);
+    report.failover = judge::failover(&input);
     report.load = assemble::load(plan, &observed.ran);
     report.capture = assemble::capture(&observed.capture);
     report.expected = assemble::expected(&plan.expect, &report.checks, &report.findings, &report.load);
     assemble::stopped(&mut report.expected, report.stopped.as_ref());
+    assemble::ended(&mut report.expected, &observed.ran.ended);
     report.timing_ms.judge = ms(since);
     if let Some(path) = &settings.keep_capture {
         write_capture(path, &recorded.trace, &recorded.dropped, &comments(&report.checks, &report.findings))?;
     }
     Ok(recorded.trace)
+}
+
+/// The folder of what nodes' programs logged, below a run's folder and below the one in which results are kept.
+pub const LOGS: &str = "nodes";
+
+/// Puts what nodes' programs logged beside the capture that is kept.
+fn keep_logs(output: &Path, capture: &Path) -> Result<(), CaptureError> {
+    let kept = capture.with_file_name(LOGS);
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| CaptureError::Write { path, source }
+    };
+    for node in fs::read_dir(output.join(LOGS)).into_iter().flatten().flatten() {
+        let folder = kept.join(node.file_name());
+        for log in fs::read_dir(node.path()).into_iter().flatten().flatten() {
+            fs::create_dir_all(&folder).map_err(failed(&folder))?;
+            let path = folder.join(log.file_name());
+            fs::copy(log.path(), &path).map_err(failed(&path))?;
+        }
+    }
+    Ok(())
 }
 
 impl Observed {
@@ -273,15 +338,20 @@ fn blank(plan: &Plan, kind: Substrate) -> Report {
         failure: Vec::new(),
         substrate: kind.to_string(),
         kernel: String::new(),
+        seed: None,
+        jitter_us: 0,
         timing_ms: TimingMs::default(),
         load: LoadSummary::default(),
         read: None,
         capture: CaptureSummary::default(),
         topology: assemble::topology(plan),
         timeline: Vec::new(),
+        commands: Vec::new(),
+        by_programs: Vec::new(),
         stopped: None,
         journey: Vec::new(),
         census: Vec::new(),
+        failover: None,
         checks: Vec::new(),
         findings: Vec::new(),
         ruled_out: Vec::new(),
@@ -298,6 +368,7 @@ pub(super) fn ms(since: Instant) -> f64 {
 struct Recorder<'a> {
     watcher: &'a mut dyn Watcher,
     acted: Vec<Acted>,
+    commands: Vec<CommandResult>,
 }
 
 impl Watcher for Recorder<'_> {
@@ -308,6 +379,11 @@ impl Watcher for Recorder<'_> {
     fn acted(&mut self, acted: &Acted) {
         self.watcher.acted(acted);
         self.acted.push(acted.clone());
+    }
+
+    fn commanded(&mut self, result: &CommandResult) {
+        self.watcher.commanded(result);
+        self.commands.push(result.clone());
     }
 }
 

@@ -118,6 +118,34 @@ pub enum Act {
         /// The server's name.
         server: String,
     },
+    /// A daemon is started and is ready.
+    StartDaemon {
+        /// Where.
+        node: NodeName,
+        /// The daemon's name.
+        daemon: String,
+    },
+    /// A daemon is told to end, and does.
+    StopDaemon {
+        /// Where.
+        node: NodeName,
+        /// The daemon's name.
+        daemon: String,
+    },
+    /// A daemon is killed with all that it started.
+    KillDaemon {
+        /// Where.
+        node: NodeName,
+        /// The daemon's name.
+        daemon: String,
+    },
+    /// A command of the scenario's is run, to its end.
+    Run {
+        /// Where.
+        node: NodeName,
+        /// Which.
+        command: super::Command,
+    },
     /// Neighbour entries that are not permanent are deleted.
     FlushNeighbours {
         /// Where.
@@ -191,6 +219,10 @@ impl Act {
             | Self::DeleteAddress { node, .. }
             | Self::StopServer { node, .. }
             | Self::StartServer { node, .. }
+            | Self::StartDaemon { node, .. }
+            | Self::StopDaemon { node, .. }
+            | Self::KillDaemon { node, .. }
+            | Self::Run { node, .. }
             | Self::FlushNeighbours { node, .. }
             | Self::SetNeighbour { node, .. }
             | Self::GratuitousArp { node, .. }
@@ -211,7 +243,12 @@ impl Act {
             | Self::SetLink { .. }
             | Self::AddAddress { .. }
             | Self::DeleteAddress { .. }
-            | Self::SetNeighbour { .. } => true,
+            | Self::SetNeighbour { .. }
+            // What programs set and take back only they know.
+            | Self::Run { .. }
+            | Self::StartDaemon { .. }
+            | Self::StopDaemon { .. }
+            | Self::KillDaemon { .. } => true,
             Self::Load(_)
             | Self::StopServer { .. }
             | Self::StartServer { .. }
@@ -231,7 +268,11 @@ impl Act {
             | Self::AddService { .. }
             | Self::DeleteService { .. }
             | Self::AddDestination { .. }
-            | Self::DeleteDestination { .. } => true,
+            | Self::DeleteDestination { .. }
+            | Self::Run { .. }
+            | Self::StartDaemon { .. }
+            | Self::StopDaemon { .. }
+            | Self::KillDaemon { .. } => true,
             _ => false,
         }
     }
@@ -289,6 +330,19 @@ pub enum Condition {
         /// Which.
         interface: IfName,
     },
+    /// An IPVS table has a real server.
+    RealServer {
+        /// The Director.
+        node: NodeName,
+        /// The real server's name.
+        real_server: NodeName,
+        /// Its addresses.
+        addresses: Vec<IpAddr>,
+        /// With which weight; any but 0 where none is given.
+        weight: Option<u32>,
+        /// Whether it is to be there at all.
+        listed: bool,
+    },
     /// IPVS holds this many connection entries.
     Connections {
         /// The Director.
@@ -310,6 +364,7 @@ impl Condition {
             | Self::Sysctl { node, .. }
             | Self::LinkUp { node, .. }
             | Self::Address { node, .. }
+            | Self::RealServer { node, .. }
             | Self::Connections { node, .. } => node,
         }
     }

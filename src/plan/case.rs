@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 
 use super::statements::{planned, switch};
 use super::{Act, Ipvs, Node, Plan, Service};
-use crate::base::NodeName;
+use crate::base::{NodeName, Role};
 use crate::judge::case::{Case, Station, StationPort, WantedDestination, WantedService};
 
 /// The case of a plan.
 pub fn case(plan: &Plan) -> Case {
     let held = |node: &Node| -> Vec<WantedService> {
-        let services = node.ipvs.iter().flat_map(|Ipvs { services, .. }| services);
+        let services = node.ipvs.iter().flat_map(|Ipvs { services, .. }| services).chain(&node.balances);
         services.map(|s| wanted(&node.name, s)).collect()
     };
     let mut services: Vec<WantedService> = plan.nodes.iter().flat_map(held).collect();
@@ -40,11 +40,17 @@ pub fn case(plan: &Plan) -> Case {
         stations: plan.nodes.iter().map(station).collect(),
         services,
         changes: acts(plan).any(Act::reconfigures),
-        reschedules: acts(plan).any(Act::reschedules),
+        reschedules: acts(plan).any(Act::reschedules) || checks_servers(plan),
         share: plan.expect.share.clone(),
         elsewhere: None,
         wanted,
     }
+}
+
+/// Whether the timeline does to servers what a Director's own health checks answer with a change of its table.
+fn checks_servers(plan: &Plan) -> bool {
+    let checked = plan.nodes.iter().any(|node| node.role == Role::Director && node.has_programs());
+    checked && acts(plan).any(|act| matches!(act, Act::StopServer { .. } | Act::StartServer { .. }))
 }
 
 fn station(node: &Node) -> Station {

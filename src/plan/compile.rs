@@ -5,8 +5,8 @@
 
 use super::draft::{Draft, many};
 use super::{
-    CompileError, Plan, addresses, arp, expect, filters, interfaces, ipvs, loads, macs, neighbours, probes, routes,
-    segments, servers, sysctls, timeline, vip,
+    CompileError, Plan, addresses, arp, expect, filters, interfaces, ipvs, loads, macs, neighbours, probes, programs,
+    routes, segments, servers, sysctls, timeline, vip,
 };
 use crate::scenario::Scenario;
 
@@ -38,6 +38,7 @@ pub fn compile(name: &str, scenario: &Scenario) -> Result<Plan, CompileError> {
     filters::add(&mut draft)?;
     ipvs::fill(&mut draft);
     servers::add(&mut draft);
+    programs::add(&mut draft);
     let timeline = timeline::timeline(&mut draft, &loads)?;
     let expect = expect::expect(&mut draft, &timeline)?;
     let probes = probes::probes(&draft);

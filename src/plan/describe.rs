@@ -97,6 +97,9 @@ fn write_node(out: &mut String, plan: &Plan, node: &Node) -> fmt::Result {
             "server", server.name, server.protocol, server.bind
         )?;
     }
+    if !node.packages.is_empty() {
+        writeln!(out, "  {:<10} {}", "packages", node.packages.join(", "))?;
+    }
     write_implied(out, plan, node.name.as_str())
 }
 

@@ -10,6 +10,16 @@ use crate::base::{IfName, NodeName};
 /// What keeps a scenario from becoming a plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CompileError {
+    /// The timeline names a daemon that the node does not have.
+    #[error("could not find the daemon{} of {node}: it has {}", .daemon.as_ref().map(|d| format!(" {d}")).unwrap_or_default(), if .has.is_empty() { "none".to_owned() } else { .has.join(", ") })]
+    UnknownDaemon {
+        /// The node.
+        node: NodeName,
+        /// As given.
+        daemon: Option<String>,
+        /// Those that it has.
+        has: Vec<String>,
+    },
     /// A subnet is full.
     #[error(
         "could not derive an address for {interface} of {node}: {subnet} of segment {segment} has no free host left"

@@ -25,7 +25,8 @@ use crate::facts::{
 /// A kernel's timeouts of IPVS in seconds, where none are set (`ip_vs_proto_tcp.c`, `ip_vs_proto_udp.c`).
 const IPVS_TIMEOUTS_S: (u32, u32, u32) = (900, 120, 300);
 
-/// The facts of all nodes as they are built, and as the timeline leaves them.
+/// The facts of all nodes as they are built, and as the timeline leaves them. Nodes that programs of their own configure are
+/// left out: only a kernel can tell what these set.
 pub fn facts(plan: &Plan) -> (Vec<NodeFacts>, Vec<NodeFacts>) {
     let mut before: Vec<NodeFacts> = plan.nodes.iter().map(node).collect();
     // The switch has facts only where it does more than switch.
@@ -39,6 +40,9 @@ pub fn facts(plan: &Plan) -> (Vec<NodeFacts>, Vec<NodeFacts>) {
         acts::apply(plan, act, &mut after);
         acts::detect(plan, &mut after);
     }
+    let own = plan.with_programs();
+    before.retain(|facts| !own.contains(&facts.node));
+    after.retain(|facts| !own.contains(&facts.node));
     (before, after)
 }
 
@@ -63,7 +67,13 @@ pub fn asked(plan: &Plan) -> Ran {
         };
         Some(LoadResult { name: load.name.clone(), ms: 0.0, requests: vec![request] })
     };
-    Ran { loads: loads.filter_map(of).collect(), access_logs: BTreeMap::new(), probes: Vec::new(), stopped: None }
+    Ran {
+        loads: loads.filter_map(of).collect(),
+        access_logs: BTreeMap::new(),
+        probes: Vec::new(),
+        stopped: None,
+        ended: Vec::new(),
+    }
 }
 
 fn node(node: &Node) -> NodeFacts {

@@ -42,11 +42,25 @@ pub(super) fn add(draft: &mut Draft<'_>) -> Result<(), CompileError> {
             neighbours: Vec::new(),
             arptables: Vec::new(),
             iptables: Vec::new(),
+            kind: said.kind.unwrap_or_default(),
             ipvs: None,
+            balances: Vec::new(),
             servers: Vec::new(),
+            packages: packages(said),
+            files: Vec::new(),
+            daemons: Vec::new(),
+            commands: Vec::new(),
+            commands_later: false,
         });
     }
     Ok(())
+}
+
+fn packages(said: &spec::Node) -> Vec<String> {
+    let mut packages = said.packages.clone();
+    packages.sort();
+    packages.dedup();
+    packages
 }
 
 fn interface(

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::draft::{Draft, Family, Wanted};
 use super::{CompileError, Destination, Ipvs, Service};
-use crate::base::{Forwarding, NodeName, Protocol, Role, SCHEDULERS, ServiceId};
+use crate::base::{DirectorKind, Forwarding, NodeName, Protocol, Role, SCHEDULERS, ServiceId};
 use crate::scenario::spec::{self, Action, DetailedRealServer, RealServer};
 
 /// The kernel's timeouts in seconds: established TCP, TCP after FIN, UDP (`ip_vs_proto_tcp.c`, `ip_vs_proto_udp.c`).
@@ -35,6 +35,7 @@ pub(super) fn wanted(draft: &mut Draft<'_>) -> Result<Vec<Wanted>, CompileError>
             persistence_prefix: None,
             forwarding: None,
             real_servers: None,
+            built: None,
         };
         return Ok(vec![service(draft, 0, &default)?]);
     }
@@ -159,9 +160,11 @@ pub(super) fn fill(draft: &mut Draft<'_>) {
                 said.push((node.name.clone(), format!("no {} yet", wanted.service.id), "the timeline adds it"));
                 continue;
             }
+            let unbuilt = draft.scenario.services.get(index).is_some_and(|said| said.built == Some(false));
             let mut service = wanted.service.clone();
             service.destinations.retain(|d| !comes_later(&actions, index, d.node.as_ref()));
-            services.push(service);
+            let list = if unbuilt || node.kind != DirectorKind::Ipvs { &mut node.balances } else { &mut services };
+            list.push(service);
         }
         node.ipvs = Some(Ipvs { services, timeouts_s });
     }
@@ -171,7 +174,7 @@ pub(super) fn fill(draft: &mut Draft<'_>) {
 }
 
 /// Every action of the scenario, in order, those during loads included.
-fn actions(scenario: &crate::scenario::Scenario) -> Vec<&Action> {
+pub(super) fn actions(scenario: &crate::scenario::Scenario) -> Vec<&Action> {
     let own = scenario.load.iter().flat_map(|l| l.during.iter().map(|d| &d.action));
     let timeline = scenario.timeline.iter().flat_map(|s| std::iter::once(&s.action).chain(during(&s.action)));
     timeline.chain(own).collect()

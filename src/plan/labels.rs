@@ -32,6 +32,10 @@ pub fn of(act: &Act) -> String {
         Act::DeleteAddress { node, interface, address } => format!("{node}: remove {address} from {interface}"),
         Act::StopServer { node, server } => format!("{node}: stop {server}"),
         Act::StartServer { node, server } => format!("{node}: start {server}"),
+        Act::StartDaemon { node, daemon } => format!("{node}: start {daemon}"),
+        Act::StopDaemon { node, daemon } => format!("{node}: stop {daemon}"),
+        Act::KillDaemon { node, daemon } => format!("{node}: kill {daemon}"),
+        Act::Run { node, command } => format!("{node}: {}", command.shown),
         Act::FlushNeighbours { node, interface, address } => {
             let which = address.map_or_else(|| "neighbours".to_owned(), |a| format!("the neighbour {a}"));
             let of = interface.as_ref().map(|i| format!(" of {i}")).unwrap_or_default();
@@ -88,6 +92,15 @@ pub fn until(condition: &Condition) -> String {
         Condition::Address { node, address, usable: true } => format!("{address} on {node} is in use"),
         Condition::Address { node, address, usable: false } => format!("{node} may not use {address}"),
         Condition::LinkUp { node, interface } => format!("{interface} on {node} is up and has carrier"),
+        Condition::RealServer { node, real_server, listed: false, .. } => {
+            format!("{real_server} is not in the table of {node}")
+        }
+        Condition::RealServer { node, real_server, weight: Some(weight), .. } => {
+            format!("{real_server} has weight {weight} in the table of {node}")
+        }
+        Condition::RealServer { node, real_server, weight: None, .. } => {
+            format!("{real_server} is in the table of {node}, with a weight")
+        }
         Condition::Connections { node, at_least, at_most: None } => {
             format!("IPVS on {node} holds {at_least} connections or more")
         }

@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use super::draft::{Draft, Family, Wanted};
 use super::loads::{self, Wave};
 use super::sysctls::text;
-use super::{Act, Address, CompileError, Condition, Destination, Node, Service, TimedAct, labels, neighbours};
+use super::{
+    Act, Address, CompileError, Condition, Destination, Node, Service, TimedAct, labels, neighbours, programs,
+};
 use crate::base::{IfName, Mac, NodeName};
 use crate::scenario::spec::{self, Action};
 
@@ -131,6 +133,20 @@ fn elsewhere(draft: &Draft<'_>, action: &Action) -> Result<Option<Act>, CompileE
         Action::StartServer { node, server } => {
             Act::StartServer { node: known(node)?, server: named_server(draft, node, server.as_ref())? }
         }
+        Action::StartDaemon { node, daemon } => {
+            Act::StartDaemon { node: known(node)?, daemon: programs::named(draft, node, daemon.as_ref())? }
+        }
+        Action::StopDaemon { node, daemon } => {
+            Act::StopDaemon { node: known(node)?, daemon: programs::named(draft, node, daemon.as_ref())? }
+        }
+        Action::KillDaemon { node, daemon } => {
+            Act::KillDaemon { node: known(node)?, daemon: programs::named(draft, node, daemon.as_ref())? }
+        }
+        Action::Run { node, command, may_fail, deadline_ms } => {
+            let (command, deadline_ms) = (command.clone(), *deadline_ms);
+            let said = spec::Run::Said(spec::SaidRun { command, may_fail: *may_fail, deadline_ms });
+            Act::Run { node: known(node)?, command: programs::command(&said) }
+        }
         Action::FlushNeighbours { node, interface, address } => {
             Act::FlushNeighbours { node: known(node)?, interface: interface.clone(), address: *address }
         }
@@ -227,6 +243,21 @@ fn waited(draft: &Draft<'_>, said: &spec::Condition) -> Result<Condition, Compil
         }
         spec::Condition::Address { node, address, usable } => {
             Condition::Address { node: node.clone(), address: *address, usable: usable.unwrap_or(true) }
+        }
+        spec::Condition::RealServer { real_server, weight, listed, director } => {
+            let first = || draft.with_role(crate::base::Role::Director).next().map(|n: &Node| n.name.clone());
+            let unknown =
+                || CompileError::UnknownNode { node: "of a Director".to_owned(), what: "a real server".to_owned() };
+            let node = director.clone().or_else(first).ok_or_else(unknown)?;
+            let here = draft.node(real_server.as_str(), "the timeline")?;
+            let addresses = here.interfaces.iter().flat_map(|interface| &interface.addresses);
+            Condition::RealServer {
+                node,
+                real_server: real_server.clone(),
+                addresses: addresses.map(|one| one.address.addr()).filter(|ip| !draft.vips.contains(ip)).collect(),
+                weight: *weight,
+                listed: listed.unwrap_or(true),
+            }
         }
         spec::Condition::Connections { node, at_least, at_most } => {
             let first = || draft.with_role(crate::base::Role::Director).next().map(|n: &Node| n.name.clone());

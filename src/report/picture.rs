@@ -136,7 +136,10 @@ fn plates(style: &Style, segment: &TopologySegment) -> Vec<Plate> {
 }
 
 fn face(segment: &TopologySegment, member: &TopologyMember) -> Vec<Span> {
-    let role = member.role.to_string();
+    let mut role = member.role.to_string();
+    if let Some(kind) = member.kind {
+        role = format!("{role} ({kind})");
+    }
     let title = if member.node == *role.as_str() { role } else { format!("{} · {role}", member.node) };
     let addresses: Vec<&str> = member.addresses.iter().map(|a| short(segment, a)).collect();
     let mut lines = vec![

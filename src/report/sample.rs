@@ -84,6 +84,8 @@ pub(crate) fn held() -> Report {
         failure: Vec::new(),
         substrate: "uml".to_owned(),
         kernel: "6.1.0-18-um".to_owned(),
+        seed: None,
+        jitter_us: 0,
         timing_ms: TimingMs { boot: 412.0, build: 61.4, load: 288.9, judge: 35.2, teardown: 22.5, total: 1204.7 },
         load: LoadSummary {
             requests: 20,
@@ -102,6 +104,8 @@ pub(crate) fn held() -> Report {
                 .to_vec(),
         },
         topology: textbook(),
+        commands: Vec::new(),
+        by_programs: Vec::new(),
         stopped: None,
         timeline: vec![Acted {
             label: "20 requests by client".to_owned(),
@@ -110,6 +114,7 @@ pub(crate) fn held() -> Report {
             outcome: "20 of 20 answered".to_owned(),
         }],
         journey: journey(),
+        failover: None,
         census: vec![CensusEntry {
             vip: "172.16.0.66".to_owned(),
             segment: "lan".to_owned(),
@@ -329,6 +334,7 @@ fn member(node: &str, role: Role, interface: &str, number: u8, address: &str, vi
     TopologyMember {
         node: node.parse().unwrap(),
         role,
+        kind: None,
         interface: interface.to_owned(),
         mac: Mac([0x02, 0xd1, 0, 0, number, 0]),
         addresses: vec![address.to_owned()],

@@ -1,12 +1,12 @@
 //! The report as a student reads it at a terminal, and as `report.txt` keeps it.
 //!
 //! Owns: which parts there are and in what order; the headline; the verdict and the next step. The parts are drawn by
-//! `picture`, `ladder`, `traffic` and `proof`. Refuses: computing. Errs towards saying what is not known.
+//! `picture`, `ladder`, `traffic`, `failover` and `proof`. Refuses: computing. Errs towards saying what is not known.
 
 use super::page::{Page, fold};
 use super::proof::{self, Lookup};
 use super::style::{Ink, Style};
-use super::{Report, RunVerdict, ladder, mended, picture, read, traffic};
+use super::{Report, RunVerdict, failover, ladder, mended, picture, programs, read, traffic};
 use crate::base::Verdict;
 use crate::judge::{CheckResult, checks, rules};
 
@@ -30,6 +30,9 @@ pub(crate) fn render_with(report: &Report, style: &Style, find: &Lookup) -> Stri
         if !report.topology.segments.is_empty() {
             picture::draw(&mut page, &report.topology);
         }
+        if !report.commands.is_empty() || !report.by_programs.is_empty() {
+            programs::draw(&mut page, report);
+        }
         if report.timeline.len() > 1 || report.stopped.is_some() {
             traffic::timeline(&mut page, &report.timeline);
         }
@@ -41,6 +44,9 @@ pub(crate) fn render_with(report: &Report, style: &Style, find: &Lookup) -> Stri
         }
         if !report.census.is_empty() {
             traffic::census(&mut page, &report.census);
+            if let Some(told) = &report.failover {
+                failover::draw(&mut page, told);
+            }
         }
         if report.load.requests > 0 {
             traffic::sharing(&mut page, &report.load);
@@ -103,7 +109,12 @@ fn failure(page: &mut Page<'_>, report: &Report) {
     let what = if report.verdict == RunVerdict::NotRun { "Why it was not run" } else { "What went wrong besides" };
     page.heading(what, "");
     for (nth, cause) in report.failure.iter().enumerate() {
-        let (ink, lead) = if nth == 0 { (Ink::Broken, "  ") } else { (Ink::Plain, "    caused by: ") };
+        let (ink, lead) = match nth {
+            0 => (Ink::Broken, "  "),
+            // What somebody else wrote, quoted.
+            _ if cause.starts_with(' ') => (Ink::Faint, "      | "),
+            _ => (Ink::Plain, "    caused by: "),
+        };
         page.wrapped(&[(Ink::Faint, lead.to_owned())], ink, cause);
     }
 }

@@ -9,11 +9,13 @@ mod expect;
 mod filters;
 mod lab;
 mod load;
+mod packages;
+mod programs;
 mod roles;
 mod routes;
 mod segments;
 mod service;
-mod sysctls;
+pub(crate) mod sysctls;
 mod timeline;
 mod vip;
 
@@ -46,8 +48,10 @@ pub(crate) fn complaints(scenario: &Scenario, known: Known<'_>, damage: &Damage)
     routes::check(&mut cx);
     filters::check(&mut cx);
     sysctls::check(&mut cx);
+    packages::check(&mut cx);
     service::check(&mut cx);
     load::check(&mut cx);
+    programs::check(&mut cx);
     timeline::check(&mut cx);
     expect::check(&mut cx, known);
     cx.complaints

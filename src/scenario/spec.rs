@@ -4,6 +4,7 @@
 mod expect;
 mod load;
 mod node;
+mod program;
 mod service;
 mod switch;
 mod timeline;
@@ -19,6 +20,7 @@ use crate::base::NodeName;
 pub use expect::{Expect, Share};
 pub use load::{DuringStep, Load};
 pub use node::{Interface, InterfaceKind, Neighbour, Node, NodeVip, PlacedVip, Route, Serve, SysctlValue};
+pub use program::{Daemon, FileSource, Ready, Run, SaidFile, SaidRun, SaidScript, Script};
 pub use service::{DetailedRealServer, RealServer, Service, Timeouts};
 pub use switch::{Guard, SwitchPort};
 pub use timeline::{Action, Condition, Step};

@@ -43,20 +43,23 @@ pub enum CacheError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cache {
     root: PathBuf,
+    /// A cache of somebody else, which is only read.
+    shared: Option<PathBuf>,
 }
 
 impl Cache {
     /// Finds or makes the cache folder: `DRLAB_CACHE`, else `drlab` in `XDG_CACHE_HOME`, else `.cache/drlab` in a `HOME`
-    /// that is the user's own, else `/tmp/drlab-UID`.
+    /// that is the user's own, else `/tmp/drlab-UID`. What `DRLAB_SHARED_CACHE` holds is used as well, and not written.
     ///
     /// # Errors
     /// [`CacheError::Named`] and [`CacheError::Nowhere`].
     pub fn locate() -> Result<Self, CacheError> {
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let shared = set("DRLAB_SHARED_CACHE");
         if let Some(path) = set("DRLAB_CACHE") {
             let absolute = std::path::absolute(&path).and_then(|path| usable(&path).map(|()| path));
             return match absolute {
-                Ok(root) => Ok(Self { root }),
+                Ok(root) => Ok(Self { root, shared }),
                 Err(source) => Err(CacheError::Named { path, source }),
             };
         }
@@ -69,7 +72,7 @@ impl Cache {
         let mut tried = Vec::new();
         for root in candidates.into_iter().flatten().filter(|root| root.is_absolute()) {
             match usable(&root) {
-                Ok(()) => return Ok(Self { root }),
+                Ok(()) => return Ok(Self { root, shared }),
                 Err(error) => tried.push(format!("{}: {error}", root.display())),
             }
         }
@@ -84,12 +87,18 @@ impl Cache {
         let named = |source| CacheError::Named { path: root.to_owned(), source };
         let root = std::path::absolute(root).map_err(named)?;
         usable(&root).map_err(named)?;
-        Ok(Self { root })
+        Ok(Self { root, shared: None })
     }
 
     /// The folder itself.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// What is whole below a folder of it: its own, or that of the cache which is only read.
+    pub fn holds(&self, folder: &str, name: &str) -> Option<PathBuf> {
+        let roots = [Some(&self.root), self.shared.as_ref()];
+        roots.into_iter().flatten().map(|root| root.join(folder).join(name)).find(|path| path.is_dir())
     }
 
     /// A folder below it, made where it isn't there.

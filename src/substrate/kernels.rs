@@ -11,6 +11,7 @@ use std::process::Command;
 use serde::{Deserialize, Serialize};
 
 use super::cache::{Cache, CacheError};
+use super::own::{self, Built};
 use super::packages::{self, PackageError};
 
 /// Debian's package that has the kernel.
@@ -22,6 +23,8 @@ pub const PACKAGE: &str = "user-mode-linux";
 pub enum Origin {
     /// `DRLAB_KERNEL` names it.
     Named,
+    /// drlab's own, built on this machine from a source package of this version.
+    Built(String),
     /// The system's package.
     System,
     /// A package that was fetched into the cache, as `NAME_VERSION_ARCH`.
@@ -32,6 +35,7 @@ impl std::fmt::Display for Origin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Named => f.write_str("named by DRLAB_KERNEL"),
+            Self::Built(source) => write!(f, "built here: {} {source}", own::SOURCE),
             Self::System => f.write_str("installed on this machine"),
             Self::Fetched(package) => write!(f, "fetched: {package}"),
         }
@@ -41,7 +45,7 @@ impl std::fmt::Display for Origin {
 /// A User-Mode Linux kernel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kernel {
-    /// What it is called in lists: `uml-VERSION`.
+    /// What it is called in lists: `uml-VERSION`, or `drlab-VERSION` for drlab's own.
     pub name: String,
     /// Its release, as `uname -r` will have it.
     pub version: String,
@@ -51,6 +55,21 @@ pub struct Kernel {
     pub modules: Option<PathBuf>,
     /// Where it comes from.
     pub origin: Origin,
+}
+
+impl Kernel {
+    /// Whether it is drlab's own, which has virtual time and draws its random numbers from a seed.
+    pub fn is_own(&self) -> bool {
+        self.version.ends_with(own::SUFFIX)
+    }
+}
+
+impl From<Built> for Kernel {
+    fn from(built: Built) -> Self {
+        let version = built.inputs.release;
+        let name = format!("drlab-{}", version.trim_end_matches(own::SUFFIX));
+        Self { name, version, image: built.image, modules: None, origin: Origin::Built(built.inputs.source) }
+    }
 }
 
 /// Why there is no kernel.
@@ -89,7 +108,8 @@ pub enum KernelError {
     },
 }
 
-/// All kernels, the one that is taken first: `DRLAB_KERNEL`'s, the system's, the fetched ones from the newest.
+/// All kernels, the one that is taken first: `DRLAB_KERNEL`'s, drlab's own, the system's, the fetched ones; of several the
+/// newest.
 ///
 /// # Errors
 /// [`KernelError::Named`] where `DRLAB_KERNEL` names none, for then another one would be a surprise.
@@ -98,6 +118,9 @@ pub fn list(cache: &Cache) -> Result<Vec<Kernel>, KernelError> {
     if let Some(path) = std::env::var_os("DRLAB_KERNEL").filter(|value| !value.is_empty()).map(PathBuf::from) {
         kernels.push(named(&path)?);
     }
+    let mut built: Vec<Kernel> = own::built(cache).into_iter().map(Kernel::from).collect();
+    built.sort_by_key(|kernel| std::cmp::Reverse(version_key(&kernel.version)));
+    kernels.extend(built);
     kernels.extend(below(Path::new("/usr"), Origin::System));
     let mut fetched: Vec<Kernel> = packages::cached(cache, PACKAGE)
         .into_iter()

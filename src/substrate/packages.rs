@@ -1,14 +1,16 @@
 //! Packages of the machine's distribution, fetched and unpacked into the cache without root.
 //!
-//! Owns: `packages/NAME_VERSION_ARCH` below the cache, each whole or not there. Refuses: installing, and running what a
+//! Owns: `packages/NAME_VERSION_ARCH` below the cache, each whole or not there; `trees` has sets of them. Refuses: installing, and running what a
 //! package would run when installed. One process at a time changes the folder; what one left half-done the next removes.
 
 mod apt;
 mod debian;
+mod installed;
 pub mod tools;
+pub mod trees;
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -124,6 +126,17 @@ pub fn fetch_or_borrow(cache: &Cache, package: &str, progress: &mut dyn FnMut(&s
     }
 }
 
+/// Fetches a package of source code, whatever this machine's C library: from the machine's sources, else Debian's.
+///
+/// # Errors
+/// [`PackageError`]; the cache then has of this package what it had before.
+pub fn fetch_source(cache: &Cache, package: &str, progress: &mut dyn FnMut(&str)) -> Result<PathBuf, PackageError> {
+    match fetch(cache, package, progress) {
+        Err(PackageError::NoSuchPackage { .. }) => debian::fetch_source(cache, package, progress),
+        other => other,
+    }
+}
+
 /// Makes the `apt-get` to ask.
 type Source<'a> = &'a dyn Fn() -> Result<Apt, PackageError>;
 
@@ -142,13 +155,7 @@ fn fetch_with(
     complete: Complete<'_>,
     progress: &mut dyn FnMut(&str),
 ) -> Result<PathBuf, PackageError> {
-    let packages = cache.folder("packages")?;
-    let door = packages.join(".lock");
-    let lock = lock_file(&door).map_err(io_on("open", &door))?;
-    if lock.try_lock().is_err() {
-        progress("another drlab is fetching a package: waiting for it");
-        lock.lock().map_err(io_on("lock", &door))?;
-    }
+    let (packages, _lock) = locked(cache, progress)?;
     let half_done = packages.join(HALF_DONE);
     remove(&half_done)?;
     let fetched = fetch_into(package, source, &packages, complete, progress);
@@ -156,6 +163,18 @@ fn fetch_with(
     let folder = fetched?;
     cleaned?;
     Ok(folder)
+}
+
+/// The folder of packages, and the lock of whoever changes it or what is made of packages.
+fn locked(cache: &Cache, progress: &mut dyn FnMut(&str)) -> Result<(PathBuf, File), PackageError> {
+    let packages = cache.folder("packages")?;
+    let door = packages.join(".lock");
+    let lock = lock_file(&door).map_err(io_on("open", &door))?;
+    if lock.try_lock().is_err() {
+        progress("another drlab is fetching a package: waiting for it");
+        lock.lock().map_err(io_on("lock", &door))?;
+    }
+    Ok((packages, lock))
 }
 
 fn remove(folder: &Path) -> Result<(), PackageError> {

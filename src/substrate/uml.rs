@@ -31,6 +31,15 @@ const QUICK: [&str; 4] = [
     "cryptomgr.notests",
 ];
 
+/// The time at which a seeded guest boots, in nanoseconds since the epoch: the first moment of the year 2000.
+const SEEDED_START_NS: u64 = 946_684_800_000_000_000;
+
+/// What makes a run the same each time: time passes as it is needed and not as the machine has it, and drlab's own kernel
+/// draws all random numbers from the seed.
+fn seeded(seed: u64) -> [String; 3] {
+    ["time-travel=inf-cpu".to_owned(), format!("time-travel-start={SEEDED_START_NS}"), format!("drlab.seed={seed}")]
+}
+
 /// The folder in which a guest's memory is a file without a name.
 enum Memory {
     /// A folder that is removed already, so that nothing of it can be left; a file without a name can be made in it still.
@@ -87,7 +96,8 @@ pub(super) fn spawn(kernel: &Kernel, options: &StartOptions, cache: &Cache) -> R
     let boot_file = plain.join("boot.json");
     let mut visible = options.visible.clone();
     visible.extend(program.parent().map(Path::to_owned));
-    let boot = BootFile { output: output.clone(), modules: kernel.modules.clone(), visible };
+    let orders = options.orders.clone();
+    let boot = BootFile { output: output.clone(), modules: kernel.modules.clone(), visible, orders };
     let text = serde_json::to_vec(&boot).map_err(|error| doing("write the boot file")(error.into()))?;
     fs::write(&boot_file, text).map_err(doing("write the boot file"))?;
 
@@ -101,6 +111,7 @@ pub(super) fn spawn(kernel: &Kernel, options: &StartOptions, cache: &Cache) -> R
         .args(["umid=u", "con=null", "con0=null,fd:1", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro"])
         .arg(format!("ssl0=fd:{fd},fd:{fd}"))
         .args(QUICK)
+        .args(options.seed.map(seeded).into_iter().flatten())
         // A panic ends the process at once. Until boot is over only that is worth a line; `inside` lets more through then.
         .args(["panic=-1", "quiet", "loglevel=1"])
         .arg(format!("init={}", init.display()))

@@ -55,7 +55,7 @@ pub(super) fn name(text: &str) -> NodeName {
 fn options(skip_ipvs: bool) -> BuildOptions {
     let tools = std::env::var("DRLAB_TEST_TOOLS").unwrap_or_default();
     let tool_roots = tools.split(':').filter(|root| !root.is_empty()).map(str::to_owned).collect();
-    BuildOptions { output: "/tmp".to_owned(), tool_roots, skip_ipvs, capture: false }
+    BuildOptions { output: "/tmp".to_owned(), tool_roots, trees: Vec::new(), skip_ipvs, capture: false, jitter_us: 0 }
 }
 
 fn search() -> String {

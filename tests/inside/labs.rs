@@ -146,8 +146,15 @@ fn node(name: &str, role: Role) -> Node {
         neighbours: Vec::new(),
         arptables: Vec::new(),
         iptables: Vec::new(),
+        kind: drlab::base::DirectorKind::default(),
         ipvs: None,
+        balances: Vec::new(),
         servers: Vec::new(),
+        packages: Vec::new(),
+        files: Vec::new(),
+        daemons: Vec::new(),
+        commands: Vec::new(),
+        commands_later: false,
     }
 }
 

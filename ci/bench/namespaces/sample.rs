@@ -99,8 +99,10 @@ pub(crate) fn run(spec: &str) -> Result<(), BenchError> {
     let options = BuildOptions {
         output: folder.display().to_string(),
         tool_roots: Vec::new(),
+        trees: Vec::new(),
         skip_ipvs: !ipvs,
         capture: spec.capture,
+        jitter_us: 0,
     };
     let file = folder.join("bench.raw.pcapng");
 

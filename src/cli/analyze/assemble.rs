@@ -36,7 +36,8 @@ pub(super) fn report(gathering: Gathering, known: &Known) -> Report {
     let vantages: Vec<String> = trace.vantages.iter().map(ToString::to_string).collect();
     let frames = trace.frames.iter().map(Frame::times).sum();
     let capture = CaptureStats { frames, dropped: BTreeMap::new(), vantages: vantages.clone() };
-    let ran = Ran { loads: Vec::new(), access_logs: BTreeMap::new(), probes: Vec::new(), stopped: None };
+    let ran =
+        Ran { loads: Vec::new(), access_logs: BTreeMap::new(), probes: Vec::new(), stopped: None, ended: Vec::new() };
     let input = Input { case: &case, trace: &trace, before: &[], after: &[], ran: &ran, capture: &capture };
     let about: u64 = trace.journeys.iter().map(|j| j.hops.len() as u64).sum();
     if about == 0 {
@@ -85,14 +86,19 @@ pub(super) fn report(gathering: Gathering, known: &Known) -> Report {
         failure: Vec::new(),
         substrate: "capture".to_owned(),
         kernel: "-".to_owned(),
+        seed: None,
+        jitter_us: 0,
         timing_ms: TimingMs::default(),
         load: LoadSummary::default(),
         capture: CaptureSummary { frames, dropped: 0, vantages },
         topology: Topology::default(),
         timeline: Vec::new(),
+        commands: Vec::new(),
+        by_programs: Vec::new(),
         stopped: None,
         journey: judge::ladder::ladder(&input),
         census: judge::census::census(&input),
+        failover: None,
         ruled_out: Vec::new(),
         findings,
         checks,

@@ -56,6 +56,10 @@ pub async fn apply(act: &Act) -> Result<bool, StepError> {
         Act::Load(_)
         | Act::StopServer { .. }
         | Act::StartServer { .. }
+        | Act::StartDaemon { .. }
+        | Act::StopDaemon { .. }
+        | Act::KillDaemon { .. }
+        | Act::Run { .. }
         | Act::GratuitousArp { .. }
         | Act::Ping { .. }
         | Act::Pause { .. }
@@ -128,6 +132,20 @@ pub async fn look(condition: &Condition) -> Result<Option<Seen>, StepError> {
                 holds: u32::try_from(count)
                     .is_ok_and(|count| count >= *at_least && at_most.is_none_or(|most| count <= most)),
                 what: format!("IPVS holds {count} connections"),
+            }
+        }
+        Condition::RealServer { real_server, addresses, weight, listed, .. } => {
+            let services = ipvs::Session::open()?.services()?;
+            let found = services.iter().flat_map(|service| &service.destinations);
+            let weights: Vec<u32> =
+                found.filter(|one| addresses.contains(&one.at.ip())).map(|one| one.weight).collect();
+            let is_right = |found: &u32| weight.map_or(*found > 0, |wanted| *found == wanted);
+            Seen {
+                holds: if *listed { !weights.is_empty() && weights.iter().all(is_right) } else { weights.is_empty() },
+                what: weights.first().map_or_else(
+                    || format!("{real_server} is not in the table"),
+                    |weight| format!("{real_server} is in the table with weight {weight}"),
+                ),
             }
         }
         Condition::PortOpen { .. } => return Ok(None),

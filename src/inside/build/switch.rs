@@ -78,7 +78,7 @@ fn wire(
 }
 
 /// Makes bridges and ports, in the plan's order, for it decides who is flooded first.
-pub(super) async fn create(plan: Arc<Plan>, wires: Vec<Wire>) -> Result<(), StepError> {
+pub(super) async fn create(plan: Arc<Plan>, wires: Vec<Wire>, jitter_us: u32) -> Result<(), StepError> {
     silence()?;
     let handle = rtnl::open()?;
     let bridges = plan.segments.iter().zip(FIRST_BRIDGE..);
@@ -97,6 +97,11 @@ pub(super) async fn create(plan: Arc<Plan>, wires: Vec<Wire>) -> Result<(), Step
     wires.iter().try_for_each(|wire| ethtool.offloads_off(&wire.port))?;
     for (port, index) in doing_more(&plan) {
         link::port::set(&handle, index, port).await?;
+    }
+    if jitter_us > 0 {
+        for wire in &wires {
+            link::jitter::set(&handle, wire.index, &wire.port, jitter_us).await?;
+        }
     }
     Ok(())
 }

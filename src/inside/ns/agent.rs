@@ -7,13 +7,15 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
 
-use super::{NsError, tool_folder};
+use super::{NsError, Seed, tool_folder};
+
+mod guard;
 
 /// The report of success; a failure is the errno as a number, a space, and the step.
 const READY: &[u8] = b"ready";
@@ -25,8 +27,8 @@ struct Failed {
 }
 
 /// What the agent does from its first instruction on. Returns when it may end, with its exit code.
-pub(super) fn live(name: &str, tools: &[PathBuf], report: &OwnedFd, life: &OwnedFd) -> isize {
-    let done = keep_only(report.as_raw_fd(), life.as_raw_fd()).and_then(|()| prepare(name, tools));
+pub(super) fn live(seed: Seed<'_>, tools: &[PathBuf], report: &OwnedFd, life: &OwnedFd) -> isize {
+    let done = keep_only(report.as_raw_fd(), life.as_raw_fd()).and_then(|()| prepare(seed, tools));
     let text = match &done {
         Ok(()) => READY.to_vec(),
         Err(failed) => format!("{} {}", failed.errno as i32, failed.step).into_bytes(),
@@ -82,20 +84,27 @@ fn keep_only(report: RawFd, life: RawFd) -> Result<(), Failed> {
     Ok(())
 }
 
-fn prepare(name: &str, tools: &[PathBuf]) -> Result<(), Failed> {
+fn prepare(seed: Seed<'_>, tools: &[PathBuf]) -> Result<(), Failed> {
     signals()?;
-    nix::unistd::sethostname(name).map_err(at("set its hostname"))?;
+    nix::unistd::sethostname(seed.name).map_err(at("set its hostname"))?;
     let none = None::<&str>;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).map_err(at("make its mounts private"))?;
+    if seed.guarded {
+        guard::make_read_only("/", true)?;
+    }
     let bare = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some("proc"), "/proc", Some("proc"), bare, none).map_err(at("mount its /proc"))?;
     mount(Some("sysfs"), "/sys", Some("sysfs"), bare, none).map_err(at("mount its /sys"))?;
     // Opened before anything covers them, and bound afterwards.
     let tools: Vec<File> = tools.iter().map(open_folder).collect::<Result<_, _>>()?;
-    own_layers()?;
+    let tree = seed.tree.map(open_folder).transpose()?;
+    own_layers(seed.guarded, tree.as_ref())?;
     let tidy = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     mount(Some("tmpfs"), "/tmp", Some("tmpfs"), tidy, Some("mode=1777")).map_err(at("mount its /tmp"))?;
     mount(Some("tmpfs"), "/run", Some("tmpfs"), tidy, Some("mode=0755")).map_err(at("mount its /run"))?;
+    if seed.guarded {
+        guard::cover_the_machines()?;
+    }
     // Debian's /var/lock points here, and tools of the iptables family want a lock file.
     folder("/run/lock", 0o1777)?;
     for (index, tool) in tools.iter().enumerate() {
@@ -107,17 +116,37 @@ fn prepare(name: &str, tools: &[PathBuf]) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Lays memory over `/etc` and `/var`. The tmpfs that takes what is written is on `/tmp` for a moment only: an overlay
-/// keeps its own reference, so that nobody finds it afterwards.
-fn own_layers() -> Result<(), Failed> {
+/// What a node can write to in any case.
+const WRITABLE: [&str; 2] = ["/etc", "/var"];
+
+/// Where packages have their files besides; where the machine has `/bin` and its like as links they are below `/usr`.
+const OF_PACKAGES: [&str; 7] = ["/usr", "/opt", "/srv", "/bin", "/sbin", "/lib", "/lib64"];
+
+/// Lays memory over `/etc` and `/var`, with a tree of packages between it and the machine's; the same over all else that
+/// the tree has. The tmpfs that takes what is written is on `/tmp` for a moment only: an overlay keeps its own
+/// reference, so that nobody finds it afterwards.
+fn own_layers(guarded: bool, tree: Option<&File>) -> Result<(), Failed> {
     let stage = "/tmp";
+    let tree = tree.map(|tree| PathBuf::from(format!("/proc/self/fd/{}", tree.as_raw_fd())));
     mount(Some("tmpfs"), stage, Some("tmpfs"), MsFlags::empty(), Some("mode=0700")).map_err(at("mount memory"))?;
-    for (lower, part) in [("/etc", "etc"), ("/var", "var")] {
+    let further: &[&str] = if guarded { &guard::FURTHER_FOLDERS } else { &[] };
+    let mut laid: Vec<&str> = Vec::new();
+    for lower in WRITABLE.iter().chain(&OF_PACKAGES).chain(further).copied() {
+        let packed = tree.as_ref().map(|tree| tree.join(&lower[1..])).filter(|folder| folder.is_dir());
+        let is_folder = Path::new(lower).symlink_metadata().is_ok_and(|found| found.is_dir());
+        let wanted = packed.is_some() || WRITABLE.contains(&lower) || further.contains(&lower);
+        // Overlays can be stacked twice only, and the machine's root may be one.
+        if !is_folder || !wanted || laid.iter().any(|outer| Path::new(lower).starts_with(outer)) {
+            continue;
+        }
+        laid.push(lower);
+        let part = lower[1..].replace('/', "-");
         let upper = format!("{stage}/{part}");
         let work = format!("{stage}/{part}-work");
         folder(&upper, 0o755)?;
         folder(&work, 0o700)?;
-        let options = format!("lowerdir={lower},upperdir={upper},workdir={work}");
+        let layers = packed.map(|folder| format!("{}:", folder.display())).unwrap_or_default();
+        let options = format!("lowerdir={layers}{lower},upperdir={upper},workdir={work}");
         mount(Some("overlay"), lower, Some("overlay"), MsFlags::empty(), Some(options.as_str()))
             .map_err(|errno| Failed { step: format!("lay memory over its {lower} (overlayfs)"), errno })?;
     }
@@ -141,12 +170,12 @@ fn signals() -> Result<(), Failed> {
     nix::unistd::setsid().map(drop).map_err(at("leave the terminal"))
 }
 
-fn open_folder(path: &PathBuf) -> Result<File, Failed> {
+fn open_folder(path: impl AsRef<Path>) -> Result<File, Failed> {
     OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_PATH | libc::O_DIRECTORY)
         .open(path)
-        .map_err(of_io("open a folder of tools"))
+        .map_err(of_io("open a folder of tools or packages"))
 }
 
 fn folder(path: &str, mode: u32) -> Result<(), Failed> {

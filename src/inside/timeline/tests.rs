@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::nodes::{NodeGone, NodeJob, Nodes};
 use super::{ActError, Configure, Observed, Played, Stage, TimelineError, run};
 use crate::base::NodeName;
+use crate::inside::programs::Daemons;
 use crate::inside::serve::Servers;
 use crate::plan::{Act, Condition, TimedAct};
 
@@ -55,7 +56,7 @@ fn told(kernel: &Kernel, acts: Vec<Act>) -> (Vec<(String, String)>, Result<Playe
         acts.into_iter().enumerate().map(|(at, act)| TimedAct { label: format!("act {at}"), act }).collect();
     let said = RefCell::new(Vec::new());
     let servers = Servers::default();
-    let stage = Stage { nodes: &Here, servers: &servers, kernel };
+    let stage = Stage { nodes: &Here, servers: &servers, daemons: &Daemons::default(), kernel };
     let end = here(run(&timeline, &stage, |acted| said.borrow_mut().push((acted.label, acted.outcome))));
     (said.into_inner(), end)
 }

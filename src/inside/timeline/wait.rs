@@ -47,6 +47,7 @@ impl<N: Nodes, C: Configure> Stage<'_, N, C> {
             | Condition::Sysctl { .. }
             | Condition::LinkUp { .. }
             | Condition::Address { .. }
+            | Condition::RealServer { .. }
             | Condition::Connections { .. } => self.kernel.observe(condition).await,
         }
     }

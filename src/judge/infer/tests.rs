@@ -54,7 +54,8 @@ fn all_of(points: Points, known: &Known) -> Judged {
     let trace = gatherer.finish().trace;
     let named = vec![Naming::File; trace.vantages.len()];
     let inferred = infer(&trace, known, &named);
-    let ran = Ran { loads: Vec::new(), access_logs: BTreeMap::new(), probes: Vec::new(), stopped: None };
+    let ran =
+        Ran { loads: Vec::new(), access_logs: BTreeMap::new(), probes: Vec::new(), stopped: None, ended: Vec::new() };
     let capture = CaptureStats { frames: 0, dropped: BTreeMap::new(), vantages: Vec::new() };
     let input = Input { case: &inferred.case, trace: &trace, before: &[], after: &[], ran: &ran, capture: &capture };
     let of_frames = ["mac-rewrite", "direct-return", "via-director", "arp-census", "port-kept"];

@@ -141,6 +141,6 @@ impl Around<'_> {
         };
         let requests = self.hints.services.iter().map(request).collect();
         let load = LoadResult { name: "clients".to_owned(), ms: 0.0, requests };
-        Ran { loads: vec![load], access_logs: BTreeMap::new(), probes: Vec::new(), stopped: None }
+        Ran { loads: vec![load], access_logs: BTreeMap::new(), probes: Vec::new(), stopped: None, ended: Vec::new() }
     }
 }

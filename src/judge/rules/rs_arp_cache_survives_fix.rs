@@ -23,7 +23,14 @@ pub(super) const RULE: Rule = Rule {
 fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Affliction> {
     let Kind::Learned { entry, meant, right } = deviation.kind else { return None };
     let speaks = |kind: &Kind<'_>| {
-        matches!(kind, Kind::Answers { .. } | Kind::AsksAs { .. } | Kind::Announces { .. } | Kind::SameMac { .. })
+        matches!(
+            kind,
+            Kind::Answers { .. }
+                | Kind::AsksAs { .. }
+                | Kind::Announces { .. }
+                | Kind::SameMac { .. }
+                | Kind::Rival { .. }
+        )
     };
     let other = diagnosis.other.map(|(p, _)| p);
     if std::iter::once(diagnosis.predicted).chain(other).any(|p| p.deviations.iter().any(|d| speaks(&d.kind))) {

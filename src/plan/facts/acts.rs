@@ -63,6 +63,8 @@ pub(super) fn apply(plan: &Plan, act: &Act, all: &mut [NodeFacts]) {
                 state: if *permanent { "permanent" } else { "stale" }.to_owned(),
             });
         }
+        // What programs set and take back only a kernel can tell.
+        Act::StartDaemon { .. } | Act::StopDaemon { .. } | Act::KillDaemon { .. } | Act::Run { .. } => {}
         Act::Load(_) | Act::GratuitousArp { .. } | Act::Ping { .. } | Act::Pause { .. } | Act::WaitUntil { .. } => {}
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Context;
 use super::lab::{interfaces, role as role_of};
-use crate::base::Role;
+use crate::base::{DirectorKind, Role};
 use crate::scenario::problem::Complaint;
 use crate::scenario::source::Path;
 use crate::scenario::spec::InterfaceKind;
@@ -14,6 +14,7 @@ pub(super) fn check(cx: &mut Context<'_>) {
         cx.add(Complaint::value(&Path::of(&["title"]), "the title is empty").help(help));
     }
     parts(cx);
+    kinds(cx);
     segments_are_there(cx);
 }
 
@@ -45,6 +46,27 @@ fn parts(cx: &mut Context<'_>) {
             complaint = complaint.relies_on_names(&Path::of(&["services"])).relies_on_all(servers.iter().cloned());
         }
         cx.add(complaint);
+    }
+}
+
+/// What makes a Director of a node that is none, and a Director that nothing makes one.
+fn kinds(cx: &mut Context<'_>) {
+    let scenario = cx.scenario;
+    for (name, node) in &scenario.nodes {
+        let Some(kind) = node.kind else { continue };
+        let path = Path::of(&["nodes", name.as_str(), "kind"]);
+        if node.role != Role::Director {
+            let message = format!("`{name}` is no Director, so nothing makes it one");
+            cx.add(
+                Complaint::key(&path, message)
+                    .help("take `kind` away, or write `role = \"director\"`")
+                    .relies_on(&role_of(name.as_str())),
+            );
+        } else if kind == DirectorKind::Keepalived && node.daemons.is_empty() {
+            let help =
+                "add `daemons = [{ name = \"keepalived\", command = \"keepalived --dont-fork --log-console\" }]`";
+            cx.add(Complaint::value(&path, format!("`{name}` runs no keepalived")).help(help));
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::devices::{interface, place};
 use super::lab::role;
 use super::load::{self, LONGEST_MS};
-use super::{Context, routes, sysctls};
+use super::{Context, programs, routes, sysctls};
 use crate::base::{NodeName, Protocol, Role};
 use crate::scenario::problem::Complaint;
 use crate::scenario::source::Path;
@@ -49,6 +49,20 @@ pub(super) fn action(cx: &mut Context<'_>, path: &Path, action: &Action) {
         Action::DeleteAddress { node, on, address: _ } => address(cx, &path.at("delete_address"), node, on),
         Action::StopServer { node, server } => self::server(cx, &path.at("stop_server"), node, server.as_deref()),
         Action::StartServer { node, server } => self::server(cx, &path.at("start_server"), node, server.as_deref()),
+        Action::StartDaemon { node, daemon } => {
+            programs::named(cx, &path.at("start_daemon"), node, daemon.as_deref());
+        }
+        Action::StopDaemon { node, daemon } => {
+            programs::named(cx, &path.at("stop_daemon"), node, daemon.as_deref());
+        }
+        Action::KillDaemon { node, daemon } => {
+            programs::named(cx, &path.at("kill_daemon"), node, daemon.as_deref());
+        }
+        Action::Run { node, command, may_fail: _, deadline_ms } => {
+            let path = path.at("run");
+            on_node(cx, &path, node, None);
+            programs::command(cx, &path, command, *deadline_ms);
+        }
         Action::FlushNeighbours { node, interface, address: _ } => {
             on_node(cx, &path.at("flush_neighbours"), node, interface.as_ref().map(crate::base::IfName::as_str));
         }
@@ -204,6 +218,17 @@ fn condition(cx: &mut Context<'_>, path: &Path, condition: &Condition) {
         Condition::Sysctl { node, key, value } => set_sysctl(cx, &path.at("sysctl"), node, key, value),
         Condition::LinkUp { node, interface } => on_node(cx, &path.at("link_up"), node, Some(interface.as_str())),
         Condition::Address { node, .. } => on_node(cx, &path.at("address"), node, None),
+        Condition::RealServer { real_server, director, weight, listed } => {
+            let path = path.at("real_server");
+            cx.node(&path.at("real_server"), real_server.as_str());
+            if let Some(director) = director {
+                cx.node(&path.at("director"), director.as_str());
+            }
+            if *listed == Some(false) && weight.is_some() {
+                let message = "what is not in the table has no weight there";
+                cx.add(Complaint::key(&path.at("weight"), message).help("take `weight` or `listed` away"));
+            }
+        }
         Condition::Connections { node, at_least, at_most } => {
             let path = path.at("connections");
             if let Some(most) = at_most.filter(|most| most < at_least) {

@@ -6,8 +6,8 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ArpCure, OneOrMany};
-use crate::base::{IfName, Mac, NodeName, Protocol, Role};
+use super::{ArpCure, Daemon, FileSource, OneOrMany, Run, Script};
+use crate::base::{DirectorKind, IfName, Mac, NodeName, Protocol, Role};
 
 /// A node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -15,6 +15,10 @@ use crate::base::{IfName, Mac, NodeName, Protocol, Role};
 pub struct Node {
     /// Its part: `client`, `router`, `director`, `real-server`.
     pub role: Role,
+    /// What makes a Director of it, `ipvs` where not said. With `keepalived` or `script` drlab gives it neither the VIP nor
+    /// an IPVS table; what it has then is read from its kernel.
+    #[serde(default)]
+    pub kind: Option<DirectorKind>,
     /// Shorthand for one interface `eth0`: the segment that it is on.
     #[serde(default)]
     pub segment: Option<NodeName>,
@@ -55,9 +59,29 @@ pub struct Node {
     /// The node that this one is a container on. It has namespaces and sysctls of its own all the same.
     #[serde(default)]
     pub runs_on: Option<NodeName>,
+    /// Debian or Ubuntu packages that it has, with what they need: `["keepalived"]`. What the machine lacks of them is
+    /// fetched and unpacked without root, and seen in this node only. Their scripts are not run and nothing is started.
+    #[serde(default)]
+    pub packages: Vec<String>,
     /// What it serves; a real server serves HTTP on each service's port where not said.
     #[serde(default)]
     pub serve: Option<Vec<Serve>>,
+    /// Files that are placed into the node's own view of the file system before anything runs in it, by the path that
+    /// they get there; the machine's own files stay as they are. Each is the path of a file beside the scenario, or
+    /// `{ text = "…" }`.
+    #[serde(default)]
+    pub files: IndexMap<String, FileSource>,
+    /// Shell commands that are run in the node with the machine's own tools, once it is built: `"ip addr add …"`, `"echo 1 >
+    /// /proc/sys/…"`. Each is a command, or `{ command = "…", may_fail = true }`. What they set is read back.
+    #[serde(default)]
+    pub run: Vec<Run>,
+    /// A shell script that is run in the node after the commands of `run`: the path of a file beside the scenario, or
+    /// `{ file = "…", arguments = ["start"] }`.
+    #[serde(default)]
+    pub script: Option<Script>,
+    /// Programs that run in the node for as long as the lab stands, started in this order: `keepalived`, `nginx`.
+    #[serde(default)]
+    pub daemons: Vec<Daemon>,
 }
 
 /// The VIP on one node.
@@ -70,6 +94,8 @@ pub enum NodeVip {
     On(String),
     /// Where, and with which prefix length.
     Placed(PlacedVip),
+    /// Each VIP in its own place; those that are not in the list are not on this node.
+    Each(Vec<PlacedVip>),
 }
 
 /// Where a node has the VIP.
@@ -78,6 +104,9 @@ pub enum NodeVip {
 pub struct PlacedVip {
     /// The device, with a label where wanted: `lo:0`.
     pub on: String,
+    /// The VIP that is meant, where each has a place of its own; every one where not said.
+    #[serde(default)]
+    pub address: Option<IpAddr>,
     /// Prefix length; 32 or 128 where not said.
     #[serde(default)]
     pub prefix: Option<u8>,

@@ -47,6 +47,10 @@ pub struct Service {
     /// Its real servers; every node with that role where not said.
     #[serde(default)]
     pub real_servers: Option<Vec<RealServer>>,
+    /// `false`: the Director's table does not get it from drlab, for its own commands or daemons make it. The load and
+    /// the real servers' HTTP go by it all the same.
+    #[serde(default)]
+    pub built: Option<bool>,
 }
 
 /// A real server of a service: a node's name, or more about it.

@@ -122,6 +122,43 @@ pub enum Action {
         #[serde(default)]
         server: Option<String>,
     },
+    /// Start a daemon of a node and wait until it is ready; one that runs is left alone.
+    StartDaemon {
+        /// Where.
+        node: NodeName,
+        /// Which one; the node's only one where not said.
+        #[serde(default)]
+        daemon: Option<String>,
+    },
+    /// Stop a daemon as an administrator does: SIGTERM, and SIGKILL to what is left after five seconds.
+    StopDaemon {
+        /// Where.
+        node: NodeName,
+        /// Which one; the node's only one where not said.
+        #[serde(default)]
+        daemon: Option<String>,
+    },
+    /// Kill a daemon and all that it started with SIGKILL, so that none of it cleans up.
+    KillDaemon {
+        /// Where.
+        node: NodeName,
+        /// Which one; the node's only one where not said.
+        #[serde(default)]
+        daemon: Option<String>,
+    },
+    /// Run a shell command in a node and wait for its end; one that fails is an error.
+    Run {
+        /// Where.
+        node: NodeName,
+        /// The command.
+        command: String,
+        /// Whether it may fail.
+        #[serde(default)]
+        may_fail: bool,
+        /// How long it may take, in milliseconds; 30000 where not said.
+        #[serde(default)]
+        deadline_ms: Option<u64>,
+    },
     /// Delete neighbour entries that are not permanent.
     FlushNeighbours {
         /// Where.
@@ -225,6 +262,20 @@ pub enum Condition {
         key: String,
         /// Its value.
         value: SysctlValue,
+    },
+    /// A Director's IPVS table has a real server with this weight; where none is given, with any but 0.
+    RealServer {
+        /// The real server's node.
+        real_server: NodeName,
+        /// Its weight there: 0 while it only drains.
+        #[serde(default)]
+        weight: Option<u32>,
+        /// `false`: the table does not have it at all.
+        #[serde(default)]
+        listed: Option<bool>,
+        /// The Director; the first one where not said.
+        #[serde(default)]
+        director: Option<NodeName>,
     },
     /// An interface is up with carrier.
     LinkUp {

@@ -109,6 +109,31 @@ impl Apt {
         })
     }
 
+    /// Fetches into a folder the files of everything that would be installed for some packages on a machine of which
+    /// `status` says what it has.
+    pub(super) fn install(
+        &self,
+        packages: &[String],
+        status: &Path,
+        archives: &Path,
+        progress: &mut dyn FnMut(&str),
+    ) -> Result<(), PackageError> {
+        let status = format!("Dir::State::status={}", status.display());
+        let into = format!("Dir::Cache::archives={}", archives.display());
+        let mut arguments =
+            vec!["-o", &status, "-o", &into, "--no-install-recommends", "--download-only", "-y", "install"];
+        arguments.extend(packages.iter().map(String::as_str));
+        let called = self.call(&arguments, &self.folder, progress);
+        called.map(drop).map_err(|error| match error {
+            PackageError::Failed { said, .. } if means_unknown(&said) => {
+                // `apt-get` names the one that it can't find.
+                let named = packages.iter().find(|package| said.split_whitespace().any(|word| word == *package));
+                PackageError::NoSuchPackage { package: named.unwrap_or(&packages.join(", ")).clone(), said }
+            }
+            other => other,
+        })
+    }
+
     fn call(
         &self,
         arguments: &[&str],

@@ -29,6 +29,29 @@ pub(super) fn fetch_from(
     let library = library_version().ok_or_else(|| lacking("and this machine has no GNU C library for Debian's"))?;
     let release = RELEASES.iter().find(|(_, needs)| *needs <= library).map(|(release, _)| *release);
     let release = release.ok_or_else(|| lacking("and its C library is older than what Debian's asks for"))?;
+    fetch_of(release, cache, package, progress)
+}
+
+/// Fetches a package that holds no programs, so that any C library will do, of the newest release.
+///
+/// # Errors
+/// [`PackageError`]; the cache then has of this package what it had before.
+pub(super) fn fetch_source(
+    cache: &Cache,
+    package: &str,
+    progress: &mut dyn FnMut(&str),
+) -> Result<std::path::PathBuf, PackageError> {
+    let [(newest, _), ..] = RELEASES;
+    fetch_of(newest, cache, package, progress)
+}
+
+fn fetch_of(
+    release: &str,
+    cache: &Cache,
+    package: &str,
+    progress: &mut dyn FnMut(&str),
+) -> Result<std::path::PathBuf, PackageError> {
+    let lacking = |said: &str| PackageError::NoSuchPackage { package: package.to_owned(), said: said.to_owned() };
     progress(&format!("this distribution has no {package}: taking that of Debian {release}"));
     let knows_archive = fetch(cache, "debootstrap", progress)?.join("usr/sbin/debootstrap");
     let keys = fetch(cache, "debian-archive-keyring", progress)?.join("usr/share/keyrings/debian-archive-keyring.gpg");

@@ -67,15 +67,19 @@ pub fn roots(
     progress: &mut dyn FnMut(&str),
 ) -> Result<Vec<PathBuf>, PackageError> {
     let lacking = tools.iter().map(AsRef::as_ref).filter(|tool| on_machine(tool).is_none());
-    lacking
-        .map(|tool| {
-            if let Some(root) = fetched(cache, tool) {
-                return Ok(root);
-            }
-            progress(&format!("this machine has no {tool}: fetching its package, without root"));
-            fetch_with(cache, tool, &|| of_this_machine(cache), &mut add_libraries, progress)
-        })
-        .collect()
+    lacking.map(|tool| unpacked(cache, tool, progress)).collect()
+}
+
+/// A package's folder, with the libraries that its programs need and the machine lacks; fetched where it isn't there yet.
+///
+/// # Errors
+/// [`PackageError`].
+pub fn unpacked(cache: &Cache, package: &str, progress: &mut dyn FnMut(&str)) -> Result<PathBuf, PackageError> {
+    if let Some(root) = fetched(cache, package) {
+        return Ok(root);
+    }
+    progress(&format!("this machine has no {package}: fetching its package, without root"));
+    fetch_with(cache, package, &|| of_this_machine(cache), &mut add_libraries, progress)
 }
 
 /// Unpacks into a package's folder the libraries that its programs need and the machine lacks.
