@@ -315,7 +315,10 @@ fn parse_variable(text: &str) -> Result<(String, String), String> {
 fn parse_router(text: &str) -> Result<(std::net::IpAddr, Option<u8>), String> {
     match text.parse::<ipnet::IpNet>() {
         Ok(net) => Ok((net.addr(), Some(net.prefix_len()))),
-        Err(_) => text.parse().map(|ip| (ip, None)).map_err(|_| "expected an address, as 172.16.0.1 or 172.16.0.1/16".to_owned()),
+        Err(_) => text
+            .parse()
+            .map(|ip| (ip, None))
+            .map_err(|_| "expected an address, as 172.16.0.1 or 172.16.0.1/16".to_owned()),
     }
 }
 

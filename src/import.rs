@@ -122,7 +122,9 @@ pub enum ImportError {
     #[error("no file has a virtual service; add the Director's keepalived.conf, or its rules by `ipvsadm-save -n`")]
     NoService,
     /// A service by mark, and no address that it could be asked at.
-    #[error("the service of firewall mark {mark} has no VIP: no rule marks packets for one, and no file has another VIP")]
+    #[error(
+        "the service of firewall mark {mark} has no VIP: no rule marks packets for one, and no file has another VIP"
+    )]
     NoVip {
         /// The mark.
         mark: u32,

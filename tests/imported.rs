@@ -41,7 +41,9 @@ fn imported(case: &Case) -> Imported {
     let mut words = case.files.split_whitespace();
     while let Some(word) = words.next() {
         match word {
-            "--set" => request.variables.extend(words.next().unwrap().split_once('=').map(|(n, v)| (n.into(), v.into()))),
+            "--set" => {
+                request.variables.extend(words.next().unwrap().split_once('=').map(|(n, v)| (n.into(), v.into())))
+            }
             "--id" => request.id = words.next().map(str::to_owned),
             _ => {
                 let (node, file) = word.split_once('=').map_or((None, word), |(n, f)| (Some(n.to_owned()), f));
@@ -107,7 +109,10 @@ fn what_is_not_understood_is_listed_with_its_place_and_nothing_else_is() {
 
 #[test]
 fn a_scenario_as_it_is_written() {
-    for case in CASES.iter().filter(|case| ["textbook", "keepalived-nat", "keepalived-includes", "live-rip-moved"].contains(&case.name)) {
+    for case in CASES
+        .iter()
+        .filter(|case| ["textbook", "keepalived-nat", "keepalived-includes", "live-rip-moved"].contains(&case.name))
+    {
         insta::assert_snapshot!(case.name, imported(case).scenario);
     }
 }

@@ -97,18 +97,14 @@ fn written(path: &Path, imported: &Imported) -> Result<(), Exit> {
 
 /// The imported files, or how the process ends.
 fn made(files: &[String], how: &ImportOptions) -> Result<Imported, Exit> {
-    let mut request = Request {
-        texts: Vec::new(),
-        id: how.id.clone(),
-        variables: how.set.clone(),
-        router: how.router,
-    };
+    let mut request = Request { texts: Vec::new(), id: how.id.clone(), variables: how.set.clone(), router: how.router };
     let mut refused = false;
     for argument in files {
         let (node, path) = whose(argument);
         match read(path) {
             Ok(text) => {
-                let name = if path == "-" { "<stdin>".to_owned() } else { plain(Path::new(path)).display().to_string() };
+                let name =
+                    if path == "-" { "<stdin>".to_owned() } else { plain(Path::new(path)).display().to_string() };
                 request.texts.push(Text { name, text, node, format: how.read_as.map(Into::into) });
             }
             Err(error) => {
@@ -239,9 +235,16 @@ fn notes(imported: &Imported, length: Length) -> String {
         out += &list(format!("{}, and not in the lab", not_understood(imported)), items);
     }
     if length == Length::Short {
-        out += &format!("{} assumptions, {} statements left out; the file lists them", imported.assumed.len(), imported.left_out.len());
+        out += &format!(
+            "{} assumptions, {} statements left out; the file lists them",
+            imported.assumed.len(),
+            imported.left_out.len()
+        );
     } else if !imported.left_out.is_empty() {
-        out += &format!("left out: {} statements that a lab has no use for (`drlab import` lists them)\n", imported.left_out.len());
+        out += &format!(
+            "left out: {} statements that a lab has no use for (`drlab import` lists them)\n",
+            imported.left_out.len()
+        );
     }
     out
 }

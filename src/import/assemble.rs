@@ -205,7 +205,10 @@ impl Stage<'_> {
         let hosts = hosts.chain(&self.router).chain(&self.client);
         let mut all: Vec<IpAddr> = hosts
             .flat_map(|h| {
-                let vrrp = h.vrrps.iter().flat_map(|v| v.addresses.iter().map(|a| a.net.addr()).chain(v.source).chain(v.peers.clone()));
+                let vrrp = h
+                    .vrrps
+                    .iter()
+                    .flat_map(|v| v.addresses.iter().map(|a| a.net.addr()).chain(v.source).chain(v.peers.clone()));
                 h.addresses.iter().map(|a| a.net.addr()).chain(vrrp).chain(h.gateways()).collect::<Vec<_>>()
             })
             .collect();
@@ -224,7 +227,9 @@ pub(super) fn assemble(sources: &Sources, request: &Request, texts: Vec<OfText>)
     for text in &texts {
         text.heard.assumed.iter().for_each(|what| scene.assume(what.clone()));
         scene.left_out.extend(text.heard.left_out.iter().map(|(place, what)| sources.told(place, what.clone())));
-        scene.not_understood.extend(text.heard.not_understood.iter().map(|(place, what)| sources.told(place, what.clone())));
+        scene
+            .not_understood
+            .extend(text.heard.not_understood.iter().map(|(place, what)| sources.told(place, what.clone())));
     }
     scene.not_understood.extend(odd.iter().map(|(place, what)| sources.told(place, what.clone())));
     let stage = stage(sources, request, parts)?;
@@ -302,13 +307,22 @@ fn cast(stage: &mut Stage<'_>, rips: &[IpAddr], every: Option<&Host>, named: Vec
             stage.router = Some(host);
         } else if host.name == "client" {
             stage.client = Some(host);
-        } else if let Some(director) = stage.directors.iter_mut().find(|d| host.name.starts_with('=') && stage.vips.iter().any(|vip| host.addresses.iter().any(|a| a.net.addr() == *vip)) && d.addresses.is_empty()) {
+        } else if let Some(director) = stage.directors.iter_mut().find(|d| {
+            host.name.starts_with('=')
+                && stage.vips.iter().any(|vip| host.addresses.iter().any(|a| a.net.addr() == *vip))
+                && d.addresses.is_empty()
+        }) {
             merge(director, host);
         } else {
             let name = host.name.trim_start_matches('=');
             let list = rips.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            let help = format!("type NODE={file}, where NODE is `director`, `router`, `client`, `rs` for every real server, or a real server: `rs1`, or its address ({list})");
-            return Err(ImportError::Nobody { name: if host.name.starts_with('=') { file } else { format!("{name}={file}") }, help });
+            let help = format!(
+                "type NODE={file}, where NODE is `director`, `router`, `client`, `rs` for every real server, or a real server: `rs1`, or its address ({list})"
+            );
+            return Err(ImportError::Nobody {
+                name: if host.name.starts_with('=') { file } else { format!("{name}={file}") },
+                help,
+            });
         }
     }
     for (at, rip) in rips.iter().enumerate() {
@@ -360,7 +374,8 @@ fn asked(director: &Host, service: &VirtualService) -> Result<Vec<(IpAddr, u16, 
         Key::Mark(_) => None,
     });
     let by_vrrp = || director.vrrps.iter().flat_map(|v| &v.addresses).map(|a| a.net.addr()).next();
-    let by_label = || director.addresses.iter().find(|a| a.label.is_some() || a.net.prefix_len() == 32).map(|a| a.net.addr());
+    let by_label =
+        || director.addresses.iter().find(|a| a.label.is_some() || a.net.prefix_len() == 32).map(|a| a.net.addr());
     let usual = by_address.or_else(by_vrrp).or_else(by_label);
     let v4 = service.servers.first().is_none_or(|s| s.address.is_ipv4());
     let mut all: Vec<(IpAddr, u16, Protocol)> = Vec::new();
@@ -387,7 +402,11 @@ fn services(stage: &Stage<'_>, scene: &mut Scene) -> Result<(), ImportError> {
                 Key::Mark(mark) => {
                     let by_drlab = !director.says_filter;
                     if by_drlab {
-                        scene.assume(format!("{}: packets for {} get firewall mark {mark}, though no file has the rule", director.name, SocketAddr::new(vip, port)));
+                        scene.assume(format!(
+                            "{}: packets for {} get firewall mark {mark}, though no file has the rule",
+                            director.name,
+                            SocketAddr::new(vip, port)
+                        ));
                     }
                     Some((mark, by_drlab))
                 }
@@ -399,7 +418,12 @@ fn services(stage: &Stage<'_>, scene: &mut Scene) -> Result<(), ImportError> {
             let servers = of.servers.iter().map(|s| node(s.address).unwrap_or_default()).collect();
             let sticky = of.persistence_s.is_some() || ["sh", "mh"].contains(&of.scheduler.as_str());
             for (vip, port, protocol) in &asked {
-                let load = Load { vip: *vip, port: if *port == 0 { 80 } else { *port }, protocol: *protocol, several_sources: sticky };
+                let load = Load {
+                    vip: *vip,
+                    port: if *port == 0 { 80 } else { *port },
+                    protocol: *protocol,
+                    several_sources: sticky,
+                };
                 if !scene.loads.iter().any(|l| (l.vip, l.port, l.protocol) == (load.vip, load.port, load.protocol)) {
                     scene.loads.push(load);
                 }
@@ -438,17 +462,15 @@ fn checks_left_out(stage: &Stage<'_>, scene: &mut Scene) {
     let mut ways: Vec<Forwarding> = stage.servers.iter().flat_map(|(rip, _)| stage.ways(*rip)).collect();
     ways.sort_unstable();
     ways.dedup();
-    let meant_for_dr = stage.servers.iter().any(|(_, host)| host.addresses.iter().any(|a| stage.vips.contains(&a.net.addr())));
+    let meant_for_dr =
+        stage.servers.iter().any(|(_, host)| host.addresses.iter().any(|a| stage.vips.contains(&a.net.addr())));
     if ways.contains(&Forwarding::Nat) && !meant_for_dr {
         scene.skip = Some((
             &["mac-rewrite", "direct-return", "gateway-not-director", "via-director", "same-segment", "port-kept"],
             "the files ask for NAT, where packets are rewritten and replies come back through the Director",
         ));
     } else if stage.servers.iter().any(|(_, host)| server::redirects(stage, host)) {
-        scene.skip = Some((
-            &["vip-owned"],
-            "real servers take what is for the VIP by a rule, and need not have it",
-        ));
+        scene.skip = Some((&["vip-owned"], "real servers take what is for the VIP by a rule, and need not have it"));
     } else if ways == [Forwarding::Tun] {
         scene.skip = Some((
             &["mac-rewrite", "same-segment"],

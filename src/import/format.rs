@@ -50,8 +50,22 @@ const BLOCKS: &[&str] = &[
 
 /// Programs by whose lines a script is known that does not begin with `#!`.
 const PROGRAMS: &[&str] = &[
-    "ip", "ifconfig", "route", "sysctl", "echo", "arptables", "iptables", "ipvsadm", "modprobe", "arp", "case", "if",
-    "for", "export", "nft", "sudo",
+    "ip",
+    "ifconfig",
+    "route",
+    "sysctl",
+    "echo",
+    "arptables",
+    "iptables",
+    "ipvsadm",
+    "modprobe",
+    "arp",
+    "case",
+    "if",
+    "for",
+    "export",
+    "nft",
+    "sudo",
 ];
 
 /// What a text is, where its content tells.
@@ -95,9 +109,9 @@ fn line(line: &str) -> Option<Format> {
     if plain && dotted && (line.contains('=') || line.starts_with('-')) {
         return Some(Format::Sysctl);
     }
-    let assigned = line.split_once('=').is_some_and(|(name, _)| {
-        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-    });
+    let assigned = line
+        .split_once('=')
+        .is_some_and(|(name, _)| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'));
     assigned.then_some(Format::Script)
 }
 

@@ -143,7 +143,9 @@ pub(super) fn command(sources: &mut Sources, heard: &mut Heard, arguments: &[Wor
             };
             match one(&mut line, *letter, &mut value) {
                 Ok(Known::Yes) => {}
-                Ok(Known::No) => heard.wonder(&word.place, format!("`{}` is no option of ipvsadm that is known", word.text)),
+                Ok(Known::No) => {
+                    heard.wonder(&word.place, format!("`{}` is no option of ipvsadm that is known", word.text))
+                }
                 Err(Wrong { place, message }) => {
                     sources.wrong_at(&place.unwrap_or_else(|| word.place.clone()), message, None);
                     broken = true;
@@ -197,7 +199,8 @@ fn one(line: &mut Line, letter: char, value: &mut dyn FnMut() -> Option<Word>) -
         'f' => {
             let word = wanted("a firewall mark")?;
             let mark = read_with(&word, |text| {
-                values::number(text).and_then(|n| if n == 0 { Err("firewall mark 0 marks nothing".to_owned()) } else { Ok(n) })
+                values::number(text)
+                    .and_then(|n| if n == 0 { Err("firewall mark 0 marks nothing".to_owned()) } else { Ok(n) })
             })?;
             line.key = Some(Key::Mark(mark));
         }
@@ -385,7 +388,11 @@ fn server_listed(sources: &mut Sources, heard: &mut Heard, line: &[Word], of: Op
         Some("Tunnel") => Forwarding::Tun,
         Some("Local") => Forwarding::LocalNode,
         Some(other) => {
-            return sources.wrong_at(&line[2].place, format!("`{other}` is no way of forwarding"), Some("they are `Route`, `Masq`, `Tunnel`, `Local`".to_owned()));
+            return sources.wrong_at(
+                &line[2].place,
+                format!("`{other}` is no way of forwarding"),
+                Some("they are `Route`, `Masq`, `Tunnel`, `Local`".to_owned()),
+            );
         }
     };
     let weight = match line.get(3).map(|w| (weight(&w.text), &w.place)) {
@@ -434,7 +441,8 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_at_its_place() {
         let mut sources = Sources::default();
-        let file = sources.add("rules", "-A -t 10.0.0.300:80 -s rr\n-A -t 10.0.0.1:80 -s robin\n-a -t 10.0.0.1:80 -r\n");
+        let file =
+            sources.add("rules", "-A -t 10.0.0.300:80 -s rr\n-A -t 10.0.0.1:80 -s robin\n-a -t 10.0.0.1:80 -r\n");
         read(&mut sources, file);
         let wrong: Vec<_> = sources.wrong()[0].list().iter().map(|p| (p.line, p.column, p.message.clone())).collect();
         assert_eq!(

@@ -8,9 +8,9 @@ mod servers;
 mod tree;
 mod vrrp;
 
+use super::Library;
 use super::heard::Heard;
 use super::source::{Place, Sources, Word};
-use super::Library;
 use tree::Entry;
 
 /// Reads a configuration, with what it includes.
@@ -36,16 +36,30 @@ fn top(sources: &mut Sources, heard: &mut Heard, groups: &servers::Groups, entry
         "static_ipaddress" => vrrp::static_addresses(sources, heard, entry),
         "static_routes" => vrrp::static_routes(sources, heard, entry),
         "global_defs" => globals(sources, heard, entry),
-        "vrrp_sync_group" => heard.leave_out(
-            entry.place(),
-            "vrrp_sync_group: instances of a group move together, and none moves here",
-        ),
-        "vrrp_script" | "vrrp_track_process" | "track_file" | "vrrp_track_file" | "garp_group" | "bfd_instance"
-        | "static_rules" | "track_group" | "interface_up_down_delays" | "linkbeat_interfaces" => {
+        "vrrp_sync_group" => {
+            heard.leave_out(entry.place(), "vrrp_sync_group: instances of a group move together, and none moves here")
+        }
+        "vrrp_script"
+        | "vrrp_track_process"
+        | "track_file"
+        | "vrrp_track_file"
+        | "garp_group"
+        | "bfd_instance"
+        | "static_rules"
+        | "track_group"
+        | "interface_up_down_delays"
+        | "linkbeat_interfaces" => {
             heard.leave_out(entry.place(), format!("{}: watches what does not change in the lab", entry.key()));
         }
-        "net_namespace" | "net_namespace_ipvs" | "instance" | "use_pid_dir" | "linkbeat_use_polling"
-        | "child_wait_time" | "checkers_log_all_failures" | "config_save_dir" | "reload_file" => {
+        "net_namespace"
+        | "net_namespace_ipvs"
+        | "instance"
+        | "use_pid_dir"
+        | "linkbeat_use_polling"
+        | "child_wait_time"
+        | "checkers_log_all_failures"
+        | "config_save_dir"
+        | "reload_file" => {
             heard.leave_out(entry.place(), format!("{}: how the daemon itself runs", entry.key()));
         }
         other => heard.wonder(entry.place(), format!("`{other}`")),
@@ -54,12 +68,53 @@ fn top(sources: &mut Sources, heard: &mut Heard, groups: &servers::Groups, entry
 
 /// Keywords of `global_defs` that say how the daemon itself runs or whom it tells, by their beginnings.
 const GLOBALS: &[&str] = &[
-    "notification_email", "smtp_", "router_id", "enable_script_security", "script_user", "vrrp_",
-    "lvs_flush", "lvs_sync_daemon", "max_", "checker_", "bfd_", "process_", "dynamic_interfaces", "default_interface",
-    "enable_", "dbus_", "log_", "reload_", "startup_", "shutdown_", "snmp", "use_symlink", "umask", "rs_init", "nftables",
-    "json_version", "data_use", "config_", "iproute", "random_seed", "disable_local_igmp", "tmp_", "email_faults",
-    "no_email_faults", "alert_", "data_", "if_", "linkbeat", "instance", "net_namespace", "use_pid_dir", "fifo_",
-    "notify_", "state_dump_file", "stats_file", "keepalived_", "ignore_",
+    "notification_email",
+    "smtp_",
+    "router_id",
+    "enable_script_security",
+    "script_user",
+    "vrrp_",
+    "lvs_flush",
+    "lvs_sync_daemon",
+    "max_",
+    "checker_",
+    "bfd_",
+    "process_",
+    "dynamic_interfaces",
+    "default_interface",
+    "enable_",
+    "dbus_",
+    "log_",
+    "reload_",
+    "startup_",
+    "shutdown_",
+    "snmp",
+    "use_symlink",
+    "umask",
+    "rs_init",
+    "nftables",
+    "json_version",
+    "data_use",
+    "config_",
+    "iproute",
+    "random_seed",
+    "disable_local_igmp",
+    "tmp_",
+    "email_faults",
+    "no_email_faults",
+    "alert_",
+    "data_",
+    "if_",
+    "linkbeat",
+    "instance",
+    "net_namespace",
+    "use_pid_dir",
+    "fifo_",
+    "notify_",
+    "state_dump_file",
+    "stats_file",
+    "keepalived_",
+    "ignore_",
 ];
 
 fn globals(sources: &mut Sources, heard: &mut Heard, entry: &Entry) {
@@ -107,7 +162,11 @@ fn parsed<T>(sources: &mut Sources, word: &Word, how: impl FnOnce(&str) -> Resul
         Err(message) => {
             let undefined = word.text.starts_with('$');
             let help = undefined.then(|| format!("define it above: `{}=…`", word.text));
-            sources.wrong_at(&word.place, if undefined { format!("`{}` is not defined", word.text) } else { message }, help);
+            sources.wrong_at(
+                &word.place,
+                if undefined { format!("`{}` is not defined", word.text) } else { message },
+                help,
+            );
             None
         }
     }

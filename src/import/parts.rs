@@ -135,7 +135,8 @@ impl Host {
             Statement::Service(service) => match self.services.iter_mut().find(|s| s.key == service.key) {
                 // `ipvsadm -E` changes a service and keeps its real servers.
                 Some(known) => {
-                    let servers = if service.servers.is_empty() { known.servers.clone() } else { service.servers.clone() };
+                    let servers =
+                        if service.servers.is_empty() { known.servers.clone() } else { service.servers.clone() };
                     *known = VirtualService { servers, ..service };
                 }
                 None => self.services.push(service),
@@ -184,7 +185,8 @@ impl Host {
     /// Its interfaces that can be on a wire, in the order in which they are named.
     pub(super) fn wires(&self) -> impl Iterator<Item = &String> {
         let on_wire = |device: &&String| {
-            let virtual_kind = ["dummy", "tunl", "kube-", "docker", "veth", "nodelocal"].iter().any(|p| device.starts_with(p));
+            let virtual_kind =
+                ["dummy", "tunl", "kube-", "docker", "veth", "nodelocal"].iter().any(|p| device.starts_with(p));
             let dummy = self.links.get(*device).is_some_and(|l| l.dummy);
             !["lo", "all", "default", "*"].contains(&device.as_str()) && !virtual_kind && !dummy
         };

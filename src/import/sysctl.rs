@@ -90,10 +90,13 @@ mod tests {
     #[test]
     fn settings_comments_and_mistakes_are_told_apart() {
         let mut sources = Sources::default();
-        let text = "# cure\n-net.ipv4.conf.all.arp_ignore = 1\nvm.swappiness=10\nnet.ipv4.ip_forward\nnet.ipv4.ip_forward=\n";
+        let text =
+            "# cure\n-net.ipv4.conf.all.arp_ignore = 1\nvm.swappiness=10\nnet.ipv4.ip_forward\nnet.ipv4.ip_forward=\n";
         let file = sources.add("99-lvs.conf", text);
         let heard = read(&mut sources, file);
-        assert!(matches!(&heard.said[..], [(Statement::Sysctl { key, value }, _)] if key.ends_with("arp_ignore") && value == "1"));
+        assert!(
+            matches!(&heard.said[..], [(Statement::Sysctl { key, value }, _)] if key.ends_with("arp_ignore") && value == "1")
+        );
         assert_eq!(heard.left_out.len(), 1);
         let wrong: Vec<_> = sources.wrong()[0].list().iter().map(|p| p.line).collect();
         assert_eq!(wrong, [4, 5]);

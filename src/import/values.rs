@@ -36,9 +36,11 @@ pub(super) fn port(text: &str) -> Result<u16, String> {
         return Ok(*port);
     }
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    text.parse().map_err(|_| {
-        if digits { format!("port {text} is beyond 65535") } else { format!("`{text}` is no port") }
-    })
+    text.parse().map_err(
+        |_| {
+            if digits { format!("port {text} is beyond 65535") } else { format!("`{text}` is no port") }
+        },
+    )
 }
 
 /// An address.
@@ -160,7 +162,10 @@ mod tests {
     fn a_mask_is_read_as_a_length() {
         assert_eq!(net("10.0.0.1/255.255.0.0").unwrap(), "10.0.0.1/16".parse().unwrap());
         assert!(net("10.0.0.1/255.0.255.0").is_err() && net("10.0.0.1/33").is_err());
-        assert_eq!([class([10, 0, 0, 1].into()), class([172, 16, 0, 1].into()), class([192, 0, 2, 1].into())], [8, 16, 24]);
+        assert_eq!(
+            [class([10, 0, 0, 1].into()), class([172, 16, 0, 1].into()), class([192, 0, 2, 1].into())],
+            [8, 16, 24]
+        );
     }
 
     #[test]

@@ -16,7 +16,10 @@ pub(super) fn write(sources: &Sources, request: &Request, scene: &Scene) -> Impo
     let names: Vec<&str> = request.texts.iter().map(|text| text.name.as_str()).collect();
     comment(&mut out, &format!("Made by `drlab import` from {}.", names.join(", ")), "");
     if sources.count() > request.texts.len() {
-        let more: Vec<&str> = (0..sources.count()).map(|file| sources.name(file)).filter(|n| !names.contains(n) && !n.contains(':')).collect();
+        let more: Vec<&str> = (0..sources.count())
+            .map(|file| sources.name(file))
+            .filter(|n| !names.contains(n) && !n.contains(':'))
+            .collect();
         if !more.is_empty() {
             comment(&mut out, &format!("They include {}.", more.join(", ")), "");
         }
@@ -158,7 +161,8 @@ fn settings(node: &Node, vips: usize) -> String {
     if !node.sysctls.is_empty() {
         text += &format!("\n[nodes.{}.sysctls]\n", node.name);
         for (name, value) in &node.sysctls {
-            let value = if value.parse::<i64>().is_ok_and(|n| n.to_string() == *value) { value.clone() } else { quoted(value) };
+            let value =
+                if value.parse::<i64>().is_ok_and(|n| n.to_string() == *value) { value.clone() } else { quoted(value) };
             text += &format!("{} = {value}\n", quoted(name));
         }
     }
@@ -204,7 +208,9 @@ fn vip(node: &Node, vips: usize) -> String {
             format!("vip = {}\n", if whole == device { quoted(&only.on) } else { whole })
         }
         [only] => format!("vip = [{}]\n", one(only, true)),
-        several => format!("vip = [\n{}]\n", several.iter().map(|p| format!("  {},\n", one(p, true))).collect::<String>()),
+        several => {
+            format!("vip = [\n{}]\n", several.iter().map(|p| format!("  {},\n", one(p, true))).collect::<String>())
+        }
     }
 }
 
@@ -248,7 +254,8 @@ fn service(out: &mut String, scene: &Scene, service: &Service) {
             keys.push(format!("address = \"{}\"", server.address));
         } else {
             keys.push(format!("node = \"{node}\""));
-            let local = service.director.as_ref().unwrap_or(&scene.director()).clone() == *node || server.address.is_loopback();
+            let local =
+                service.director.as_ref().unwrap_or(&scene.director()).clone() == *node || server.address.is_loopback();
             if !local {
                 keys.push(format!("address = \"{}\"", server.address));
             }

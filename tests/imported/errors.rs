@@ -66,9 +66,18 @@ fn a_circular_include_is_told_with_the_circle() {
 
 #[test]
 fn mistakes_of_other_formats_have_their_places_too() {
-    insta::assert_snapshot!("rules", error("rules", "-A -t 10.0.0.1 -s rr -w\n-a -t 10.0.0.1:80 -r 10.0.0.2:80 -g -w many\n", &[]));
-    insta::assert_snapshot!("script", error("rs.sh", "#!/bin/sh\nif true; then\n  ifconfig lo:0 10.0.0.1 netmask 255.0.255.0\n", &[]));
-    insta::assert_snapshot!("sysctl", error("sysctl.conf", "net.ipv4.conf.all.arp_ignore = 1\nnet.ipv4.ip_forward 1\n", &[]));
+    insta::assert_snapshot!(
+        "rules",
+        error("rules", "-A -t 10.0.0.1 -s rr -w\n-a -t 10.0.0.1:80 -r 10.0.0.2:80 -g -w many\n", &[])
+    );
+    insta::assert_snapshot!(
+        "script",
+        error("rs.sh", "#!/bin/sh\nif true; then\n  ifconfig lo:0 10.0.0.1 netmask 255.0.255.0\n", &[])
+    );
+    insta::assert_snapshot!(
+        "sysctl",
+        error("sysctl.conf", "net.ipv4.conf.all.arp_ignore = 1\nnet.ipv4.ip_forward 1\n", &[])
+    );
 }
 
 #[test]

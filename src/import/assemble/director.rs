@@ -27,7 +27,8 @@ pub(super) fn node(stage: &Stage<'_>, ground: &Ground, scene: &mut Scene, host: 
     }
     let own = own_addresses(stage, ground, scene, host, &held);
     // An instance's interface is where its segment is, so it is named first.
-    let front = held.iter().chain(host.addresses.iter().filter(|a| stage.vips.contains(&a.net.addr()))).map(|a| &a.device);
+    let front =
+        held.iter().chain(host.addresses.iter().filter(|a| stage.vips.contains(&a.net.addr()))).map(|a| &a.device);
     let mut devices: Vec<String> = front.filter(|d| host.wires().any(|w| w == *d)).cloned().collect();
     devices.extend(whole.devices.clone());
     devices.dedup();
@@ -55,11 +56,16 @@ pub(super) fn node(stage: &Stage<'_>, ground: &Ground, scene: &mut Scene, host: 
 /// Whether no other Director's instance of the same virtual router has a higher priority.
 fn is_master(stage: &Stage<'_>, host: &Host, vrrp: &Vrrp) -> bool {
     let rank = |vrrp: &Vrrp| (vrrp.priority, vrrp.master);
-    let same = |other: &&Vrrp| other.router_id == vrrp.router_id && (vrrp.router_id.is_some() || other.name == vrrp.name);
+    let same =
+        |other: &&Vrrp| other.router_id == vrrp.router_id && (vrrp.router_id.is_some() || other.name == vrrp.name);
     let here = stage.directors.iter().position(|d| d.name == host.name);
     stage.directors.iter().enumerate().all(|(at, other)| {
         other.name == host.name
-            || other.vrrps.iter().filter(same).all(|theirs| rank(vrrp) > rank(theirs) || (rank(vrrp) == rank(theirs) && Some(at) > here))
+            || other
+                .vrrps
+                .iter()
+                .filter(same)
+                .all(|theirs| rank(vrrp) > rank(theirs) || (rank(vrrp) == rank(theirs) && Some(at) > here))
     })
 }
 
@@ -68,12 +74,21 @@ fn elected(stage: &Stage<'_>, scene: &mut Scene, host: &Host, lost: bool) {
         let part = if lost { "is the backup and has no VIP" } else { "is the master: its priority is the highest" };
         scene.assume(format!("{}: {part}; keepalived itself does not run", host.name));
     } else {
-        scene.assume(format!("{}: it is the master, as no other Director is given; keepalived itself does not run", host.name));
+        scene.assume(format!(
+            "{}: it is the master, as no other Director is given; keepalived itself does not run",
+            host.name
+        ));
     }
 }
 
 /// The Director's own address on each segment that it is on.
-fn own_addresses(stage: &Stage<'_>, ground: &Ground, scene: &mut Scene, host: &Host, held: &[HostAddress]) -> Vec<IpAddr> {
+fn own_addresses(
+    stage: &Stage<'_>,
+    ground: &Ground,
+    scene: &mut Scene,
+    host: &Host,
+    held: &[HostAddress],
+) -> Vec<IpAddr> {
     let servers = host.services.iter().flat_map(|s| &s.servers).filter(|s| s.forwarding != Forwarding::Tun);
     let places = stage.vips.iter().copied().chain(servers.map(|s| s.address)).chain(held.iter().map(|a| a.net.addr()));
     let mut segments: Vec<&str> = Vec::new();
@@ -83,7 +98,13 @@ fn own_addresses(stage: &Stage<'_>, ground: &Ground, scene: &mut Scene, host: &H
         }
     }
     let mut own = Vec::new();
-    let mut given: Vec<IpAddr> = scene.nodes.iter().flat_map(|n| &n.interfaces).flat_map(|i| &i.addresses).filter_map(|a| a.split('/').next()?.parse().ok()).collect();
+    let mut given: Vec<IpAddr> = scene
+        .nodes
+        .iter()
+        .flat_map(|n| &n.interfaces)
+        .flat_map(|i| &i.addresses)
+        .filter_map(|a| a.split('/').next()?.parse().ok())
+        .collect();
     for segment in segments.iter().filter_map(|name| ground.named(name)) {
         let on_it = |ip: &IpAddr| segment.nets.iter().any(|net| net.contains(ip)) && !stage.vips.contains(ip);
         let wired = host.addresses.iter().filter(|a| host.wires().any(|w| *w == a.device)).map(|a| a.net.addr());
@@ -112,7 +133,11 @@ fn vip(stage: &Stage<'_>, scene: &mut Scene, host: &Host, held: &[HostAddress], 
         let vip = address.net.addr();
         if stage.vips.contains(&vip) && !all.iter().any(|p| p.vip == vip) {
             let by_itself = address.device == "lo" || node.interfaces.iter().any(|i| i.name == address.device);
-            let device = if by_itself { address.device.clone() } else { node.interfaces.first().map(|i| i.name.clone()).unwrap_or_default() };
+            let device = if by_itself {
+                address.device.clone()
+            } else {
+                node.interfaces.first().map(|i| i.name.clone()).unwrap_or_default()
+            };
             let on = address.label.clone().filter(|_| by_itself).unwrap_or(device);
             all.push(Placed { vip, on, prefix: address.net.prefix_len(), broadcast: address.broadcast });
         }

@@ -39,7 +39,11 @@ impl Ground {
                 ours.filter(|rip| stage.ways(*rip).iter().any(|way| wanted.contains(way))).collect()
             };
             let vips: Vec<IpAddr> = stage.vips.iter().copied().filter(|vip| vip.is_ipv4() == v4).collect();
-            let (direct, nat, tun) = (of(&[Forwarding::DirectRouting, Forwarding::LocalNode]), of(&[Forwarding::Nat]), of(&[Forwarding::Tun]));
+            let (direct, nat, tun) = (
+                of(&[Forwarding::DirectRouting, Forwarding::LocalNode]),
+                of(&[Forwarding::Nat]),
+                of(&[Forwarding::Tun]),
+            );
             if !direct.is_empty() {
                 let known = stage.neighbours_of(&direct);
                 ground.add("lan", &direct, &known, &hints, true, None);
@@ -55,7 +59,9 @@ impl Ground {
                     ground.route("front");
                 }
             }
-            let beyond = |ground: &Self, all: &[IpAddr]| all.iter().copied().filter(|rip| ground.find(*rip).is_none()).collect::<Vec<_>>();
+            let beyond = |ground: &Self, all: &[IpAddr]| {
+                all.iter().copied().filter(|rip| ground.find(*rip).is_none()).collect::<Vec<_>>()
+            };
             let behind = beyond(&ground, &nat);
             if !behind.is_empty() {
                 ground.add("back", &behind, &[], &hints, false, None);
@@ -64,7 +70,14 @@ impl Ground {
                 for rip in far {
                     if ground.find(rip).is_none() {
                         let name = format!("remote{}", ground.segments.len());
-                        ground.add(&name, &[rip], &[], &hints, true, Some("its real server is on no segment of the Director"));
+                        ground.add(
+                            &name,
+                            &[rip],
+                            &[],
+                            &hints,
+                            true,
+                            Some("its real server is on no segment of the Director"),
+                        );
                     }
                 }
             }
@@ -78,18 +91,29 @@ impl Ground {
     }
 
     /// Adds a segment for these addresses: by a subnet that a text names, else the smallest usual one.
-    fn add(&mut self, name: &str, members: &[IpAddr], known: &[IpAddr], hints: &[(IpNet, bool)], routed: bool, why: Option<&str>) {
+    fn add(
+        &mut self,
+        name: &str,
+        members: &[IpAddr],
+        known: &[IpAddr],
+        hints: &[(IpNet, bool)],
+        routed: bool,
+        why: Option<&str>,
+    ) {
         let first = members[0];
         let holds = |net: &IpNet| members.iter().filter(|m| net.contains(*m)).count();
         let mut named: Vec<IpNet> = hints.iter().map(|(net, _)| *net).filter(|net| net.contains(&first)).collect();
         // Most texts are right about it; of those that are as many, the widest.
         let votes = named.clone();
-        named.sort_by_key(|net| (std::cmp::Reverse((holds(net), votes.iter().filter(|v| *v == net).count())), net.prefix_len()));
+        named.sort_by_key(|net| {
+            (std::cmp::Reverse((holds(net), votes.iter().filter(|v| *v == net).count())), net.prefix_len())
+        });
         if let Some(net) = named.first() {
             self.push(name, *net, None);
         } else {
             let with_known: Vec<IpAddr> = members.iter().chain(known).copied().collect();
-            let net = values::common(&with_known).or_else(|| values::common(members)).or_else(|| values::common(&[first]));
+            let net =
+                values::common(&with_known).or_else(|| values::common(members)).or_else(|| values::common(&[first]));
             let Some(net) = net else { return };
             let why = why.map(|why| format!("; {why}")).unwrap_or_default();
             self.push(name, net, Some(format!("segment {name} has the subnet {net}, as no file gives a netmask{why}")));
@@ -149,33 +173,51 @@ impl Ground {
     pub(super) fn front(&self, stage: &Stage<'_>, scene: &mut Scene) {
         let families = [true, false].map(|v4| stage.vips.iter().any(|vip| vip.is_ipv4() == v4));
         let free = |net: &IpNet| {
-            let clash = self.segments.iter().flat_map(|s| &s.nets).any(|n| n.contains(&net.addr()) || net.contains(&n.addr()));
+            let clash =
+                self.segments.iter().flat_map(|s| &s.nets).any(|n| n.contains(&net.addr()) || net.contains(&n.addr()));
             !clash && !self.taken.iter().any(|ip| net.contains(ip))
         };
         let outside: Vec<IpNet> = [true, false]
             .into_iter()
             .zip(families)
             .filter(|(_, wanted)| *wanted)
-            .filter_map(|(v4, _)| OUTSIDE.iter().filter_map(|n| n.parse::<IpNet>().ok()).find(|n| n.addr().is_ipv4() == v4 && free(n)))
+            .filter_map(|(v4, _)| {
+                OUTSIDE.iter().filter_map(|n| n.parse::<IpNet>().ok()).find(|n| n.addr().is_ipv4() == v4 && free(n))
+            })
             .collect();
         let mut router = Node::new("router", Role::Router);
         for (at, name) in self.routed.iter().enumerate() {
             let Some(segment) = self.named(name) else { continue };
             let addresses = self.router_addresses(stage, scene, segment);
             let addresses = addresses.iter().map(ToString::to_string).collect();
-            router.interfaces.push(Interface { name: format!("eth{at}"), segment: Some(name.clone()), addresses, ..Interface::default() });
+            router.interfaces.push(Interface {
+                name: format!("eth{at}"),
+                segment: Some(name.clone()),
+                addresses,
+                ..Interface::default()
+            });
         }
-        router.interfaces.push(Interface { name: format!("eth{}", self.routed.len()), segment: Some("outside".to_owned()), ..Interface::default() });
+        router.interfaces.push(Interface {
+            name: format!("eth{}", self.routed.len()),
+            segment: Some("outside".to_owned()),
+            ..Interface::default()
+        });
         for vip in stage.vips.iter().filter(|vip| self.find(**vip).is_none()) {
             let home = router.interfaces.first().map(|i| i.name.clone());
-            scene.assume(format!("{vip} is in no segment's subnet, so the router has a route to it by the real servers' segment"));
+            scene.assume(format!(
+                "{vip} is in no segment's subnet, so the router has a route to it by the real servers' segment"
+            ));
             router.routes.push((IpNet::from(*vip).to_string(), None, home, None));
         }
         if let Some(host) = &stage.router {
             super::server::settings(stage, scene, &mut router, host);
         }
         let mut client = Node::new("client", Role::Client);
-        client.interfaces.push(Interface { name: "eth0".to_owned(), segment: Some("outside".to_owned()), ..Interface::default() });
+        client.interfaces.push(Interface {
+            name: "eth0".to_owned(),
+            segment: Some("outside".to_owned()),
+            ..Interface::default()
+        });
         if let Some(host) = &stage.client {
             super::server::settings(stage, scene, &mut client, host);
         }
@@ -194,9 +236,20 @@ impl Ground {
         let on_it = |ip: &IpAddr| segment.nets.iter().any(|net| net.contains(ip));
         let said = stage.request.router.map(|(ip, _)| ip).filter(on_it);
         let own = stage.router.iter().flat_map(|h| &h.addresses).map(|a| a.net.addr()).find(on_it);
-        let owned: Vec<IpAddr> = scene.nodes.iter().flat_map(|n| &n.interfaces).flat_map(|i| &i.addresses).filter_map(|a| values::net(a).ok()).map(|n| n.addr()).collect();
+        let owned: Vec<IpAddr> = scene
+            .nodes
+            .iter()
+            .flat_map(|n| &n.interfaces)
+            .flat_map(|i| &i.addresses)
+            .filter_map(|a| values::net(a).ok())
+            .map(|n| n.addr())
+            .collect();
         let hosts = || stage.servers.iter().map(|(_, host)| host).chain(&stage.directors);
-        let gateways: Vec<IpAddr> = hosts().flat_map(Host::gateways).filter(on_it).filter(|ip| !owned.contains(ip) && !stage.vips.contains(ip)).collect();
+        let gateways: Vec<IpAddr> = hosts()
+            .flat_map(Host::gateways)
+            .filter(on_it)
+            .filter(|ip| !owned.contains(ip) && !stage.vips.contains(ip))
+            .collect();
         let votes = |ip: &IpAddr| gateways.iter().filter(|other| *other == ip).count();
         let mut all = Vec::new();
         for net in &segment.nets {
@@ -207,7 +260,10 @@ impl Ground {
             if known.is_none()
                 && let Some(free) = free()
             {
-                scene.assume(format!("the router's address on {} is {free}, and it is the hosts' gateway (another one by --router)", segment.name));
+                scene.assume(format!(
+                    "the router's address on {} is {free}, and it is the hosts' gateway (another one by --router)",
+                    segment.name
+                ));
             }
             all.extend(known.or_else(free));
         }

@@ -61,7 +61,8 @@ pub(super) fn redirects(stage: &Stage<'_>, host: &Host) -> bool {
     let takes = |rule: &String| {
         let mut words = rule.split_whitespace();
         let target = words.clone().any(|word| word == "REDIRECT");
-        target && words.any(|word| stage.vips.iter().any(|vip| word.split('/').next() == Some(vip.to_string().as_str())))
+        target
+            && words.any(|word| stage.vips.iter().any(|vip| word.split('/').next() == Some(vip.to_string().as_str())))
     };
     host.iptables.iter().any(takes)
 }
@@ -92,7 +93,10 @@ fn placed(stage: &Stage<'_>, scene: &mut Scene, host: &Host, only_nat: bool) -> 
             continue;
         }
         if all.iter().any(|p| p.vip == vip) {
-            scene.assume(format!("{}: {vip} is on {} as well, and built only on the first device", host.name, address.device));
+            scene.assume(format!(
+                "{}: {vip} is on {} as well, and built only on the first device",
+                host.name, address.device
+            ));
             continue;
         }
         let on = address.label.clone().unwrap_or_else(|| address.device.clone());
@@ -106,7 +110,14 @@ fn placed(stage: &Stage<'_>, scene: &mut Scene, host: &Host, only_nat: bool) -> 
 }
 
 /// The host's interfaces: one on the segment of each address that it must have, and its dummies.
-pub(super) fn interfaces(stage: &Stage<'_>, ground: &Ground, scene: &mut Scene, node: &mut Node, host: &Host, own: &[IpAddr]) {
+pub(super) fn interfaces(
+    stage: &Stage<'_>,
+    ground: &Ground,
+    scene: &mut Scene,
+    node: &mut Node,
+    host: &Host,
+    own: &[IpAddr],
+) {
     for address in own {
         let Some(segment) = ground.find(*address) else { continue };
         let said = host.wire_of(*address);
@@ -116,19 +127,33 @@ pub(super) fn interfaces(stage: &Stage<'_>, ground: &Ground, scene: &mut Scene, 
         }
         let free = |name: &str| !node.interfaces.iter().any(|i| i.name == name);
         let on_net = || {
-            let there = |a: &&super::super::heard::HostAddress| segment.nets.iter().any(|net| net.contains(&a.net.addr()));
+            let there =
+                |a: &&super::super::heard::HostAddress| segment.nets.iter().any(|net| net.contains(&a.net.addr()));
             let wired = host.addresses.iter().filter(|a| host.wires().any(|w| *w == a.device));
             wired.filter(there).map(|a| a.device.clone()).next()
         };
         let numbered = || (0..).map(|n| format!("eth{n}")).find(|name| free(name) && !host.devices.contains(name));
         let name = said.map(|a| a.device.clone()).or_else(on_net).filter(|name| free(name));
-        let name = name.or_else(|| host.wires().find(|w| free(w)).cloned()).or_else(numbered).unwrap_or_else(|| "eth0".to_owned());
+        let name = name
+            .or_else(|| host.wires().find(|w| free(w)).cloned())
+            .or_else(numbered)
+            .unwrap_or_else(|| "eth0".to_owned());
         // A mask that is not the segment's is kept: it may be the mistake.
         let text = match said {
-            Some(a) if !segment.nets.iter().any(|net| net.prefix_len() == a.net.prefix_len()) && a.net.prefix_len() != a.net.max_prefix_len() => a.net.to_string(),
+            Some(a)
+                if !segment.nets.iter().any(|net| net.prefix_len() == a.net.prefix_len())
+                    && a.net.prefix_len() != a.net.max_prefix_len() =>
+            {
+                a.net.to_string()
+            }
             _ => address.to_string(),
         };
-        node.interfaces.push(Interface { name, segment: Some(segment.name.clone()), addresses: vec![text], ..Interface::default() });
+        node.interfaces.push(Interface {
+            name,
+            segment: Some(segment.name.clone()),
+            addresses: vec![text],
+            ..Interface::default()
+        });
     }
     for (device, said) in &host.links {
         if said.dummy || device.starts_with("dummy") {
@@ -168,7 +193,9 @@ fn more_addresses(stage: &Stage<'_>, scene: &mut Scene, node: &mut Node, host: &
         let named = node.interfaces.iter_mut().find(|i| i.name == address.device);
         match named.filter(|i| i.dummy) {
             Some(interface) => interface.addresses.push(address.net.to_string()),
-            None => scene.assume(format!("{}: {} on {} has no part in the lab", host.name, address.net, address.device)),
+            None => {
+                scene.assume(format!("{}: {} on {} has no part in the lab", host.name, address.net, address.device))
+            }
         }
     }
 }
@@ -220,11 +247,22 @@ fn matters(key: &str) -> bool {
     let parts: Vec<&str> = key.split('.').collect();
     match parts.as_slice() {
         ["net", "ipv4", "conf", _, name] => !["tag", "medium_id", "mc_forwarding", "bootp_relay"].contains(name),
-        ["net", "ipv6", "conf", _, name] => ["disable_ipv6", "accept_dad", "accept_ra", "forwarding", "autoconf"].contains(name),
+        ["net", "ipv6", "conf", _, name] => {
+            ["disable_ipv6", "accept_dad", "accept_ra", "forwarding", "autoconf"].contains(name)
+        }
         ["net", "ipv4", "vs", name] => !["est_cpulist", "est_nice", "run_estimation", "debug_level"].contains(name),
         ["net", "ipv4", name] => [
-            "ip_forward", "ip_nonlocal_bind", "ip_no_pmtu_disc", "ip_default_ttl", "icmp_echo_ignore_all", "tcp_mtu_probing",
-            "tcp_timestamps", "tcp_tw_reuse", "tcp_syncookies", "ip_local_port_range", "tcp_l3mdev_accept",
+            "ip_forward",
+            "ip_nonlocal_bind",
+            "ip_no_pmtu_disc",
+            "ip_default_ttl",
+            "icmp_echo_ignore_all",
+            "tcp_mtu_probing",
+            "tcp_timestamps",
+            "tcp_tw_reuse",
+            "tcp_syncookies",
+            "ip_local_port_range",
+            "tcp_l3mdev_accept",
         ]
         .contains(name),
         _ => false,
@@ -243,7 +281,10 @@ pub(super) fn gateway(stage: &Stage<'_>, ground: &Ground, scene: &mut Scene, nod
             node.gateway = Some(via.to_string());
         } else {
             node.gateway = Some("none".to_owned());
-            scene.assume(format!("{}: its gateway {via} is in none of its subnets, so that the kernel refuses the route", node.name));
+            scene.assume(format!(
+                "{}: its gateway {via} is in none of its subnets, so that the kernel refuses the route",
+                node.name
+            ));
         }
     }
     let devices: Vec<&str> = node.interfaces.iter().map(|i| i.name.as_str()).chain(["lo"]).collect();
@@ -252,7 +293,9 @@ pub(super) fn gateway(stage: &Stage<'_>, ground: &Ground, scene: &mut Scene, nod
         let to = route.to.map(|net| net.to_string()).unwrap_or_default();
         let device = route.device.clone().filter(|d| devices.contains(&d.as_str()));
         let reached = route.via.is_some_and(on_link) || (route.via.is_none() && device.is_some());
-        let source = route.source.filter(|s| stage.vips.contains(s) || node.interfaces.iter().any(|i| i.addresses.contains(&s.to_string())));
+        let source = route
+            .source
+            .filter(|s| stage.vips.contains(s) || node.interfaces.iter().any(|i| i.addresses.contains(&s.to_string())));
         // The kernel has the route to a segment's own subnet already.
         let own = route.via.is_none() && ground.find_net(&to);
         if reached && !own {

@@ -32,8 +32,17 @@ pub(super) fn pieces(
     library: &mut dyn Library,
 ) -> Vec<Piece> {
     let open = vec![sources.name(file).to_owned()];
-    let mut lexer =
-        Lexer { sources, heard, id, library, definitions: BTreeMap::new(), pieces: Vec::new(), open, files: 1, left: CHARACTERS };
+    let mut lexer = Lexer {
+        sources,
+        heard,
+        id,
+        library,
+        definitions: BTreeMap::new(),
+        pieces: Vec::new(),
+        open,
+        files: 1,
+        left: CHARACTERS,
+    };
     lexer.file(file);
     lexer.pieces
 }
@@ -60,7 +69,8 @@ impl Lexer<'_> {
         let text = self.sources.text(file).to_owned();
         let mut lines = super::super::source::lines(&text);
         while let Some((start, line)) = lines.next() {
-            let cells: Vec<Cell> = line.char_indices().map(|(at, c)| (c, start + at, start + at + c.len_utf8())).collect();
+            let cells: Vec<Cell> =
+                line.char_indices().map(|(at, c)| (c, start + at, start + at + c.len_utf8())).collect();
             let Some(cells) = self.conditional(&cells) else { continue };
             if let Some((name, mut value)) = definition(&cells) {
                 while value.ends_with('\\') {
@@ -96,7 +106,9 @@ impl Lexer<'_> {
         let applies = (self.id == Some(name)) != not;
         if self.id.is_none() {
             let taken = if not { "taken" } else { "left out" };
-            self.heard.assume(format!("keepalived runs without a configuration id, so lines of `@{word}` are {taken} (see --id)"));
+            self.heard.assume(format!(
+                "keepalived runs without a configuration id, so lines of `@{word}` are {taken} (see --id)"
+            ));
         }
         applies.then(|| cells[end..].to_vec())
     }
@@ -141,7 +153,8 @@ impl Lexer<'_> {
                 if c == '"' {
                     quote = None;
                 } else if let Some((text, _, end)) = &mut word {
-                    let escaped = (c == '\\').then(|| cells.get(at)).flatten().filter(|(next, ..)| "\"\\".contains(*next));
+                    let escaped =
+                        (c == '\\').then(|| cells.get(at)).flatten().filter(|(next, ..)| "\"\\".contains(*next));
                     text.push(escaped.map_or(c, |(next, ..)| *next));
                     at += usize::from(escaped.is_some());
                     *end = to;
@@ -157,7 +170,9 @@ impl Lexer<'_> {
                 }
                 '{' | '}' => {
                     // `${NAME}` of something that is not defined stays a word.
-                    if let Some((text, _, end)) = word.as_mut().filter(|(t, ..)| t.ends_with('$') || (c == '}' && t.contains("${"))) {
+                    if let Some((text, _, end)) =
+                        word.as_mut().filter(|(t, ..)| t.ends_with('$') || (c == '}' && t.contains("${")))
+                    {
                         text.push(c);
                         *end = to;
                         continue;
@@ -178,8 +193,10 @@ impl Lexer<'_> {
         if let Some(place) = quote {
             self.sources.wrong_at(&place, "a quote without its end", Some("a quoted text ends on its line".to_owned()));
         }
-        let words: Vec<Word> =
-            self.pieces[begun..].iter().filter_map(|p| if let Piece::Word(w) = p { Some(w.clone()) } else { None }).collect();
+        let words: Vec<Word> = self.pieces[begun..]
+            .iter()
+            .filter_map(|p| if let Piece::Word(w) = p { Some(w.clone()) } else { None })
+            .collect();
         match words.as_slice() {
             [keyword, rest @ ..] if keyword.text.starts_with("include") && keyword.text.len() <= 8 => {
                 self.pieces.truncate(begun);
@@ -202,7 +219,11 @@ impl Lexer<'_> {
 
     fn include(&mut self, keyword: &Word, rest: &[Word]) {
         let Some(pattern) = rest.first() else {
-            return self.sources.wrong_at(&keyword.place, "`include` has no value", Some("write a file's path behind it".to_owned()));
+            return self.sources.wrong_at(
+                &keyword.place,
+                "`include` has no value",
+                Some("write a file's path behind it".to_owned()),
+            );
         };
         let place = keyword.place.to(&pattern.place);
         let by = self.open.last().cloned().unwrap_or_default();

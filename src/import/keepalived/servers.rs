@@ -18,15 +18,44 @@ const RANGE: u32 = 256;
 
 /// What a virtual server of keepalived says that a lab has no use for: it watches, and here all real servers are well.
 const WATCHING: &[&str] = &[
-    "delay_loop", "delay_before_retry", "warmup", "retry", "nb_get_retry", "quorum", "hysteresis", "quorum_up",
-    "quorum_down", "ha_suspend", "alpha", "omega", "inhibit_on_failure", "virtualhost", "sorry_server",
-    "sorry_server_inhibit", "sorry_server_lvs_method", "notify_up", "notify_down", "smtp_alert", "snmp_name",
-    "connect_timeout", "ip_family", "hashed", "lvs_sched_flags",
+    "delay_loop",
+    "delay_before_retry",
+    "warmup",
+    "retry",
+    "nb_get_retry",
+    "quorum",
+    "hysteresis",
+    "quorum_up",
+    "quorum_down",
+    "ha_suspend",
+    "alpha",
+    "omega",
+    "inhibit_on_failure",
+    "virtualhost",
+    "sorry_server",
+    "sorry_server_inhibit",
+    "sorry_server_lvs_method",
+    "notify_up",
+    "notify_down",
+    "smtp_alert",
+    "snmp_name",
+    "connect_timeout",
+    "ip_family",
+    "hashed",
+    "lvs_sched_flags",
 ];
 
 /// Health checks of a real server.
 const CHECKS: &[&str] = &[
-    "TCP_CHECK", "HTTP_GET", "SSL_GET", "MISC_CHECK", "UDP_CHECK", "DNS_CHECK", "SMTP_CHECK", "BFD_CHECK", "PING_CHECK",
+    "TCP_CHECK",
+    "HTTP_GET",
+    "SSL_GET",
+    "MISC_CHECK",
+    "UDP_CHECK",
+    "DNS_CHECK",
+    "SMTP_CHECK",
+    "BFD_CHECK",
+    "PING_CHECK",
     "FILE_CHECK",
 ];
 
@@ -59,7 +88,9 @@ impl Groups {
                 None => Some(0),
             };
             let addresses = parsed(sources, &line.words[0], range).unwrap_or_default();
-            targets.extend(addresses.into_iter().zip(port.into_iter().cycle()).map(|(ip, port)| Target::Address(ip, port)));
+            targets.extend(
+                addresses.into_iter().zip(port.into_iter().cycle()).map(|(ip, port)| Target::Address(ip, port)),
+            );
         }
         if targets.is_empty() {
             heard.wonder(entry.place(), format!("virtual_server_group {name} is empty"));
@@ -135,7 +166,6 @@ struct Wanted {
     servers: Vec<RealServer>,
 }
 
-
 struct RealServer {
     address: IpAddr,
     port: Option<u16>,
@@ -175,7 +205,11 @@ fn targets(sources: &mut Sources, groups: &Groups, entry: &Entry) -> Vec<Target>
     let second = |sources: &mut Sources, what: &str| -> Option<Word> {
         let word = entry.words.get(2).cloned();
         if word.is_none() {
-            sources.wrong_at(&first.place, format!("`{} {}` is followed by nothing", entry.key(), first.text), Some(format!("write {what}")));
+            sources.wrong_at(
+                &first.place,
+                format!("`{} {}` is followed by nothing", entry.key(), first.text),
+                Some(format!("write {what}")),
+            );
         }
         word
     };
@@ -205,7 +239,13 @@ fn targets(sources: &mut Sources, groups: &Groups, entry: &Entry) -> Vec<Target>
     }
 }
 
-fn of_service(sources: &mut Sources, heard: &mut Heard, wanted: &mut Wanted, left_out: &mut Vec<String>, inner: &Entry) {
+fn of_service(
+    sources: &mut Sources,
+    heard: &mut Heard,
+    wanted: &mut Wanted,
+    left_out: &mut Vec<String>,
+    inner: &Entry,
+) {
     match inner.key() {
         "lb_algo" | "lvs_sched" => wanted.scheduler = read_value(sources, inner, "a scheduler", ipvsadm::scheduler),
         "lb_kind" | "lvs_method" => wanted.forwarding = read_value(sources, inner, "DR, NAT or TUN", forwarding),
@@ -243,7 +283,12 @@ fn note(left_out: &mut Vec<String>, key: &str) {
     }
 }
 
-fn real_server(sources: &mut Sources, heard: &mut Heard, left_out: &mut Vec<String>, entry: &Entry) -> Option<RealServer> {
+fn real_server(
+    sources: &mut Sources,
+    heard: &mut Heard,
+    left_out: &mut Vec<String>,
+    entry: &Entry,
+) -> Option<RealServer> {
     let word = value(sources, entry, "an address and a port")?.clone();
     let at = parsed(sources, &word, values::at);
     let port = match entry.words.get(2) {
@@ -263,8 +308,12 @@ fn real_server(sources: &mut Sources, heard: &mut Heard, left_out: &mut Vec<Stri
         match inner.key() {
             "weight" => server.weight = read_value(sources, inner, "a weight", weight).unwrap_or(1),
             "lb_kind" | "lvs_method" => server.forwarding = read_value(sources, inner, "DR, NAT or TUN", forwarding),
-            "uthreshold" => server.upper = read_value(sources, inner, "a number of connections", values::number).unwrap_or(0),
-            "lthreshold" => server.lower = read_value(sources, inner, "a number of connections", values::number).unwrap_or(0),
+            "uthreshold" => {
+                server.upper = read_value(sources, inner, "a number of connections", values::number).unwrap_or(0)
+            }
+            "lthreshold" => {
+                server.lower = read_value(sources, inner, "a number of connections", values::number).unwrap_or(0)
+            }
             key if CHECKS.contains(&key) || WATCHING.contains(&key) => note(left_out, key),
             key => heard.wonder(inner.place(), format!("`{key}` of a real_server")),
         }

@@ -77,7 +77,11 @@ pub(super) fn entries(sources: &mut Sources, pieces: Vec<Piece>) -> Vec<Entry> {
                             entry.block = Some(inner);
                         }
                     }
-                    None => sources.wrong_at(&brace, "this `}` closes nothing", Some("take it away, or write the `{`".to_owned())),
+                    None => sources.wrong_at(
+                        &brace,
+                        "this `}` closes nothing",
+                        Some("take it away, or write the `{`".to_owned()),
+                    ),
                 }
             }
         }

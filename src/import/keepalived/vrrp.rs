@@ -12,12 +12,43 @@ use super::{needs_block, parsed, read_value, value, whole};
 
 /// Keywords of an instance that say how masters are elected, watched and announced, by their beginnings.
 const ELECTION: &[&str] = &[
-    "advert_int", "authentication", "nopreempt", "preempt", "track_", "notify", "smtp_alert", "garp_", "debug", "accept",
-    "no_accept", "native_ipv6", "version", "dont_track_primary", "strict_mode", "skip_check_adv_addr", "lvs_sync_daemon",
-    "higher_prio_send_advert", "start_down_up_delay", "down_timer_adverts", "checksum_compatibility", "kernel_rx_buf_size",
-    "fault_init_exit_delay", "old_unicast_checksum", "unicast_ttl", "unicast_fault_no_peer", "owner_ignore_adverts",
-    "linkbeat_use_polling", "promote_secondaries", "allow_no_vips", "no_virtual_ipaddress", "mcast_dst_ip", "rfc",
-    "virtual_rules", "auth_type", "auth_pass", "check_unicast_src",
+    "advert_int",
+    "authentication",
+    "nopreempt",
+    "preempt",
+    "track_",
+    "notify",
+    "smtp_alert",
+    "garp_",
+    "debug",
+    "accept",
+    "no_accept",
+    "native_ipv6",
+    "version",
+    "dont_track_primary",
+    "strict_mode",
+    "skip_check_adv_addr",
+    "lvs_sync_daemon",
+    "higher_prio_send_advert",
+    "start_down_up_delay",
+    "down_timer_adverts",
+    "checksum_compatibility",
+    "kernel_rx_buf_size",
+    "fault_init_exit_delay",
+    "old_unicast_checksum",
+    "unicast_ttl",
+    "unicast_fault_no_peer",
+    "owner_ignore_adverts",
+    "linkbeat_use_polling",
+    "promote_secondaries",
+    "allow_no_vips",
+    "no_virtual_ipaddress",
+    "mcast_dst_ip",
+    "rfc",
+    "virtual_rules",
+    "auth_type",
+    "auth_pass",
+    "check_unicast_src",
 ];
 
 /// `vrrp_instance NAME { … }`.
@@ -38,7 +69,8 @@ pub(super) fn instance(sources: &mut Sources, heard: &mut Heard, entry: &Entry) 
         routes: Vec::new(),
     };
     // An address's device is the instance's where none is said, wherever the keyword stands.
-    vrrp.interface = entry.inner().iter().rfind(|e| e.key() == "interface").and_then(|e| e.words.get(1)).map(|w| w.text.clone());
+    vrrp.interface =
+        entry.inner().iter().rfind(|e| e.key() == "interface").and_then(|e| e.words.get(1)).map(|w| w.text.clone());
     let mut left_out: Vec<&str> = Vec::new();
     for inner in entry.inner() {
         match inner.key() {
@@ -49,7 +81,9 @@ pub(super) fn instance(sources: &mut Sources, heard: &mut Heard, entry: &Entry) 
             "interface" => drop(value(sources, inner, "an interface")),
             "virtual_router_id" => vrrp.router_id = read_value(sources, inner, "a number of 1 to 255", router_id),
             "priority" => vrrp.priority = read_value(sources, inner, "a number of 1 to 255", router_id).unwrap_or(100),
-            "unicast_src_ip" | "mcast_src_ip" => vrrp.source = read_value(sources, inner, "an address", values::address),
+            "unicast_src_ip" | "mcast_src_ip" => {
+                vrrp.source = read_value(sources, inner, "an address", values::address)
+            }
             "unicast_peer" => {
                 for peer in inner.inner() {
                     vrrp.peers.extend(parsed(sources, &peer.words[0], values::address));
@@ -67,7 +101,10 @@ pub(super) fn instance(sources: &mut Sources, heard: &mut Heard, entry: &Entry) 
                 }
             }
             "use_vmac" | "vmac_xmit_base" | "use_ipvlan" | "vmac_addr" => {
-                heard.wonder(inner.place(), format!("`{}`: the virtual MAC is not built, the VIP is on the interface itself", inner.key()));
+                heard.wonder(
+                    inner.place(),
+                    format!("`{}`: the virtual MAC is not built, the VIP is on the interface itself", inner.key()),
+                );
             }
             key if ELECTION.iter().any(|known| key.starts_with(known)) => {
                 if !left_out.contains(&key) {
@@ -78,7 +115,11 @@ pub(super) fn instance(sources: &mut Sources, heard: &mut Heard, entry: &Entry) 
         }
     }
     if !left_out.is_empty() {
-        let what = format!("vrrp_instance {}: {} (the master is settled, scripts are not run)", vrrp.name, left_out.join(", "));
+        let what = format!(
+            "vrrp_instance {}: {} (the master is settled, scripts are not run)",
+            vrrp.name,
+            left_out.join(", ")
+        );
         heard.leave_out(entry.place(), what);
     }
     heard.say(Statement::Vrrp(vrrp), entry.place());
@@ -127,10 +168,12 @@ fn route(sources: &mut Sources, heard: &mut Heard, entry: &Entry) -> Option<Host
     let mut found = HostRoute { to: None, via: None, device: None, source: None };
     let mut rest = entry.words.iter();
     while let Some(word) = rest.next() {
-        let mut next = |sources: &mut Sources| rest.next().or_else(|| {
-            sources.wrong_at(&word.place, format!("`{}` has no value", word.text), None);
-            None
-        });
+        let mut next = |sources: &mut Sources| {
+            rest.next().or_else(|| {
+                sources.wrong_at(&word.place, format!("`{}` has no value", word.text), None);
+                None
+            })
+        };
         let mut host = |sources: &mut Sources| -> Option<IpAddr> {
             let word = next(sources)?;
             parsed(sources, word, values::address)

@@ -18,21 +18,147 @@ pub(super) struct Call<'a> {
 
 /// Programs that print, wait or look after files: nothing of it is in a lab.
 const IDLE: &[&str] = &[
-    "echo", "printf", ":", "true", "false", "set", "cd", "pwd", "clear", "logger", "log", "sleep", "date", "touch", "mkdir",
-    "rm", "chmod", "chown", "ls", "umask", "trap", "wait", "unset", "shopt", "success", "failure", "action", "daemon",
-    "ping", "arping", "grep", "egrep", "awk", "sed", "cut", "head", "tail", "wc", "sort", "which", "command", "type",
-    "hash", "hostname", "uname", "id", "ps", "pidof", "tr", "xargs", "curl", "wget", "netstat", "ss", "tcpdump", "less",
-    "more", "test", "break", "continue", "basename", "dirname", "basearch", "find", "lsmod", "whoami", "log_begin_msg",
-    "log_end_msg", "log_daemon_msg", "let", "expr", "nslookup", "dig", "host", "watch", "sync", "usage",
+    "echo",
+    "printf",
+    ":",
+    "true",
+    "false",
+    "set",
+    "cd",
+    "pwd",
+    "clear",
+    "logger",
+    "log",
+    "sleep",
+    "date",
+    "touch",
+    "mkdir",
+    "rm",
+    "chmod",
+    "chown",
+    "ls",
+    "umask",
+    "trap",
+    "wait",
+    "unset",
+    "shopt",
+    "success",
+    "failure",
+    "action",
+    "daemon",
+    "ping",
+    "arping",
+    "grep",
+    "egrep",
+    "awk",
+    "sed",
+    "cut",
+    "head",
+    "tail",
+    "wc",
+    "sort",
+    "which",
+    "command",
+    "type",
+    "hash",
+    "hostname",
+    "uname",
+    "id",
+    "ps",
+    "pidof",
+    "tr",
+    "xargs",
+    "curl",
+    "wget",
+    "netstat",
+    "ss",
+    "tcpdump",
+    "less",
+    "more",
+    "test",
+    "break",
+    "continue",
+    "basename",
+    "dirname",
+    "basearch",
+    "find",
+    "lsmod",
+    "whoami",
+    "log_begin_msg",
+    "log_end_msg",
+    "log_daemon_msg",
+    "let",
+    "expr",
+    "nslookup",
+    "dig",
+    "host",
+    "watch",
+    "sync",
+    "usage",
 ];
 
 /// Programs that install or start something; a lab has what it needs.
 const SERVICES: &[&str] = &[
-    "systemctl", "service", "chkconfig", "update-rc.d", "rc-service", "rc-update", "yum", "dnf", "apt", "apt-get", "rpm",
-    "dpkg", "modprobe", "insmod", "depmod", "httpd", "nginx", "apachectl", "apache2ctl", "keepalived", "setenforce",
-    "firewall-cmd", "ntpdate", "timedatectl", "hostnamectl", "useradd", "usermod", "crontab", "source", ".", "php", "python",
-    "python3", "killall", "kill", "pkill", "nohup", "docker", "reboot", "shutdown", "ldconfig", "make", "tar", "cp", "mv",
-    "ln", "nc", "ncat", "socat", "iperf3", "dnsmasq", "scp", "ssh", "ethtool", "tuned-adm", "semanage", "ulimit", "alternatives", "update-alternatives", "nmcli",
+    "systemctl",
+    "service",
+    "chkconfig",
+    "update-rc.d",
+    "rc-service",
+    "rc-update",
+    "yum",
+    "dnf",
+    "apt",
+    "apt-get",
+    "rpm",
+    "dpkg",
+    "modprobe",
+    "insmod",
+    "depmod",
+    "httpd",
+    "nginx",
+    "apachectl",
+    "apache2ctl",
+    "keepalived",
+    "setenforce",
+    "firewall-cmd",
+    "ntpdate",
+    "timedatectl",
+    "hostnamectl",
+    "useradd",
+    "usermod",
+    "crontab",
+    "source",
+    ".",
+    "php",
+    "python",
+    "python3",
+    "killall",
+    "kill",
+    "pkill",
+    "nohup",
+    "docker",
+    "reboot",
+    "shutdown",
+    "ldconfig",
+    "make",
+    "tar",
+    "cp",
+    "mv",
+    "ln",
+    "nc",
+    "ncat",
+    "socat",
+    "iperf3",
+    "dnsmasq",
+    "scp",
+    "ssh",
+    "ethtool",
+    "tuned-adm",
+    "semanage",
+    "ulimit",
+    "alternatives",
+    "update-alternatives",
+    "nmcli",
 ];
 
 /// Whether the command changes nothing.
@@ -69,7 +195,11 @@ pub(super) fn short(text: &str) -> String {
 
 /// What `echo` or `printf` prints of its words.
 pub(super) fn echoed(name: &str, words: &[Word]) -> String {
-    let flags = if name == "echo" { words.iter().take_while(|w| ["-n", "-e", "-en", "-ne"].contains(&w.text.as_str())).count() } else { 0 };
+    let flags = if name == "echo" {
+        words.iter().take_while(|w| ["-n", "-e", "-en", "-ne"].contains(&w.text.as_str())).count()
+    } else {
+        0
+    };
     let text = words[flags..].iter().map(|w| w.text.as_str()).collect::<Vec<_>>().join(" ");
     text.replace("\\n", "\n").replace("\\t", "\t")
 }
@@ -79,7 +209,9 @@ pub(super) fn status(name: &str, arguments: &[Word]) -> Option<bool> {
     match program(name) {
         "false" => Some(false),
         "true" | ":" | "echo" | "printf" => Some(true),
-        "ip" | "ifconfig" | "route" | "sysctl" | "arptables" | "iptables" | "ipvsadm" if !arguments.is_empty() => Some(true),
+        "ip" | "ifconfig" | "route" | "sysctl" | "arptables" | "iptables" | "ipvsadm" if !arguments.is_empty() => {
+            Some(true)
+        }
         _ => None,
     }
 }
@@ -128,12 +260,16 @@ pub(super) fn call(sources: &mut Sources, heard: &mut Heard, call: &Call<'_>) {
         "sysctl" => sysctl_call(sources, heard, arguments, place),
         "arptables" | "arptables-legacy" | "arptables-nft" => filter(heard, arguments, place, Filter::Arp),
         "iptables" | "iptables-legacy" | "iptables-nft" => filter(heard, arguments, place, Filter::Ip),
-        "ipvsadm" if arguments.iter().any(|w| w.text == "-R" || w.text == "--restore") => rules(sources, heard, call, Rules::Ipvsadm),
+        "ipvsadm" if arguments.iter().any(|w| w.text == "-R" || w.text == "--restore") => {
+            rules(sources, heard, call, Rules::Ipvsadm)
+        }
         "ipvsadm" => ipvsadm::command(sources, heard, arguments, &call.name.place),
         "ipvsadm-restore" => rules(sources, heard, call, Rules::Ipvsadm),
         "arptables-restore" => rules(sources, heard, call, Rules::Arptables),
         "ipvsadm-save" | "arptables-save" | "iptables-save" | "ip6tables-save" => {}
-        name if SERVICES.contains(&name) => heard.leave_out(place, format!("`{}`: nothing is installed, started or read", short_call(sources, place))),
+        name if SERVICES.contains(&name) => {
+            heard.leave_out(place, format!("`{}`: nothing is installed, started or read", short_call(sources, place)))
+        }
         name if IDLE.contains(&name) => {}
         _ => heard.wonder(place, format!("`{}`", short_call(sources, place))),
     }
@@ -150,7 +286,8 @@ fn written(sources: &mut Sources, heard: &mut Heard, call: &Call<'_>, name: &str
         (_, Some((text, _))) => text.clone(),
         _ => String::new(),
     };
-    let tee = call.arguments.iter().find(|w| !w.text.starts_with('-')).map(|w| w.text.as_str()).filter(|_| name == "tee");
+    let tee =
+        call.arguments.iter().find(|w| !w.text.starts_with('-')).map(|w| w.text.as_str()).filter(|_| name == "tee");
     let Some(target) = tee.or(call.output) else { return };
     let place = call.place;
     if let Some(key) = target.strip_prefix("/proc/sys/") {
@@ -268,7 +405,8 @@ fn options<'w>(rest: &'w [Word], with_value: &[&str]) -> (Vec<(&'w str, &'w Word
 }
 
 fn ip_address(sources: &mut Sources, heard: &mut Heard, act: &str, rest: &[Word], place: &Place) {
-    let with_value = ["dev", "label", "brd", "broadcast", "scope", "peer", "local", "valid_lft", "preferred_lft", "metric"];
+    let with_value =
+        ["dev", "label", "brd", "broadcast", "scope", "peer", "local", "valid_lft", "preferred_lft", "metric"];
     let (pairs, alone) = options(rest, &with_value);
     let value = |key: &str| pairs.iter().find(|(k, _)| *k == key).map(|(_, word)| *word);
     let device = value("dev").map(|w| w.text.clone());
@@ -299,7 +437,10 @@ fn ip_address(sources: &mut Sources, heard: &mut Heard, act: &str, rest: &[Word]
 }
 
 fn ip_link(sources: &mut Sources, heard: &mut Heard, act: &str, rest: &[Word], place: &Place) {
-    let (pairs, alone) = options(rest, &["dev", "name", "type", "mtu", "address", "arp", "txqueuelen", "alias", "multicast", "master", "link"]);
+    let (pairs, alone) = options(
+        rest,
+        &["dev", "name", "type", "mtu", "address", "arp", "txqueuelen", "alias", "multicast", "master", "link"],
+    );
     let value = |key: &str| pairs.iter().find(|(k, _)| *k == key).map(|(_, word)| *word);
     let named = value("dev").or_else(|| value("name")).or_else(|| alone.first().copied());
     let Some(device) = named.map(|w| w.text.clone()) else {
@@ -325,7 +466,9 @@ fn ip_link(sources: &mut Sources, heard: &mut Heard, act: &str, rest: &[Word], p
         }
     }
     for (key, word) in &pairs {
-        let wrong = |sources: &mut Sources, what: &str| sources.wrong_at(&word.place, format!("`{}` is no {what}", word.text), None);
+        let wrong = |sources: &mut Sources, what: &str| {
+            sources.wrong_at(&word.place, format!("`{}` is no {what}", word.text), None)
+        };
         match *key {
             "arp" => heard.say(Statement::Arp { device: device.clone(), arp: word.text == "on" }, place),
             "mtu" => match word.text.parse() {
@@ -347,7 +490,8 @@ fn ip_route(sources: &mut Sources, heard: &mut Heard, act: &str, rest: &[Word], 
     if act.starts_with('f') {
         return heard.leave_out(place, "`ip route flush`");
     }
-    let with_value = ["via", "dev", "src", "metric", "table", "scope", "proto", "protocol", "mtu", "advmss", "tos", "nexthop"];
+    let with_value =
+        ["via", "dev", "src", "metric", "table", "scope", "proto", "protocol", "mtu", "advmss", "tos", "nexthop"];
     let (pairs, alone) = options(rest, &with_value);
     let value = |key: &str| pairs.iter().find(|(k, _)| *k == key).map(|(_, word)| *word);
     if let Some(table) = value("table").filter(|w| w.text != "main" && w.text != "254") {

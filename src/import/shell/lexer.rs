@@ -37,7 +37,12 @@ pub(super) enum Token {
     /// `;`, `&&`, `(`, …
     Operator(&'static str, Place),
     /// `>`, `>>`, `<`, and whether it is of standard output or input.
-    Redirect { append: bool, input: bool, standard: bool, place: Place },
+    Redirect {
+        append: bool,
+        input: bool,
+        standard: bool,
+        place: Place,
+    },
     /// A here-document's lines, and where they begin.
     Here(String, Place),
     Newline,
@@ -114,7 +119,8 @@ impl<'a> Lexer<'a> {
             self.at += skipped + if cut { 3 } else { 2 };
             let blanks = self.rest().len() - self.rest().trim_start_matches([' ', '\t']).len();
             self.at += blanks;
-            let end: String = self.rest().chars().take_while(|c| !c.is_whitespace() && !";|&<>()".contains(*c)).collect();
+            let end: String =
+                self.rest().chars().take_while(|c| !c.is_whitespace() && !";|&<>()".contains(*c)).collect();
             self.at += end.len();
             self.heres.push((end.replace(['"', '\'', '\\'], ""), cut));
             return true;

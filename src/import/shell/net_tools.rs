@@ -50,14 +50,18 @@ pub(super) fn ifconfig(sources: &mut Sources, heard: &mut Heard, arguments: &[Wo
                 Some(mac) => heard.say(Statement::Hardware { device: device.clone(), mac }, place),
                 None => return wrong(&word.place, "`hw ether` has no MAC".to_owned()),
             },
-            "promisc" | "-promisc" | "allmulti" | "-allmulti" | "multicast" | "-multicast" | "dynamic" | "inet" | "add" => {}
+            "promisc" | "-promisc" | "allmulti" | "-allmulti" | "multicast" | "-multicast" | "dynamic" | "inet"
+            | "add" => {}
             "inet6" => drop(rest.next()),
             "del" | "delete" => {
                 let gone = rest.next().and_then(|w| values::net(&w.text).ok()).map(|net| net.addr());
                 return heard.say(Statement::NoAddress { device: dev(), address: gone }, place);
             }
             "metric" | "txqueuelen" | "media" => drop(rest.next()),
-            text if address.is_none() && text.starts_with(|c: char| c.is_ascii_hexdigit()) && text.contains(['.', ':']) => {
+            text if address.is_none()
+                && text.starts_with(|c: char| c.is_ascii_hexdigit())
+                && text.contains(['.', ':']) =>
+            {
                 match values::net(text) {
                     Ok(net) => {
                         mask = mask.or(text.contains('/').then_some(net.prefix_len()));
@@ -75,7 +79,10 @@ pub(super) fn ifconfig(sources: &mut Sources, heard: &mut Heard, arguments: &[Wo
             IpAddr::V6(_) => 128,
         };
         let Ok(net) = IpNet::new(net.addr(), mask.unwrap_or(usual)) else { return };
-        heard.say(Statement::Address(HostAddress { device: device.clone(), label: label.clone(), net, broadcast }), place);
+        heard.say(
+            Statement::Address(HostAddress { device: device.clone(), label: label.clone(), net, broadcast }),
+            place,
+        );
     }
     match (up, label.is_some()) {
         // A label that goes down takes its address with it, and leaves the device as it is.
@@ -128,15 +135,15 @@ pub(super) fn route(sources: &mut Sources, heard: &mut Heard, arguments: &[Word]
         IpAddr::V4(v4) if mask.is_none() && net.prefix_len() == 32 && v4.octets()[3] == 0 => values::class(v4),
         _ => mask.unwrap_or(net.prefix_len()),
     };
-    let to = to.and_then(|net| IpNet::new(net.addr(), length(net)).ok()).map(|net| net.trunc()).filter(|net| net.prefix_len() > 0);
+    let to = to
+        .and_then(|net| IpNet::new(net.addr(), length(net)).ok())
+        .map(|net| net.trunc())
+        .filter(|net| net.prefix_len() > 0);
     if !target {
         return sources.wrong_at(place, "`route` names no destination", None);
     }
-    let statement = if adds {
-        Statement::Route(HostRoute { to, via, device, source: None })
-    } else {
-        Statement::NoRoute { to }
-    };
+    let statement =
+        if adds { Statement::Route(HostRoute { to, via, device, source: None }) } else { Statement::NoRoute { to } };
     heard.say(statement, place);
 }
 

@@ -19,7 +19,9 @@ const CALLS: usize = 32;
 /// Follows a script with its first argument `start`, unless variables say otherwise.
 pub(super) fn run(sources: &mut Sources, heard: &mut Heard, file: usize, body: &[Command], given: &[(String, String)]) {
     let mut known: BTreeMap<String, Option<String>> = BTreeMap::new();
-    for (name, value) in [("UID", "0"), ("EUID", "0"), ("USER", "root"), ("?", "0"), ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")] {
+    for (name, value) in
+        [("UID", "0"), ("EUID", "0"), ("USER", "root"), ("?", "0"), ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")]
+    {
         known.insert(name.to_owned(), Some(value.to_owned()));
     }
     known.insert("0".to_owned(), Some(sources.name(file).to_owned()));
@@ -150,7 +152,8 @@ impl Runner<'_> {
 
     fn case(&mut self, subject: &RawWord, arms: &[(Vec<RawWord>, Vec<Command>)]) -> Flow {
         let mut said = subject.parts.iter().filter(|p| !matches!(p, Part::Text(text, _) if text.is_empty()));
-        let subject_is_argument = matches!((said.next(), said.next()), (Some(Part::Variable(name, ..)), None) if name == "1");
+        let subject_is_argument =
+            matches!((said.next(), said.next()), (Some(Part::Variable(name, ..)), None) if name == "1");
         let value = self.expand(subject).ok().map(|w| w.text);
         let texts: Vec<Vec<String>> = arms
             .iter()
@@ -170,7 +173,8 @@ impl Runner<'_> {
         if value.is_none() || (subject_is_argument && self.assumed_first) {
             let name = texts.get(found).map(|all| all.join("|")).unwrap_or_default();
             let file = self.sources.name(self.file).to_owned();
-            self.heard.assume(format!("{file}: of its `case`, the part `{name}` is taken (another one by --set 1=WORD)"));
+            self.heard
+                .assume(format!("{file}: of its `case`, the part `{name}` is taken (another one by --set 1=WORD)"));
         }
         arms.get(found).map_or(Flow::On, |(_, body)| self.all(body))
     }
@@ -295,7 +299,8 @@ impl Runner<'_> {
             }
             let outer: Vec<_> = (1..=9).map(|n| self.known.get(&n.to_string()).cloned()).collect();
             for n in 1..=9_usize {
-                self.known.insert(n.to_string(), Some(arguments.get(n - 1).map(|w| w.text.clone()).unwrap_or_default()));
+                self.known
+                    .insert(n.to_string(), Some(arguments.get(n - 1).map(|w| w.text.clone()).unwrap_or_default()));
             }
             self.calls += 1;
             let flow = self.all(&body);
@@ -333,7 +338,8 @@ impl Runner<'_> {
                 done
             }
             "[" | "[[" | "test" => {
-                let inner: Vec<&str> = arguments.iter().map(|w| w.text.as_str()).filter(|w| !["]", "]]"].contains(w)).collect();
+                let inner: Vec<&str> =
+                    arguments.iter().map(|w| w.text.as_str()).filter(|w| !["]", "]]"].contains(w)).collect();
                 Some((Flow::On, commands::test(&inner)))
             }
             _ => None,
@@ -394,7 +400,9 @@ impl Runner<'_> {
 
     /// A word as the shell splits it: at blanks of variables that are not in quotes.
     fn split(&self, word: &RawWord) -> Result<Vec<Word>, String> {
-        let splits = word.parts.iter().any(|p| matches!(p, Part::Variable(_, _, false)) || matches!(p, Part::Text(t, false) if t.contains([' ', '{'])));
+        let splits = word.parts.iter().any(|p| {
+            matches!(p, Part::Variable(_, _, false)) || matches!(p, Part::Text(t, false) if t.contains([' ', '{']))
+        });
         let whole = self.expand(word)?;
         if !splits {
             return Ok(vec![whole]);
@@ -410,8 +418,13 @@ impl Runner<'_> {
             Part::Variable(name, default, _) => match (self.known.get(name), default) {
                 (Some(Some(value)), _) if !value.is_empty() || default.is_none() => Ok(value.clone()),
                 (_, Some(default)) => Ok(default.clone()),
-                (Some(None), None) => Err(format!("`${name}` is known only when it runs (give it by --set {name}=VALUE)")),
-                (None, None) if ["@", "*", "#", "$", "!", "-", "2", "3", "4", "5", "6", "7", "8", "9"].contains(&name.as_str()) => {
+                (Some(None), None) => {
+                    Err(format!("`${name}` is known only when it runs (give it by --set {name}=VALUE)"))
+                }
+                (None, None)
+                    if ["@", "*", "#", "$", "!", "-", "2", "3", "4", "5", "6", "7", "8", "9"]
+                        .contains(&name.as_str()) =>
+                {
                     Err(format!("`${name}` is an argument (give it by --set {name}=VALUE)"))
                 }
                 _ => Err(format!("`${name}` is not set (give it by --set {name}=VALUE)")),

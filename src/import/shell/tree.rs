@@ -12,10 +12,25 @@ const DEPTH: usize = 64;
 #[derive(Debug, Clone)]
 pub(super) enum Command {
     Simple(Simple),
-    If { arms: Vec<(Vec<Command>, Vec<Command>)>, otherwise: Vec<Command>, place: Place },
-    Case { subject: RawWord, arms: Vec<(Vec<RawWord>, Vec<Command>)> },
-    For { variable: String, words: Vec<RawWord>, body: Vec<Command>, place: Place },
-    Function { name: String, body: Vec<Command> },
+    If {
+        arms: Vec<(Vec<Command>, Vec<Command>)>,
+        otherwise: Vec<Command>,
+        place: Place,
+    },
+    Case {
+        subject: RawWord,
+        arms: Vec<(Vec<RawWord>, Vec<Command>)>,
+    },
+    For {
+        variable: String,
+        words: Vec<RawWord>,
+        body: Vec<Command>,
+        place: Place,
+    },
+    Function {
+        name: String,
+        body: Vec<Command>,
+    },
     /// Commands in turn, each with what stands before it: `;`, `&&`, `||`.
     Chain(Vec<(Link, Command)>),
     /// Commands whose output is the next one's input.
@@ -59,7 +74,11 @@ pub(super) fn parse(sources: &mut Sources, heard: &mut Heard, tokens: Vec<Token>
                     parser.sources.wrong_at(&word.place, format!("`{text}` closes nothing"), None);
                 }
                 Token::Operator(operator, place) => {
-                    parser.sources.wrong_at(&place, format!("`{}` stands where a command is expected", operator.trim()), None);
+                    parser.sources.wrong_at(
+                        &place,
+                        format!("`{}` stands where a command is expected", operator.trim()),
+                        None,
+                    );
                 }
                 _ => {}
             }
@@ -356,7 +375,8 @@ impl Parser<'_> {
             self.next();
         }
         loop {
-            let is_part = matches!(self.tokens.front(), Some(Token::Word(_) | Token::Redirect { .. } | Token::Here(..)));
+            let is_part =
+                matches!(self.tokens.front(), Some(Token::Word(_) | Token::Redirect { .. } | Token::Here(..)));
             let calls = self.operator() == Some("(") && simple.as_ref().is_some_and(|s| s.words.len() == 1);
             if calls {
                 let name = simple.and_then(|s| s.words.into_iter().next())?;
@@ -367,7 +387,13 @@ impl Parser<'_> {
             }
             let Some(token) = self.next() else { break };
             let last = self.last.clone();
-            let simple = simple.get_or_insert_with(|| Simple { words: Vec::new(), output: None, input: None, negated, place: last.clone() });
+            let simple = simple.get_or_insert_with(|| Simple {
+                words: Vec::new(),
+                output: None,
+                input: None,
+                negated,
+                place: last.clone(),
+            });
             match token {
                 Token::Word(word) => {
                     simple.place = simple.place.to(&word.place);
@@ -383,7 +409,11 @@ impl Parser<'_> {
                             simple.output = Some(target);
                         }
                     }
-                    _ => self.sources.wrong_at(&place, "a redirection leads nowhere", Some("write a file behind it".to_owned())),
+                    _ => self.sources.wrong_at(
+                        &place,
+                        "a redirection leads nowhere",
+                        Some("write a file behind it".to_owned()),
+                    ),
                 },
                 Token::Here(text, place) => simple.input = Some((text, place)),
                 Token::Operator(..) | Token::Newline => {}

@@ -156,7 +156,9 @@ pub(in crate::judge) fn matches(words: &[&str], packet: Shown<'_>) -> bool {
                 continue;
             }
             "--icmp-type" => packet.icmp.map(|icmp| is_icmp(value, icmp)),
-            "--sport" | "--source-port" | "--sports" | "--source-ports" => packet.source_port.map(|p| has_port(value, p)),
+            "--sport" | "--source-port" | "--sports" | "--source-ports" => {
+                packet.source_port.map(|p| has_port(value, p))
+            }
             "-s" | "--source" | "--src-ip" | "--source-ip" => packet.source.map(|a| covers(value, a)),
             "-d" | "--destination" | "--dst-ip" | "--destination-ip" => packet.destination.map(|a| covers(value, a)),
             "-i" | "--in-interface" => packet.into.map(|i| i == value),
