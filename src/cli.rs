@@ -9,6 +9,7 @@ pub mod doctor;
 pub mod exit;
 pub mod explain;
 pub mod hunt;
+pub mod import;
 pub mod inside;
 pub mod interrupt;
 pub mod keep;
@@ -18,6 +19,7 @@ pub mod progress;
 pub mod run;
 pub mod select;
 pub mod show;
+mod twice;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -86,6 +88,12 @@ Examples:
   drlab check broken --format junit       all of a folder
   drlab check --facts rs1.json director.json    machines, as `drlab audit --facts-out` wrote them")]
     Check(CheckArguments),
+    /// Make a scenario of configuration that people run: keepalived.conf, rules of ipvsadm, scripts
+    #[command(after_help = IMPORT_HELP)]
+    Import(ImportArguments),
+    /// Import configuration, run it and prove it, in one go
+    #[command(after_help = VERIFY_HELP, mut_arg("scenarios", |argument| argument.value_name("[NODE=]FILE").help(FILES_HELP)))]
+    Verify(VerifyArguments),
     /// Print what a scenario comes to, with all that its roles imply
     #[command(after_help = "Example:\n  drlab plan lvs-dr")]
     Plan {
@@ -191,6 +199,10 @@ pub struct RunArguments {
     /// and no waiting. Needs drlab's own kernel (`drlab kernel build`)
     #[arg(long, value_name = "N", conflicts_with = "apply_mend")]
     seed: Option<u64>,
+    /// Run it a second time by the same seed, and tell where it came out otherwise: then something in a node goes by the
+    /// machine's clock, its random numbers or its files
+    #[arg(long, requires = "seed")]
+    twice: bool,
     /// Hold each frame back at the switch by a time below MS, and each piece of a node's work; drawn from the seed
     #[arg(long, value_name = "MS", requires = "seed", value_parser = hunt::parse_jitter)]
     jitter: Option<u32>,
@@ -228,6 +240,93 @@ pub struct HuntArguments {
     memory: u32,
 }
 
+/// How configuration is read.
+#[derive(Debug, clap::Args)]
+pub struct ImportOptions {
+    /// What the files are, where their content does not tell
+    #[arg(long = "as", value_enum, value_name = "FORMAT")]
+    read_as: Option<ImportFormat>,
+    /// keepalived's configuration id (its -i), for lines that begin with @ID; the node's name where not said
+    #[arg(long, value_name = "ID")]
+    id: Option<String>,
+    /// A variable of scripts that only their machine knows, or an argument: RIP=10.0.0.2, 1=start; may be given several times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_variable)]
+    set: Vec<(String, String)>,
+    /// The router's address on the real servers' segment, with the prefix length where no file has it
+    #[arg(long, value_name = "ADDR[/LEN]", value_parser = parse_router)]
+    router: Option<(std::net::IpAddr, Option<u8>)>,
+}
+
+/// What `drlab import` takes.
+#[derive(Debug, clap::Args)]
+pub struct ImportArguments {
+    #[arg(required = true, value_name = "[NODE=]FILE", help = FILES_HELP)]
+    files: Vec<String>,
+    #[command(flatten)]
+    how: ImportOptions,
+    /// Write the scenario to FILE
+    #[arg(long, short, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// What `drlab verify` takes: what `run` does, with files in place of scenarios.
+#[derive(Debug, clap::Args)]
+pub struct VerifyArguments {
+    #[command(flatten)]
+    how: ImportOptions,
+    /// Write the scenario to FILE as well
+    #[arg(long, short = 'o', value_name = "FILE")]
+    scenario: Option<PathBuf>,
+    #[command(flatten)]
+    run: RunArguments,
+}
+
+/// What a file is that is imported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ImportFormat {
+    /// keepalived.conf
+    Keepalived,
+    /// Rules of `ipvsadm-save`, or the table of `ipvsadm -Ln`
+    Ipvsadm,
+    /// sysctl.conf, or a file of sysctl.d
+    Sysctl,
+    /// Rules of `arptables-save`
+    Arptables,
+    /// What `ip -j addr`, `ip -j route` or `ip -j neigh` prints
+    IpJson,
+    /// A shell script
+    Script,
+}
+
+impl From<ImportFormat> for crate::import::Format {
+    fn from(format: ImportFormat) -> Self {
+        match format {
+            ImportFormat::Keepalived => Self::Keepalived,
+            ImportFormat::Ipvsadm => Self::Ipvsadm,
+            ImportFormat::Sysctl => Self::Sysctl,
+            ImportFormat::Arptables => Self::Arptables,
+            ImportFormat::IpJson => Self::IpJson,
+            ImportFormat::Script => Self::Script,
+        }
+    }
+}
+
+fn parse_variable(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    let legal = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if legal { Ok((name.to_owned(), value.to_owned())) } else { Err(format!("`{name}` is no variable")) }
+}
+
+fn parse_router(text: &str) -> Result<(std::net::IpAddr, Option<u8>), String> {
+    match text.parse::<ipnet::IpNet>() {
+        Ok(net) => Ok((net.addr(), Some(net.prefix_len()))),
+        Err(_) => text
+            .parse()
+            .map(|ip| (ip, None))
+            .map_err(|_| "expected an address, as 172.16.0.1 or 172.16.0.1/16".to_owned()),
+    }
+}
+
 /// What `drlab analyze` takes.
 #[derive(Debug, clap::Args)]
 pub struct AnalyzeArguments {
@@ -255,9 +354,13 @@ pub struct AnalyzeArguments {
     /// Keep report.json, junit.xml and report.txt in DIR
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// How many frames about the VIPs are held at most, about 850 bytes of memory each; what held on a part is undecided
+    /// How many frames about the VIPs are held at most, about 850 bytes of memory each; what held on a part is undecided.
+    /// Of one file, conversations that went just like one that is held are judged with it and take no memory
     #[arg(long, value_name = "N", default_value_t = 2_000_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     frames: u32,
+    /// Hold each conversation's own frames, as for several files
+    #[arg(long)]
+    each: bool,
 }
 
 /// What `drlab mutate` takes.
@@ -469,6 +572,32 @@ Example:\n  drlab kernel build")]
     },
 }
 
+const FILES_HELP: &str = "\
+Files, and whose each is. Without NODE: the Director's where it has virtual services or VRRP, else every real \
+server's. NODE is a name of the Director, `rs` for every real server, `rs1` or a real server's address for one, \
+`router` or `client`. `-` is standard input";
+
+const IMPORT_HELP: &str = "\
+Read are keepalived.conf (with what it includes), rules of ipvsadm-save and arptables-save, the table of
+ipvsadm -Ln, sysctl.conf, ip -j addr|route|neigh, and scripts of ip, ifconfig, route, sysctl, echo > /proc/sys,
+arptables, iptables and ipvsadm lines. Nothing of them is executed. What no file says is assumed, and told in
+comments; what is not understood is listed with file, line and column. A real server of which a file speaks gets
+what the file says and no more, so that what is missing there is missing in the lab.
+
+Examples:
+  drlab import keepalived.conf -o my.toml      a scenario to look at, to change and to run
+  drlab import keepalived.conf realserver.sh   the script is every real server's
+  drlab import director=ipvsadm.rules rs1=web1.sh rs2=web2.sh --router 172.16.0.1/16
+  ssh web1 ip -j addr | drlab import keepalived.conf rs1=-";
+
+const VERIFY_HELP: &str = "\
+What `drlab import` reads is read here, and what it tells is told first. Exit codes are those of `run`.
+
+Examples:
+  drlab verify keepalived.conf realserver.sh
+  drlab verify keepalived.conf rs=99-lvs.conf --format junit > junit.xml
+  drlab verify keepalived.conf realserver.sh -o my.toml --out results";
+
 /// What stands below the options in `drlab --help`.
 fn after_help() -> String {
     format!("{EXAMPLES}\n\n{}\n\n{ENVIRONMENT}", exit::HELP)
@@ -479,12 +608,15 @@ Examples:
   drlab run lvs-dr             the textbook case, built, loaded and proven
   drlab analyze FILE.pcap --vip 172.16.0.66
                                captures from elsewhere, judged by the same checks
+  drlab verify keepalived.conf realserver.sh
+                               your own configuration, as a lab, proven
   drlab explain mac-rewrite    what a check proves, and what would fool it
   drlab doctor                 what this machine can do";
 
 const ENVIRONMENT: &str = "\
 Environment:
   DRLAB_CACHE      where fetched kernels and runs are kept; else drlab in XDG_CACHE_HOME, or ~/.cache/drlab
+  DRLAB_SHARED_CACHE  another cache, which is only read: one made ready for machines without network
   DRLAB_KERNEL     a User-Mode Linux program to use instead of those that `drlab kernel list` shows
   DRLAB_SUBSTRATE  auto, host or uml, as --substrate
   NO_COLOR         no colour, whatever the terminal can do";
@@ -507,6 +639,8 @@ pub fn main() -> Exit {
         Command::Mutate(arguments) => mutate::mutate(&arguments),
         Command::Audit(arguments) => audit::audit(&arguments),
         Command::Check(arguments) => check::check(&arguments),
+        Command::Import(arguments) => import::import(&arguments),
+        Command::Verify(arguments) => import::verify(&arguments),
         Command::Rules { format } => show::rules(format == PlanFormat::Json),
         Command::Plan { scenario, format } => show::plan(&scenario, format == PlanFormat::Json),
         Command::List => show::list(),

@@ -6,6 +6,7 @@ pub mod base;
 pub mod channel;
 pub mod cli;
 pub mod facts;
+pub mod import;
 pub mod inside;
 pub mod judge;
 pub mod lab;

@@ -20,6 +20,7 @@ use toml::de::DeTable;
 
 use crate::base::ReadFile;
 use check::Known;
+pub(crate) use check::sysctls::known_sysctl;
 pub use problem::{Problem, Problems};
 pub use reference::reference;
 use repair::Damage;

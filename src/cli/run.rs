@@ -9,7 +9,8 @@ use std::thread;
 
 use super::exit::Exit;
 use super::progress::Progress;
-use super::select::{self, Selected};
+use super::select::{self, Beside, Selected};
+use super::twice;
 use super::{MendChoice, ReportFormat, RunArguments, SubstrateChoice, complain, complain_of, interrupt, keep, print};
 use crate::judge::{checks, rules};
 use crate::lab::Watcher;
@@ -24,10 +25,33 @@ use crate::substrate::{Abilities, Cache, Kernel, StartOptions, Substrate, kernel
 
 /// Runs what the arguments say.
 pub fn run(arguments: &RunArguments) -> Exit {
-    let (plans, typed): (Vec<Plan>, Vec<String>) = match typed_plans(&arguments.scenarios) {
-        Ok(plans) => plans.into_iter().unzip(),
-        Err(exit) => return exit,
+    match typed_plans(&arguments.scenarios) {
+        Ok(plans) => run_plans(arguments, plans),
+        Err(exit) => exit,
+    }
+}
+
+/// Runs a scenario that is no file of the user's.
+pub(super) fn run_text(arguments: &RunArguments, name: &str, typed: &str, text: &str) -> Exit {
+    let selected = Selected {
+        name: name.to_owned(),
+        origin: typed.to_owned(),
+        typed: typed.to_owned(),
+        text: text.to_owned(),
+        beside: Beside::Disk(PathBuf::new()),
     };
+    match compile(&selected) {
+        Ok(plan) => run_plans(arguments, vec![(plan, typed.to_owned())]),
+        Err(text) => {
+            complain(&text);
+            Exit::Usage
+        }
+    }
+}
+
+/// Runs plans, each with how a user types its scenario.
+fn run_plans(arguments: &RunArguments, plans: Vec<(Plan, String)>) -> Exit {
+    let (plans, typed): (Vec<Plan>, Vec<String>) = plans.into_iter().unzip();
     if let Some(out) = &arguments.out
         && let Err(error) = keep::check(out, &plans)
     {
@@ -107,8 +131,8 @@ fn compile(selected: &Selected) -> Result<Plan, String> {
 
 /// What all runs stand on.
 pub(super) struct Ground {
-    kind: Substrate,
-    cache: Cache,
+    pub(super) kind: Substrate,
+    pub(super) cache: Cache,
     kernel: Option<Kernel>,
     tool_roots: Vec<PathBuf>,
     trees: Vec<Tree>,
@@ -277,11 +301,28 @@ pub(super) fn run_one(
     ground: &Ground,
     watcher: &mut dyn Watcher,
 ) -> Done {
+    let capture = arguments.out.as_ref().map(|out| keep::folder(out, plan).join(keep::CAPTURE));
+    let done = if arguments.twice {
+        twice::run(plan, ground, capture, &mut |capture| pass(arguments, plan, ground, watcher, capture))
+    } else {
+        pass(arguments, plan, ground, watcher, capture)
+    };
+    kept(arguments, typed, done)
+}
+
+/// One pass, of which nothing is kept but the capture.
+fn pass(
+    arguments: &RunArguments,
+    plan: &Plan,
+    ground: &Ground,
+    watcher: &mut dyn Watcher,
+    keep_capture: Option<PathBuf>,
+) -> Done {
     let folder = match RunFolder::make(&ground.cache) {
         Ok(folder) => folder,
         Err(error) => {
             complain_of(&error);
-            return kept(arguments, typed, (once::not_run(plan, ground.kind, &error), Exit::Lacking));
+            return (once::not_run(plan, ground.kind, &error), Exit::Lacking);
         }
     };
     let settings = Settings {
@@ -290,7 +331,7 @@ pub(super) fn run_one(
             on_spawn: Some(interrupt::started),
             kernel: ground.kernel.clone(),
             seed: arguments.seed,
-            memory_mib: arguments.memory,
+            memory_mib: arguments.memory.max(plan.memory_mib),
             visible: ground.tool_roots.iter().chain(ground.trees.iter().map(|tree| &tree.folder)).cloned().collect(),
             ..StartOptions::new(folder.path())
         },
@@ -298,14 +339,14 @@ pub(super) fn run_one(
         trees: ground.trees.clone(),
         jitter_us: arguments.jitter.unwrap_or(0),
         mend: arguments.apply_mend.map(MendChoice::mending),
-        keep_capture: arguments.out.as_ref().map(|out| keep::folder(out, plan).join(keep::CAPTURE)),
+        keep_capture,
     };
     let (mut report, ended) = once::run(plan, &settings, watcher);
     if interrupt::interrupted() && report.verdict == RunVerdict::NotRun {
         report.failure = vec!["interrupted; the lab was taken down".to_owned()];
     }
     let exit = exit(&report, &ended);
-    kept(arguments, typed, (report, exit))
+    (report, exit)
 }
 
 /// The same, after its files are written where that is asked for.

@@ -260,14 +260,12 @@ impl Daemons {
         node: &NodeName,
         command: &Command,
     ) -> (Option<CommandResult>, Result<(), CommandError>) {
-        let launcher = match self.nodes.get(node) {
-            // Not held while it runs: a daemon may be ended meanwhile.
-            Some(here) => here.lock().await.launcher.clone(),
-            None => {
-                let unready = CommandError::Unready { command: command.shown.clone(), node: node.clone() };
-                return (None, Err(unready));
-            }
+        let Some(here) = self.nodes.get(node) else {
+            let unready = CommandError::Unready { command: command.shown.clone(), node: node.clone() };
+            return (None, Err(unready));
         };
+        // Not held while it runs: a daemon may be ended meanwhile.
+        let launcher = here.lock().await.launcher.clone();
         command::run(&launcher, node, command).await
     }
 

@@ -17,6 +17,8 @@ struct Place {
     broadcast: Option<IpAddr>,
     /// Whether duplicate address detection is made.
     dad: bool,
+    /// Whether the label is this VIP's alone, and gets no number.
+    as_it_stands: bool,
     /// Why there, where the scenario does not say it of this node.
     why: Option<&'static str>,
 }
@@ -63,6 +65,17 @@ fn place_on(draft: &Draft<'_>, index: usize, vip: IpAddr, taken: bool) -> Result
         Some(NodeVip::Placed(p)) => {
             Some(Place { prefix: p.prefix, broadcast: p.broadcast, dad: p.dad, ..parsed(name, &p.on)? })
         }
+        Some(NodeVip::Each(each)) => match each.iter().find(|p| p.address.is_none_or(|address| address == vip)) {
+            // A label that the scenario gives to one VIP is kept as it stands.
+            Some(p) => Some(Place {
+                prefix: p.prefix,
+                broadcast: p.broadcast,
+                dad: p.dad,
+                as_it_stands: p.address.is_some(),
+                ..parsed(name, &p.on)?
+            }),
+            None => None,
+        },
         Some(NodeVip::Own(true)) => Some(usual(draft, index, vip)?),
         None => match node.role {
             Role::Director if node.kind != DirectorKind::Ipvs => None,
@@ -137,7 +150,8 @@ fn parsed(node: &NodeName, text: &str) -> Result<Place, CompileError> {
     if text.len() > 15 {
         return Err(CompileError::LongLabel { node: node.clone(), label: text.to_owned() });
     }
-    Ok(Place { device: device(node, name)?, label, prefix: None, broadcast: None, dad: false, why: None })
+    let device = device(node, name)?;
+    Ok(Place { device, label, prefix: None, broadcast: None, dad: false, as_it_stands: false, why: None })
 }
 
 fn put(draft: &mut Draft<'_>, index: usize, vip: IpAddr, nth: usize, place: &Place) -> Result<(), CompileError> {
@@ -177,6 +191,7 @@ fn vip_address(node: &NodeName, vip: IpAddr, nth: usize, place: &Place, role: Ro
         Some(IpAddr::V4(given)) => Some(given),
         Some(IpAddr::V6(_)) | None => (prefix == 32).then_some(v4),
     };
+    let nth = if place.as_it_stands { 0 } else { nth };
     Ok(Address { address, broadcast, label: place.label.as_ref().map(|l| numbered(l, nth)), nodad: false })
 }
 

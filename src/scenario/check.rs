@@ -15,7 +15,7 @@ mod roles;
 mod routes;
 mod segments;
 mod service;
-mod sysctls;
+pub(crate) mod sysctls;
 mod timeline;
 mod vip;
 

@@ -156,13 +156,17 @@ pub(in crate::judge) fn matches(words: &[&str], packet: Shown<'_>) -> bool {
                 continue;
             }
             "--icmp-type" => packet.icmp.map(|icmp| is_icmp(value, icmp)),
-            "--sport" | "--source-port" => packet.source_port.map(|p| value.parse() == Ok(p)),
+            "--sport" | "--source-port" | "--sports" | "--source-ports" => {
+                packet.source_port.map(|p| has_port(value, p))
+            }
             "-s" | "--source" | "--src-ip" | "--source-ip" => packet.source.map(|a| covers(value, a)),
             "-d" | "--destination" | "--dst-ip" | "--destination-ip" => packet.destination.map(|a| covers(value, a)),
             "-i" | "--in-interface" => packet.into.map(|i| i == value),
             "-o" | "--out-interface" => packet.out_of.map(|i| i == value),
             "-p" | "--protocol" => packet.protocol.map(|p| p == value),
-            "--dport" | "--destination-port" => packet.port.map(|p| value.parse() == Ok(p)),
+            "--dport" | "--destination-port" | "--dports" | "--destination-ports" => {
+                packet.port.map(|p| has_port(value, p))
+            }
             "--opcode" => packet.operation.map(|o| match value {
                 "Request" => o == 1,
                 "Reply" => o == 2,
@@ -178,6 +182,18 @@ pub(in crate::judge) fn matches(words: &[&str], packet: Shown<'_>) -> bool {
         at += width;
     }
     true
+}
+
+/// Whether a list of ports and ranges, as `80,443,8000:8100`, has the port.
+fn has_port(list: &str, port: u16) -> bool {
+    list.split(',').any(|part| match part.split_once(':') {
+        Some((first, last)) => {
+            let from = if first.is_empty() { Ok(0) } else { first.parse::<u16>() };
+            let to = if last.is_empty() { Ok(u16::MAX) } else { last.parse::<u16>() };
+            matches!((from, to), (Ok(from), Ok(to)) if (from..=to).contains(&port))
+        }
+        None => part.parse() == Ok(port),
+    })
 }
 
 /// FIN, SYN, RST and ACK, of which `--syn` wants SYN alone.

@@ -102,6 +102,13 @@ pub(super) fn again<'a>(from: &Place<'a>, server: &Place<'a>, packet: Packet, pr
     }
 }
 
+/// Whether a rule of the node takes the packet for the node itself (REDIRECT), as real servers without the VIP do it.
+pub(super) fn takes_by_rule(place: &Place<'_>, into: Option<&StationPort>, packet: Packet) -> bool {
+    let shown = shown(into, packet, word(packet.protocol));
+    let rule = redirected(place.facts.iptables.as_deref().unwrap_or_default(), shown);
+    rule.is_some_and(|rule| rule.split_whitespace().any(|word| word == "REDIRECT"))
+}
+
 /// Notes a rule that takes the packet away before it is routed.
 pub(super) fn away<'a>(
     place: &Place<'a>,

@@ -9,7 +9,7 @@ use super::answer::{forwards, stays};
 use super::director::{Decision, decide};
 use super::local::{Local, local};
 use super::lost::Next;
-use super::passage::{again, away, filtered, half_seen, leaves};
+use super::passage::{again, away, filtered, half_seen, leaves, takes_by_rule};
 use super::resolve::{Sought, resolve};
 use super::route::{Way, lookup};
 use super::source::refusal;
@@ -358,7 +358,7 @@ impl<'a> World<'a> {
         if let Some(into) = at.into.filter(|_| method == Forwarding::DirectRouting) {
             unheard(&server, into, vip, predicted);
         }
-        if !nat && local(server.facts, vip).is_none() {
+        if !nat && local(server.facts, vip).is_none() && !takes_by_rule(&server, at.into, packet) {
             let forwards = at.into.is_some_and(|p| forwards(&server, p.interface.as_str()));
             predicted.note(server.node(), None, Kind::NotOwn { address: vip, forwards });
         }

@@ -67,6 +67,13 @@ fn range(names: &[Sysctl], name: &str) -> Option<(i64, i64)> {
     names.iter().find(|(known, _)| *known == name)?.1
 }
 
+/// Whether the network has a sysctl of that name, and the values that it takes where these are bounded.
+pub(crate) fn known_sysctl(key: &str) -> Option<Option<(i64, i64)>> {
+    let parts: Vec<&str> = key.split('.').collect();
+    let (names, name) = family(&parts)?;
+    names.iter().find(|(known, _)| *known == name).map(|(_, range)| *range)
+}
+
 /// What was most likely meant by a key that no kernel has.
 fn meant(parts: &[&str]) -> Option<String> {
     let has = |names: &[Sysctl], name: &str| names.iter().any(|(known, _)| *known == name);

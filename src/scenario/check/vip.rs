@@ -12,7 +12,7 @@ use super::{Context, each};
 use crate::base::Role;
 use crate::scenario::problem::Complaint;
 use crate::scenario::source::Path;
-use crate::scenario::spec::{Node, NodeVip, VipPlacement};
+use crate::scenario::spec::{Node, NodeVip, PlacedVip, VipPlacement};
 
 pub(super) fn check(cx: &mut Context<'_>) {
     let path = Path::of(&["vip"]);
@@ -169,14 +169,31 @@ fn placements(cx: &mut Context<'_>, vips: &[IpAddr]) {
         match &node.vip {
             Some(NodeVip::On(on)) => place(cx, &path, on, &[name.as_str()]),
             Some(NodeVip::Placed(placed)) => {
-                place(cx, &path.at("on"), &placed.on, &[name.as_str()]);
-                prefix(cx, &path.at("prefix"), placed.prefix, vips);
-                if placed.broadcast.is_some_and(|b| b.is_ipv6()) {
-                    cx.add(Complaint::value(&path.at("broadcast"), "IPv6 has no broadcast").help("leave it out"));
+                one_place(cx, &path, name.as_str(), placed, vips);
+            }
+            Some(NodeVip::Each(each)) => {
+                for (at, placed) in each.iter().enumerate() {
+                    one_place(cx, &path.at(at), name.as_str(), placed, vips);
+                    let same = |other: &&PlacedVip| other.address == placed.address;
+                    if each[..at].iter().any(|other| same(&other)) {
+                        let help = "a node has each VIP in one place; give each its `address`";
+                        cx.add(Complaint::value(&path.at(at), "the node has the VIP in two places").help(help));
+                    }
                 }
             }
             Some(NodeVip::Own(_)) | None => {}
         }
+    }
+}
+
+/// A place of one VIP of a node.
+fn one_place(cx: &mut Context<'_>, path: &Path, node: &str, placed: &PlacedVip, vips: &[IpAddr]) {
+    place(cx, &path.at("on"), &placed.on, &[node]);
+    let mine: Vec<IpAddr> = placed.address.map_or_else(|| vips.to_vec(), |address| vec![address]);
+    prefix(cx, &path.at("prefix"), placed.prefix, &mine);
+    super::service::known_vip(cx, &path.at("address"), placed.address);
+    if placed.broadcast.is_some_and(|b| b.is_ipv6()) {
+        cx.add(Complaint::value(&path.at("broadcast"), "IPv6 has no broadcast").help("leave it out"));
     }
 }
 

@@ -63,6 +63,11 @@ pub struct Node {
     /// fetched and unpacked without root, and seen in this node only. Their scripts are not run and nothing is started.
     #[serde(default)]
     pub packages: Vec<String>,
+    /// Access logs of web servers of its own, in the common or combined format: `["/var/log/nginx/access.log"]`. They are
+    /// read after the timeline as evidence of what was asked here. Such a node serves nothing by drlab where `serve` is
+    /// not said, and its pages need not name it.
+    #[serde(default)]
+    pub access_logs: Vec<String>,
     /// What it serves; a real server serves HTTP on each service's port where not said.
     #[serde(default)]
     pub serve: Option<Vec<Serve>>,
@@ -94,6 +99,8 @@ pub enum NodeVip {
     On(String),
     /// Where, and with which prefix length.
     Placed(PlacedVip),
+    /// Each VIP in its own place; those that are not in the list are not on this node.
+    Each(Vec<PlacedVip>),
 }
 
 /// Where a node has the VIP.
@@ -102,6 +109,9 @@ pub enum NodeVip {
 pub struct PlacedVip {
     /// The device, with a label where wanted: `lo:0`.
     pub on: String,
+    /// The VIP that is meant, where each has a place of its own; every one where not said.
+    #[serde(default)]
+    pub address: Option<IpAddr>,
     /// Prefix length; 32 or 128 where not said.
     #[serde(default)]
     pub prefix: Option<u8>,
