@@ -29,6 +29,7 @@ pub mod statements;
 pub mod sysctls;
 mod timeline;
 mod vip;
+pub mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

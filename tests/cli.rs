@@ -52,6 +52,44 @@ fn every_command_that_help_lists_has_an_example_of_its_own() {
     }
 }
 
+/// A lab whose real server has the lines given.
+fn with_rs1(lines: &str) -> String {
+    format!(
+        "format = 1\ntitle = \"t\"\nvip = \"172.16.0.66\"\n[segments]\nlan = {{ subnet = \"172.16.0.0/16\" }}\n[nodes]\n\
+         client = {{ role = \"client\", segment = \"lan\" }}\ndirector = {{ role = \"director\", segment = \"lan\" }}\n\
+         [nodes.rs1]\nrole = \"real-server\"\nsegment = \"lan\"\n{lines}\n"
+    )
+}
+
+#[test]
+fn a_file_that_can_not_be_had_is_told_with_its_line_before_anything_starts() {
+    let place = Place::new("beside");
+    place.file("latin1.sh", b"#!/bin/sh\necho caf\xe9\n");
+    place.file("good.sh", b"#!/bin/sh\ntrue\n");
+    place.file("huge.conf", &vec![b'#'; (4 << 20) + 1]);
+    fs::create_dir(place.path("folder")).unwrap();
+    for (lines, wanted) in [
+        ("script = \"missing.sh\"", "could not read the file `missing.sh`: No such file"),
+        ("script = \"latin1.sh\"", "could not read the file `latin1.sh`: line 2 is not UTF-8 text"),
+        ("files = { \"/etc/x\" = \"huge.conf\" }", "it has 4194305 bytes; at most 4194304 are taken"),
+        ("files = { \"/etc/x\" = \"folder\" }", "`folder`: it is a folder"),
+        ("files = { \"/etc/x\" = \"/dev/zero\" }", "`/dev/zero`: it is neither a file nor a folder"),
+        ("files = { \"/usr/bin/x\" = \"good.sh\" }", "`/usr/bin/x` is in no folder that a node has for itself"),
+        ("files = { \"/etc/../x\" = \"good.sh\" }", "`/etc/../x` is no path that a file can be placed at"),
+        ("files = { \"/etc/x\" = {} }", "it has neither a text nor a file"),
+        ("run = [\" \"]", "the command is empty"),
+        ("daemons = [{ name = \"a/b\", command = \"x\" }]", "`a/b` is no name for a daemon"),
+    ] {
+        let file = place.file("lab.toml", with_rs1(lines).as_bytes());
+        let said = place.drlab(&["run", &file]).ends_with(2);
+        assert!(said.err.contains(wanted) && said.err.contains("lab.toml:1"), "{lines}: {}", said.err);
+        assert!(!place.cache().exists());
+    }
+    let file = place.file("lab.toml", with_rs1("script = \"good.sh\"").as_bytes());
+    let plan = place.drlab(&["plan", &file]).ends_with(0).out;
+    assert!(plan.contains("command    script good.sh"), "{plan}");
+}
+
 #[test]
 fn a_misspelt_scenario_is_bad_usage_and_answered_with_the_near_one() {
     let said = Place::new("misspelt").drlab(&["run", "lvs-rd"]).ends_with(2);

@@ -151,7 +151,7 @@ pub fn look() -> Seen {
         },
         machines: machines(cache.as_ref().ok()),
         room: MemoryRoom::look(cache.as_ref().ok(), MEMORY_MIB),
-        tools: ["arptables", "iptables"].map(program).into(),
+        tools: ["arptables", "iptables", "ipvsadm", "net-tools", "nftables"].map(program).into(),
         tshark: tools::on_path("tshark"),
         tracing_forbidden: std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope")
             .is_ok_and(|scope| scope.trim() == "3"),

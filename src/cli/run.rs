@@ -16,11 +16,11 @@ use super::{MendChoice, ReportFormat, RunArguments, SubstrateChoice, complain, c
 use crate::judge::{checks, rules};
 use crate::lab::Watcher;
 use crate::lab::once::{self, Ended, Settings};
-use crate::plan::{self, Plan};
+use crate::plan::{self, Plan, words};
 use crate::report::{self, Report, RunVerdict};
 use crate::scenario;
 use crate::substrate::cache::RunFolder;
-use crate::substrate::packages::tools;
+use crate::substrate::packages::tools::{self, Standing};
 use crate::substrate::packages::trees::{self, Tree};
 use crate::substrate::qemu::Qemu;
 use crate::substrate::{Abilities, Cache, Kernel, StartOptions, Substrate, kernels};
@@ -233,7 +233,7 @@ pub(super) fn prepare_under(
         Substrate::Uml => Some(kernels::chosen_or_fetched(&cache, &mut tell)?),
         Substrate::Qemu => Some(kernels::chosen_or_fetched_for_qemu(&cache, &mut tell)?),
     };
-    let mut needed = needed(plans);
+    let mut needed = needed(plans)?;
     if let Some(choice) = mends {
         needed.extend(tools::OF_MENDS);
         needed.extend((choice == MendChoice::NetTools).then_some(tools::NET_TOOLS));
@@ -250,17 +250,68 @@ pub(super) fn prepare_under(
     Ok(Ground { kind, cache, kernel, tool_roots, trees, programs })
 }
 
-/// The programs that the plans' nodes call.
-fn needed(plans: &[Plan]) -> Vec<&'static str> {
+/// Programs that scenarios call are not there, and can't be fetched without setting them up.
+#[derive(Debug, thiserror::Error)]
+#[error("this machine lacks programs that the scenarios call:\n  {}", .0.join("\n  "))]
+struct NoPrograms(Vec<String>);
+
+/// The packages of the programs that the plans' nodes call.
+fn needed(plans: &[Plan]) -> Result<Vec<&'static str>, NoPrograms> {
     let nodes = || plans.iter().flat_map(|plan| &plan.nodes);
-    let mut tools = Vec::new();
+    let (mut tools, mut lacking) = called(plans);
+    lacking.sort();
+    lacking.dedup();
+    if !lacking.is_empty() {
+        return Err(NoPrograms(lacking));
+    }
     if nodes().any(|node| !node.arptables.is_empty()) {
         tools.push("arptables");
     }
     if nodes().any(|node| !node.iptables.is_empty()) {
         tools.push("iptables");
     }
-    tools
+    tools.sort_unstable();
+    tools.dedup();
+    Ok(tools)
+}
+
+/// The packages of programs that commands, scripts and daemons call, where they are fetched; and a line for each program
+/// that is not to be had.
+fn called(plans: &[Plan]) -> (Vec<&'static str>, Vec<String>) {
+    let (mut tools, mut lacking) = (Vec::new(), Vec::new());
+    for (plan, node) in plans.iter().flat_map(|plan| plan.nodes.iter().map(move |node| (plan, node))) {
+        let placed = |name: &str| node.files.iter().any(|file| file.path.rsplit('/').next() == name.rsplit('/').next());
+        // A file may be anything, and of a script only what is well known is told apart from what it makes itself.
+        let own: Vec<&str> = node.files.iter().filter_map(|file| file.content.as_ref()?.text()).collect();
+        for text in plan.texts_of(node) {
+            let is_file = own.contains(&text);
+            if is_file && !text.starts_with("#!") {
+                continue;
+            }
+            for name in words::programs(text) {
+                if let Some(package) = tools::with_old_tables(&name) {
+                    tools.push(package);
+                    continue;
+                }
+                let at = format!("{name} (on {} of {})", node.name, plan.scenario);
+                match tools::standing(&name) {
+                    Standing::There => {}
+                    _ if placed(&name) => {}
+                    Standing::Fetched(package) => tools.push(package),
+                    Standing::In(package) if node.packages.iter().any(|has| has == package) => {}
+                    Standing::In(package) => {
+                        let mend = format!("`sudo apt-get install {package}`, or `packages = [\"{package}\"]`");
+                        lacking.push(format!("{at}: it is in the package {package}; {mend} in the node"));
+                    }
+                    // Further on it may be no program at all: the pattern of a `case`.
+                    Standing::Unknown if is_file || text.split_whitespace().next() != Some(&name) => {}
+                    Standing::Unknown if !node.packages.is_empty() => {}
+                    Standing::Unknown => lacking.push(format!("{at}: it is not known which package has it")),
+                }
+            }
+        }
+    }
+    (tools, lacking)
 }
 
 /// A report and how its run ended.

@@ -16,12 +16,15 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::mount::{MsFlags, mount};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, pipe2};
 
 /// How many processes and threads a node's programs may have together.
 pub const MOST: u32 = 512;
+
+/// After how many milliseconds a watcher looks again by itself.
+const LOOK_AGAIN_MS: u16 = 200;
 
 /// How often, and after which pauses, what is in a group is killed until it is empty.
 const ROUNDS: u32 = 200;
@@ -98,7 +101,8 @@ impl Bound {
             while !refused(&mut events) {
                 let mut either =
                     [PollFd::new(events.as_fd(), PollFlags::POLLPRI), PollFd::new(end.as_fd(), PollFlags::POLLIN)];
-                match poll(&mut either, PollTimeout::NONE) {
+                // Where each controller has a tree of its own the kernel tells nobody of an event.
+                match poll(&mut either, LOOK_AGAIN_MS) {
                     Err(Errno::EINTR) => {}
                     Err(_) => return,
                     Ok(_) if either[1].any().unwrap_or(true) => return,

@@ -12,7 +12,9 @@ mod process;
 pub mod syslog;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -193,11 +195,17 @@ impl Daemons {
         };
         state.log.look_for(text);
         syslog.look_for(text);
+        let file = match &state.daemon.ready {
+            Some(Ready::File(path)) => stamp(nodes, node, path).await,
+            _ => Ok(None),
+        };
+        let file = file.map_err(|source| DaemonError::Node { daemon: name.to_owned(), source })?;
         let text = in_its_place(&state.daemon.command);
         let started = launcher.start(&text, &state.daemon.environment, &state.log);
         let mut process = started.map_err(failed("start"))?;
+        let began = Beginning { at: Instant::now(), file };
         let logs = [&state.log, syslog];
-        ready(nodes, node, &state.daemon, &mut process, logs).await?;
+        ready(nodes, node, &state.daemon, (&mut process, began), logs).await?;
         state.running = Some(process);
         Ok(())
     }
@@ -252,14 +260,12 @@ impl Daemons {
         node: &NodeName,
         command: &Command,
     ) -> (Option<CommandResult>, Result<(), CommandError>) {
-        let launcher = match self.nodes.get(node) {
-            // Not held while it runs: a daemon may be ended meanwhile.
-            Some(here) => here.lock().await.launcher.clone(),
-            None => {
-                let unready = CommandError::Unready { command: command.shown.clone(), node: node.clone() };
-                return (None, Err(unready));
-            }
+        let Some(here) = self.nodes.get(node) else {
+            let unready = CommandError::Unready { command: command.shown.clone(), node: node.clone() };
+            return (None, Err(unready));
         };
+        // Not held while it runs: a daemon may be ended meanwhile.
+        let launcher = here.lock().await.launcher.clone();
         command::run(&launcher, node, command).await
     }
 
@@ -312,17 +318,35 @@ fn unknown(node: &NodeName, daemon: &str) -> DaemonError {
     DaemonError::Unknown { daemon: daemon.to_owned(), node: node.clone() }
 }
 
+/// How it was when a daemon was started.
+#[derive(Debug)]
+struct Beginning {
+    at: Instant,
+    /// The file whose making tells that it is ready, where it was there before.
+    file: Option<Stamp>,
+}
+
+/// What tells a file from one that was made anew: its number and the time of its last change, in seconds and nanoseconds.
+type Stamp = (u64, i64, i64);
+
+/// The stamp of a file in a node.
+async fn stamp(nodes: &impl Nodes, node: &NodeName, path: &str) -> Result<Option<Stamp>, NodeGone> {
+    let path = PathBuf::from(path);
+    let look =
+        move || async move { fs::metadata(path).ok().map(|found| (found.ino(), found.ctime(), found.ctime_nsec())) };
+    on_node(nodes, node, look).await
+}
+
 /// Looks again and again until the daemon is ready.
 async fn ready(
     nodes: &impl Nodes,
     node: &NodeName,
     daemon: &Daemon,
-    process: &mut Process,
+    (process, began): (&mut Process, Beginning),
     logs: [&Log; 2],
 ) -> Result<(), DaemonError> {
     let name = || daemon.name.clone();
-    let began = Instant::now();
-    let deadline = began + Duration::from_millis(daemon.deadline_ms);
+    let deadline = began.at + Duration::from_millis(daemon.deadline_ms);
     let mut pause = FIRST_PAUSE;
     loop {
         let ended = process.ended().map_err(|source| DaemonError::Io {
@@ -336,7 +360,7 @@ async fn ready(
             let last = said(logs);
             return Err(DaemonError::Ended { daemon: name(), node: node.clone(), how: in_words(status), last });
         }
-        let looked = look(nodes, node, daemon.ready.as_ref(), began, logs).await;
+        let looked = look(nodes, node, daemon.ready.as_ref(), &began, logs).await;
         let Err(seen) = looked.map_err(|source| DaemonError::Node { daemon: name(), source })? else { return Ok(()) };
         if Instant::now() >= deadline {
             let (deadline_ms, last) = (daemon.deadline_ms, said(logs));
@@ -359,11 +383,11 @@ async fn look(
     nodes: &impl Nodes,
     node: &NodeName,
     ready: Option<&Ready>,
-    began: Instant,
+    began: &Beginning,
     logs: [&Log; 2],
 ) -> Result<Result<(), String>, NodeGone> {
     Ok(match ready {
-        None if began.elapsed() >= STANDS_AFTER => Ok(()),
+        None if began.at.elapsed() >= STANDS_AFTER => Ok(()),
         None => Err("it has just begun".to_owned()),
         Some(Ready::Log(_)) if logs.iter().any(|log| log.has_come()) => Ok(()),
         Some(Ready::Log(text)) => Err(format!("no line held `{text}`")),
@@ -376,12 +400,10 @@ async fn look(
                 Err(error) => Err(format!("it could not be read who listens on TCP port {port}: {error}")),
             }
         }
-        Some(Ready::File(file)) => {
-            let path = PathBuf::from(file);
-            match on_node(nodes, node, move || async move { path.try_exists() }).await? {
-                Ok(true) => Ok(()),
-                _ => Err(format!("there was no {file}")),
-            }
-        }
+        Some(Ready::File(file)) => match stamp(nodes, node, file).await? {
+            None => Err(format!("there was no {file}")),
+            made if made == began.file => Err(format!("{file} was there before and was not made anew")),
+            Some(_) => Ok(()),
+        },
     })
 }

@@ -100,7 +100,25 @@ fn write_node(out: &mut String, plan: &Plan, node: &Node) -> fmt::Result {
     if !node.packages.is_empty() {
         writeln!(out, "  {:<10} {}", "packages", node.packages.join(", "))?;
     }
+    write_programs(out, node)?;
     write_implied(out, plan, node.name.as_str())
+}
+
+/// What runs in a node of the scenario's own choice.
+fn write_programs(out: &mut String, node: &Node) -> fmt::Result {
+    for file in &node.files {
+        let from = file.copy_of.as_ref().map_or_else(|| "a text".to_owned(), |from| format!("a copy of {from}"));
+        writeln!(out, "  {:<10} {}, {from}", "file", file.path)?;
+    }
+    for command in &node.commands {
+        let may_fail = if command.may_fail { " (may fail)" } else { "" };
+        writeln!(out, "  {:<10} {}{may_fail}", "command", command.shown)?;
+    }
+    for daemon in &node.daemons {
+        let later = if daemon.at_start { "" } else { ", started by the timeline" };
+        writeln!(out, "  {:<10} {}: {}{later}", "daemon", daemon.name, daemon.command)?;
+    }
+    Ok(())
 }
 
 fn write_interface(out: &mut String, interface: &Interface) -> fmt::Result {

@@ -115,7 +115,8 @@ fn script(said: &spec::Script) -> (PlacedFile, Command) {
     };
     let content = said.text.clone().map(Content::Text).or_else(|| said.read.as_ref().map(|read| read.content.clone()));
     let names_its_shell = content.as_ref().is_some_and(|content| content.bytes().starts_with(b"#!"));
-    let arguments = said.arguments.iter().map(|word| format!(" {}", shell_words::quote(word))).collect::<String>();
+    let words: Vec<_> = said.arguments.iter().map(|word| shell_words::quote(word)).collect();
+    let arguments = if words.is_empty() { String::new() } else { format!(" {}", words.join(" ")) };
     let shell = if names_its_shell { "" } else { "/bin/sh " };
     let name = said.file.as_deref().map_or_else(|| "the script".to_owned(), |file| format!("script {file}"));
     let file = PlacedFile { path: SCRIPT.to_owned(), content, copy_of: said.file.clone(), executable: true };

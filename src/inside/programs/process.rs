@@ -12,7 +12,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use tokio::time::{Instant, sleep};
 
@@ -70,18 +70,30 @@ impl Process {
 
     /// Tells it to end, and kills what is left of it.
     pub(super) async fn stop(mut self) -> io::Result<()> {
-        let family = family(self.pid);
+        let mut family = family(self.pid);
         kill(self.pid, Signal::SIGTERM).ok();
         self.wait(END_WITHIN).await?;
         slay_all(&family);
-        self.slay();
-        self.wait(GONE_WITHIN).await
+        family.extend(self.slay());
+        self.over(&family).await
     }
 
     /// Kills it and all that it started.
     pub(super) async fn kill(mut self) -> io::Result<()> {
-        self.slay();
-        self.wait(GONE_WITHIN).await
+        let family = self.slay();
+        self.over(&family).await
+    }
+
+    /// Waits until all of them are gone and what they wrote has arrived.
+    async fn over(&mut self, family: &BTreeSet<Pid>) -> io::Result<()> {
+        self.wait(GONE_WITHIN).await?;
+        let deadline = Instant::now() + GONE_WITHIN;
+        let lives = || killpg(self.pid, None).is_ok() || family.iter().any(|pid| kill(*pid, None).is_ok());
+        while lives() && Instant::now() < deadline {
+            sleep(LOOK_EVERY).await;
+        }
+        self.hear_out();
+        Ok(())
     }
 
     async fn wait(&mut self, within: Duration) -> io::Result<()> {
@@ -92,15 +104,22 @@ impl Process {
         Ok(())
     }
 
-    fn slay(&self) {
+    /// Kills it and all that it started; says which these were.
+    fn slay(&self) -> BTreeSet<Pid> {
+        let mut all = BTreeSet::new();
         // What it starts meanwhile is found by the next look.
         for _ in 0..4 {
             let family = family(self.pid);
             slay_all(&family);
-            if family.len() <= 1 {
-                return;
+            // What lost its parent is still in the group.
+            killpg(self.pid, Signal::SIGKILL).ok();
+            let known = all.len();
+            all.extend(family);
+            if all.len() == known {
+                break;
             }
         }
+        all
     }
 }
 

@@ -64,8 +64,15 @@ pub(super) fn apply(plan: &Plan, act: &Act, all: &mut [NodeFacts]) {
             });
         }
         // What programs set and take back only a kernel can tell.
-        Act::StartDaemon { .. } | Act::StopDaemon { .. } | Act::KillDaemon { .. } | Act::Run { .. } => {}
-        Act::Load(_) | Act::GratuitousArp { .. } | Act::Ping { .. } | Act::Pause { .. } | Act::WaitUntil { .. } => {}
+        Act::StartDaemon { .. }
+        | Act::StopDaemon { .. }
+        | Act::KillDaemon { .. }
+        | Act::Run { .. }
+        | Act::Load(_)
+        | Act::GratuitousArp { .. }
+        | Act::Ping { .. }
+        | Act::Pause { .. }
+        | Act::WaitUntil { .. } => {}
     }
 }
 

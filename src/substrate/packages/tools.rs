@@ -20,12 +20,125 @@ pub const OF_MENDS: [&str; 5] = ["iproute2", "procps", "arptables", "iptables", 
 /// The package with `ifconfig`, `route` and `arp`.
 pub const NET_TOOLS: &str = "net-tools";
 
+/// Programs that setups call, and the package that each is in, by Debian's and Ubuntu's names.
+const PROGRAMS: [(&str, &str); 44] = [
+    ("ip", "iproute2"),
+    ("tc", "iproute2"),
+    ("bridge", "iproute2"),
+    ("ss", "iproute2"),
+    ("sysctl", "procps"),
+    ("ps", "procps"),
+    ("pgrep", "procps"),
+    ("pkill", "procps"),
+    ("ifconfig", "net-tools"),
+    ("route", "net-tools"),
+    ("arp", "net-tools"),
+    ("netstat", "net-tools"),
+    ("ipvsadm", "ipvsadm"),
+    ("ipvsadm-save", "ipvsadm"),
+    ("ipvsadm-restore", "ipvsadm"),
+    ("arptables", "arptables"),
+    ("arptables-save", "arptables"),
+    ("arptables-restore", "arptables"),
+    ("iptables", "iptables"),
+    ("iptables-save", "iptables"),
+    ("iptables-restore", "iptables"),
+    ("ip6tables", "iptables"),
+    ("ip6tables-save", "iptables"),
+    ("ip6tables-restore", "iptables"),
+    ("nft", "nftables"),
+    ("conntrack", "conntrack"),
+    ("ethtool", "ethtool"),
+    ("arping", "iputils-arping"),
+    ("ping", "iputils-ping"),
+    ("curl", "curl"),
+    ("logger", "bsdutils"),
+    ("keepalived", "keepalived"),
+    ("ldirectord", "ldirectord"),
+    ("haproxy", "haproxy"),
+    ("nginx", "nginx"),
+    ("apache2", "apache2"),
+    ("apache2ctl", "apache2"),
+    ("apachectl", "apache2"),
+    ("lighttpd", "lighttpd"),
+    ("php", "php-cli"),
+    ("mariadbd", "mariadb-server"),
+    ("mysqld", "mariadb-server"),
+    ("python3", "python3"),
+    ("tcpdump", "tcpdump"),
+];
+
+/// The packages that drlab fetches and unpacks by itself where a program is lacking: each is a program and its libraries,
+/// and nothing that has to be set up.
+const FETCHED: [&str; 11] = [
+    "iproute2",
+    "procps",
+    "net-tools",
+    "ipvsadm",
+    "arptables",
+    "iptables",
+    "nftables",
+    "conntrack",
+    "ethtool",
+    "iputils-arping",
+    "curl",
+];
+
+/// Words that a shell takes by itself, and programs that are on every machine.
+const EVERYWHERE: [&str; 40] = [
+    ".", ":", "[", "alias", "break", "case", "cd", "continue", "done", "echo", "esac", "eval", "exit", "export",
+    "false", "fi", "for", "function", "getopts", "hash", "kill", "let", "local", "printf", "pwd", "read", "readonly",
+    "return", "select", "set", "shift", "source", "test", "trap", "true", "type", "ulimit", "umask", "unset", "wait",
+];
+
+/// How a machine stands to a program that a scenario calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is there, or every shell has it.
+    There,
+    /// It is not there, and the package that has it is fetched.
+    Fetched(&'static str),
+    /// It is not there; this package has it.
+    In(&'static str),
+    /// It is not there, and it is not known which package has it.
+    Unknown,
+}
+
+/// How this machine stands to a program, named plainly or by a path.
+pub fn standing(program: &str) -> Standing {
+    let name = program.rsplit('/').next().unwrap_or(program);
+    let by_path = program.starts_with('/');
+    let is_there = if by_path { Path::new(program).exists() } else { usual(name).is_some() };
+    if is_there || (!by_path && EVERYWHERE.contains(&name)) {
+        return Standing::There;
+    }
+    match PROGRAMS.iter().find(|(known, _)| *known == name) {
+        // What is unpacked is found by its name, not where a path says.
+        Some((_, package)) if !by_path && FETCHED.contains(package) => Standing::Fetched(package),
+        Some((_, package)) => Standing::In(package),
+        None => Standing::Unknown,
+    }
+}
+
+fn usual(name: &str) -> Option<PathBuf> {
+    USUAL.iter().map(|folder| Path::new(folder).join(name)).find(|path| path.is_file())
+}
+
+/// The package that has a program with tables of old, which the kernels of labs have the modules for.
+pub fn with_old_tables(program: &str) -> Option<&'static str> {
+    let name = program.rsplit('/').next().unwrap_or(program);
+    let package = PROGRAMS.iter().find(|(known, _)| *known == name).map(|(_, package)| *package);
+    package.filter(|package| matches!(*package, "arptables" | "iptables"))
+}
+
 /// The program that is wanted of a package, where it is not named as the package is.
 fn program(package: &str) -> &str {
     match package {
         "iproute2" => "ip",
         "procps" => "sysctl",
         "net-tools" => "ifconfig",
+        "nftables" => "nft",
+        "iputils-arping" => "arping",
         other => other,
     }
 }
@@ -33,8 +146,8 @@ fn program(package: &str) -> &str {
 /// Where the machine has the program of a package (`arptables`, `iptables`), in a folder that a guest looks into as well.
 pub fn on_machine(package: &str) -> Option<PathBuf> {
     let tool = program(package);
-    let usual = |name: &str| USUAL.iter().map(|folder| Path::new(folder).join(name)).find(|path| path.is_file());
-    usual(&format!("{tool}-legacy")).or_else(|| usual(tool).filter(|path| !is_nft(path)))
+    let of_old = matches!(package, "arptables" | "iptables");
+    usual(&format!("{tool}-legacy")).or_else(|| usual(tool).filter(|path| !of_old || !is_nft(path)))
 }
 
 /// Finds a program in `PATH` and in the usual folders; those for root's programs are not in a user's `PATH`.
@@ -133,7 +246,17 @@ fn not_found(said: &str) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use super::not_found;
+    use super::{FETCHED, PROGRAMS, Standing, not_found, standing};
+
+    #[test]
+    fn a_program_that_a_shell_has_is_there_and_one_of_a_known_package_is_not_unknown() {
+        assert_eq!(standing("echo"), Standing::There);
+        assert_eq!(standing("no-such-program-anywhere"), Standing::Unknown);
+        assert_eq!(standing("/no/such/folder/haproxy"), Standing::In("haproxy"));
+        // By its path it would not be found where it is unpacked.
+        assert_eq!(standing("/no/such/folder/ipvsadm"), Standing::In("ipvsadm"));
+        assert!(FETCHED.iter().all(|package| PROGRAMS.iter().any(|(_, known)| known == package)));
+    }
 
     #[test]
     fn only_what_is_not_found_is_missing() {
