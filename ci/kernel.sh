@@ -4,6 +4,9 @@
 set -e
 cargo build --quiet --locked
 target/debug/drlab kernel fetch
+# Once where the cache is empty; from then on the tests run by a seed, and twice of the same is held against each other.
+target/debug/drlab kernel build
+export DRLAB_TEST_OWN_KERNEL=1
 DRLAB_TEST_UML=$(target/debug/drlab kernel path)
 export DRLAB_TEST_UML
 cargo test --quiet --locked --no-fail-fast --test kernel --test robust --test oracle --test inside

@@ -11,6 +11,7 @@ tools_wanted() {
     for tool in arptables iptables; do
         [ -x "/usr/sbin/$tool-legacy" ] || [ -x "$drlab_tools/usr/sbin/$tool-legacy" ] || wanted+=("$tool")
     done
+    [ -x "$(command -v valgrind)" ] || [ -x "$drlab_tools/usr/bin/valgrind" ] || wanted+=(valgrind)
     command -v cc >/dev/null || wanted+=(gcc libc6-dev)
     # Unpacked without root a compiler does not find its own parts.
     [ "$(id -u)" != 0 ] || command -v c++ >/dev/null || wanted+=(g++)

@@ -19,6 +19,7 @@ pub mod progress;
 pub mod run;
 pub mod select;
 pub mod show;
+mod twice;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -198,6 +199,10 @@ pub struct RunArguments {
     /// and no waiting. Needs drlab's own kernel (`drlab kernel build`)
     #[arg(long, value_name = "N", conflicts_with = "apply_mend")]
     seed: Option<u64>,
+    /// Run it a second time by the same seed, and tell where it came out otherwise: then something in a node goes by the
+    /// machine's clock, its random numbers or its files
+    #[arg(long, requires = "seed")]
+    twice: bool,
     /// Hold each frame back at the switch by a time below MS, and each piece of a node's work; drawn from the seed
     #[arg(long, value_name = "MS", requires = "seed", value_parser = hunt::parse_jitter)]
     jitter: Option<u32>,
@@ -349,9 +354,13 @@ pub struct AnalyzeArguments {
     /// Keep report.json, junit.xml and report.txt in DIR
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// How many frames about the VIPs are held at most, about 850 bytes of memory each; what held on a part is undecided
+    /// How many frames about the VIPs are held at most, about 850 bytes of memory each; what held on a part is undecided.
+    /// Of one file, conversations that went just like one that is held are judged with it and take no memory
     #[arg(long, value_name = "N", default_value_t = 2_000_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     frames: u32,
+    /// Hold each conversation's own frames, as for several files
+    #[arg(long)]
+    each: bool,
 }
 
 /// What `drlab mutate` takes.
@@ -607,6 +616,7 @@ Examples:
 const ENVIRONMENT: &str = "\
 Environment:
   DRLAB_CACHE      where fetched kernels and runs are kept; else drlab in XDG_CACHE_HOME, or ~/.cache/drlab
+  DRLAB_SHARED_CACHE  another cache, which is only read: one made ready for machines without network
   DRLAB_KERNEL     a User-Mode Linux program to use instead of those that `drlab kernel list` shows
   DRLAB_SUBSTRATE  auto, host or uml, as --substrate
   NO_COLOR         no colour, whatever the terminal can do";

@@ -29,3 +29,4 @@ pub mod shell;
 pub mod stage;
 pub mod sysctl;
 pub mod timeline;
+mod weblogs;

@@ -79,6 +79,9 @@ pub struct Evidence {
     /// The fact, where it is one, as a line.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub fact: Option<String>,
+    /// How many frames further are just like that one, and are not held.
+    #[serde(skip)]
+    pub alike: u64,
 }
 
 /// A frame in the capture file.
@@ -150,8 +153,9 @@ impl Confidence {
 /// How many new connections a Director was seen to hand on to each real server.
 pub fn handed_on(input: &Input<'_>) -> BTreeMap<String, u64> {
     let mut shares = BTreeMap::new();
-    for to in traffic::Traffic::new(input).connections().new.iter().filter_map(|c| c.to) {
-        *shares.entry(to.node.to_string()).or_default() += 1;
+    for connection in &traffic::Traffic::new(input).connections().new {
+        let Some(to) = connection.to else { continue };
+        *shares.entry(to.node.to_string()).or_default() += connection.entered.frame.times();
     }
     shares
 }
@@ -253,17 +257,17 @@ impl<'a> Input<'a> {
 impl Evidence {
     /// A frame that shows something.
     pub fn frame(trace: &Trace, frame: &Frame, what: impl Into<String>) -> Self {
-        Self { what: what.into(), frame: Some(FrameRef::to(trace, frame)), fact: None }
+        Self { what: what.into(), frame: Some(FrameRef::to(trace, frame)), fact: None, alike: frame.alike }
     }
 
     /// A fact that shows something: which node it was read on and what it says.
     pub fn fact(what: impl Into<String>, fact: impl Into<String>) -> Self {
-        Self { what: what.into(), frame: None, fact: Some(fact.into()) }
+        Self { what: what.into(), frame: None, fact: Some(fact.into()), alike: 0 }
     }
 
     /// Something that a result other than a frame or a fact shows.
     pub fn told(what: impl Into<String>) -> Self {
-        Self { what: what.into(), frame: None, fact: None }
+        Self { what: what.into(), frame: None, fact: None, alike: 0 }
     }
 }
 

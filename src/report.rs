@@ -299,6 +299,14 @@ pub struct Read {
     pub open: Vec<String>,
     /// What frames hint at without telling one cause from another.
     pub clues: Vec<Clue>,
+    /// How many frames are of conversations that went just like one that was judged, and are counted with its frames.
+    #[serde(default, skip_serializing_if = "none_alike")]
+    pub alike: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
+fn none_alike(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A file that was read.

@@ -3,6 +3,7 @@
 //! Owns: merging, numbering, recognising one packet at every hop. Refuses: judging. Errs towards two journeys where one
 //! packet and a repetition of it can't be told apart; a frame is never in more than one.
 
+pub mod alike;
 pub mod clocks;
 pub mod connection;
 pub mod file;
@@ -67,6 +68,8 @@ pub struct Frame {
     pub data: Vec<u8>,
     /// What was captured beyond `data`.
     pub beyond: Beyond,
+    /// How many further frames went just like it, in conversations that went just like its own, and are not held.
+    pub alike: u64,
     /// Its number in the file that it came from, from 1; the same as `number` in a run of drlab's own.
     pub origin: u32,
     /// Its parts.
@@ -86,6 +89,11 @@ impl Frame {
     /// The IP packet, where the frame carries one.
     pub fn ip(&self) -> Option<&Ip> {
         self.decoded.ip()
+    }
+
+    /// How many frames it stands for: itself and those alike.
+    pub fn times(&self) -> u64 {
+        1 + self.alike
     }
 
     /// Whether bytes of it are missing.
@@ -146,6 +154,7 @@ impl Trace {
                 decoded: crate::wire::decode(&raw.data),
                 data: raw.data,
                 beyond: Beyond::default(),
+                alike: 0,
                 origin: number,
             })
             .collect();

@@ -9,6 +9,7 @@ pub mod compare;
 pub mod decode;
 pub mod fields;
 pub mod frame;
+pub mod glance;
 pub mod link;
 pub mod pcapng;
 

@@ -398,9 +398,41 @@ fn a_file_cut_short_is_judged_up_to_there() {
 
 #[test]
 fn what_held_on_a_part_of_the_frames_is_undecided() {
-    let judged = judge_with(&[fixture("director.pcap")], &["--frames", "100"]);
+    let judged = judge_with(&[fixture("director.pcap")], &["--frames", "100", "--each"]);
     assert!(judged.held().is_empty());
     assert!(judged.report["read"]["files"][0]["ended"].as_str().unwrap().contains("--frames"));
+    let counted = judge_with(&[fixture("director.pcap")], &["--frames", "100"]);
+    assert_eq!(counted.verdicts(), judge(&["director.pcap"]).verdicts(), "frames that are counted take no room");
+}
+
+#[test]
+fn conversations_that_are_counted_are_judged_as_if_each_were_held() {
+    let mut counted = 0;
+    for name in [
+        "arp-problem-router",
+        "client",
+        "director",
+        "gateway-director",
+        "nat-director",
+        "router",
+        "rs1",
+        "tun-director",
+    ] {
+        let file = [fixture(&format!("{name}.pcap"))];
+        let (one, each) = (judge_with(&file, &[]), judge_with(&file, &["--each"]));
+        let told = |judged: &Judged| {
+            let checks = judged.report["checks"].as_array().unwrap().iter();
+            let checks: Vec<String> =
+                checks.map(|c| format!("{} {} {}", c["id"], c["verdict"], c["summary"])).collect();
+            let read = &judged.report["read"];
+            let rest = ["parts", "handed_on", "open", "points"].map(|key| read[key].to_string());
+            let ids = judged.report["findings"].as_array().unwrap().iter().map(|f| f["id"].to_string());
+            (checks, rest, ids.collect::<Vec<_>>(), read["clues"].as_array().unwrap().len(), judged.exit)
+        };
+        assert_eq!(told(&one), told(&each), "{name}");
+        counted += one.report["read"]["alike"].as_u64().unwrap_or(0);
+    }
+    assert!(counted > 200, "{counted}");
 }
 
 #[test]

@@ -34,6 +34,20 @@ const MUTATED: [&str; 3] = ["basic/lvs-dr", "arp/static-binding", "arp/arptables
 /// Correct scenarios whose mutations make the very labs that those of another make, so that one of the two is run.
 const ALIKE: [(&str, &str); 1] = [("arp/sysctl", "basic/lvs-dr")];
 
+/// Scenarios that are run twice by one seed and have to leave the same bytes; ignored where drlab's own kernel is not
+/// there and `DRLAB_TEST_OWN_KERNEL` does not say that it must be.
+const SEEDED: [&str; 6] = [
+    "basic/lvs-dr",
+    "basic/dual-stack",
+    "basic/tun",
+    "schedulers/twos",
+    "broken/ha/ha-no-garp",
+    "races/last-announcement",
+];
+
+/// Folders of scenarios whose packets are kept as snapshots, hop by hop; as [`SEEDED`].
+const LADDERS: [&str; 2] = ["basic/", "races/"];
+
 /// Of a hundred mutations alone, how many have to be named rightly or have no effect.
 const ALL_RIGHT: u64 = 100;
 
@@ -91,8 +105,93 @@ fn main() {
             Trial::test(format!("mutate::{one} makes the labs of {other}"), move || mutated_alike(one, other))
         }));
     let imported = cases::CASES.iter().map(|case| Trial::test(format!("verify::{}", case.name), move || verify(case)));
-    let trials = under_uml.chain(imported).chain(mends).chain(on_host).chain(as_planned).chain(broken).collect();
+    let own = has_own_kernel();
+    let seeded = SEEDED.map(|scenario| {
+        Trial::test(format!("seeded::{scenario} is the same twice"), move || same_twice(scenario))
+            .with_ignored_flag(!own && std::env::var_os("DRLAB_TEST_OWN_KERNEL").is_none())
+    });
+    let ladders = select::shipped()
+        .into_iter()
+        .filter(|scenario| LADDERS.iter().any(|folder| scenario.name.starts_with(folder)))
+        .map(|scenario| {
+            Trial::test(format!("ladder::{}", scenario.name), move || ladder(&scenario.name))
+                .with_ignored_flag(!own && std::env::var_os("DRLAB_TEST_OWN_KERNEL").is_none())
+        });
+    let under_uml = under_uml.chain(imported).chain(seeded).chain(ladders);
+    let trials = under_uml.chain(mends).chain(on_host).chain(as_planned).chain(broken).collect();
     libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// Whether drlab's own kernel is there: then the shipped scenarios run by a seed, and are the same each time.
+fn has_own_kernel() -> bool {
+    let listed = Command::new(env!("CARGO_BIN_EXE_drlab")).args(["kernel", "list"]).output();
+    listed.is_ok_and(|listed| String::from_utf8_lossy(&listed.stdout).contains("drlab-"))
+}
+
+/// Runs a scenario by a seed and holds one request's and its answer's way against the snapshot. What another version of
+/// the kernel may draw otherwise is left out of it: the client's port, identifications and checksums, times.
+fn ladder(scenario: &str) -> Result<(), Failed> {
+    let run = Command::new(env!("CARGO_BIN_EXE_drlab"))
+        .args(["run", scenario, "--substrate", "uml", "--seed", "1", "--format", "json"])
+        .output()?;
+    let report: Report = serde_json::from_slice(&run.stdout)
+        .map_err(|error| format!("{error}\n{}", String::from_utf8_lossy(&run.stderr)))?;
+    let rungs = report.journey.iter().map(|rung| {
+        let changed: Vec<&str> =
+            rung.changed.iter().map(String::as_str).filter(|what| !what.contains("checksum")).collect();
+        let (from, to) = &rung.macs;
+        let packet = without_drawn_ports(&rung.packet);
+        format!(
+            "{} {} ttl {}  {from} > {to}  {packet}  {}\n",
+            rung.frame.vantage,
+            rung.direction,
+            rung.ttl,
+            changed.join(", ")
+        )
+    });
+    let text: String = rungs.collect();
+    insta::with_settings!({ snapshot_path => "snapshots/ladders", prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!(scenario.replace('/', "-"), text);
+    });
+    Ok(())
+}
+
+fn without_drawn_ports(packet: &str) -> String {
+    let drawn = |port: &str| port.parse::<u16>().is_ok_and(|port| port >= 32_768);
+    let word = |word: &str| match word.rsplit_once(':') {
+        Some((address, port)) if drawn(port) => format!("{address}:PORT"),
+        _ => word.to_owned(),
+    };
+    packet.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
+
+/// Runs a scenario twice by one seed, with jitter, and wants the same bytes.
+fn same_twice(scenario: &str) -> Result<(), Failed> {
+    let left = ["once", "again"].map(|run| {
+        let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("seeded").join(run);
+        let ran = Command::new(env!("CARGO_BIN_EXE_drlab"))
+            .args(["run", scenario, "--substrate", "uml", "--seed", "7", "--jitter", "0.2", "--out"])
+            .arg(&out)
+            .output()?;
+        let read = |file: &str| {
+            let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+            std::fs::read(out.join(scenario).join(file)).map_err(|error| format!("{file}: {error}\n{said}"))
+        };
+        Ok::<_, Failed>((read("capture.pcapng")?, read("report.json")?))
+    });
+    let [once, again] = left;
+    let ((frames, report), (frames_again, report_again)) = (once?, again?);
+    if frames != frames_again {
+        let at = frames.iter().zip(&frames_again).position(|(one, other)| one != other);
+        return Err(format!("the captures differ, first at byte {at:?}").into());
+    }
+    if report != report_again {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (one, other) = (text(&report), text(&report_again));
+        let differs = one.lines().zip(other.lines()).find(|(one, other)| one != other);
+        return Err(format!("the reports differ: {differs:?}").into());
+    }
+    Ok(())
 }
 
 /// The `host` substrate wants root and IPVS; a guest has both, whatever this machine has.
@@ -209,6 +308,7 @@ fn run(scenario: &str) -> Result<(), Failed> {
     let run = Command::new(env!("CARGO_BIN_EXE_drlab"))
         .args(["run", scenario, "--substrate", "uml", "--out"])
         .arg(&out)
+        .args(if has_own_kernel() { &["--seed", "1"][..] } else { &[] })
         .output()?;
     let lack = LACKED.iter().find(|(name, _)| *name == scenario);
     let told = |words: &str| {

@@ -8,6 +8,9 @@ pub(crate) enum BenchError {
     /// Words that mean nothing.
     #[error("{0}; --help tells what can be said")]
     Usage(String),
+    /// Ratios that have become worse.
+    #[error("worse by over a quarter than ci/budget.txt allows:\n{0}")]
+    Budget(String),
     /// A file, pipe or process.
     #[error("could not {what}")]
     Io {

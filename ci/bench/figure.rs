@@ -52,6 +52,8 @@ pub(crate) enum Goal {
     Under(f64),
     /// This at most.
     AtMost(f64),
+    /// This at least.
+    AtLeast(f64),
 }
 
 impl Figure {
@@ -60,6 +62,7 @@ impl Figure {
         match self.goal {
             Goal::Under(limit) => seen < limit,
             Goal::AtMost(limit) => seen <= limit,
+            Goal::AtLeast(limit) => seen >= limit,
         }
     }
 }

@@ -7,13 +7,17 @@
 
 #![expect(clippy::cast_precision_loss, reason = "counts and sizes far below 2^53, shown with three digits")]
 
+mod budget;
+mod capture;
 mod error;
 mod figure;
 mod machine;
 mod namespaces;
 mod page;
+mod peers;
 mod pinned;
 mod program;
+mod traffic;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -27,14 +31,18 @@ Measures drlab on two processors of this machine and prints a page of figures.
 Usage: cargo bench --bench figures -- [--write FILE] [--samples N] [--only PART]...
 
   --write FILE   write the page to FILE as well
+  --budget       write the ratios to ci/budget.txt instead of comparing them with it
   --samples N    how many samples each median is of [default: 10]
-  --only PART    run, namespaces or scenarios; all of them where not said
+  --only PART    run, namespaces, peers, traffic, capture or scenarios; all of them where not said
 ";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let done = match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["one-lab", spec] => namespaces::sample::run(spec),
+        ["one-load", way, at_once, requests] => traffic::sample::ask(way, at_once, requests),
+        ["one-flood", seconds] => traffic::sample::flood(seconds),
+        ["one-bare", size] => peers::bare(size),
         ["one-run", program, scenarios @ ..] => program::sample::run(program, scenarios),
         _ => measure(&words),
     };
@@ -52,6 +60,7 @@ fn main() -> ExitCode {
 struct Wanted {
     samples: usize,
     write: Option<PathBuf>,
+    budget: bool,
     parts: Vec<String>,
 }
 
@@ -69,7 +78,7 @@ fn measure(words: &[String]) -> Result<(), BenchError> {
     let wanted = read(words)?;
     let machine = machine::describe(pinned::to_two()?)?;
     let mut page = page::Page::new(machine, wanted.samples);
-    if wanted.part("run") || wanted.part("scenarios") {
+    if ["run", "capture", "scenarios"].iter().any(|part| wanted.part(part)) {
         program::fetch_kernel()?;
     }
     if wanted.part("run") {
@@ -80,6 +89,16 @@ fn measure(words: &[String]) -> Result<(), BenchError> {
         hint("labs in namespaces")?;
         page.add(namespaces::all(wanted.samples, &mut |what| hint(what))?);
     }
+    if wanted.part("peers") {
+        page.add(peers::all(&mut |what| hint(what))?);
+    }
+    if wanted.part("traffic") {
+        hint("traffic")?;
+        page.add(traffic::all(&mut |what| hint(what))?);
+    }
+    if wanted.part("capture") {
+        page.add(capture::all(&mut |what| hint(what))?);
+    }
     if wanted.part("scenarios") {
         hint("every shipped scenario")?;
         page.add(program::every_scenario(&mut |what| hint(what))?);
@@ -89,23 +108,40 @@ fn measure(words: &[String]) -> Result<(), BenchError> {
     if let Some(path) = wanted.write {
         std::fs::write(&path, &text).map_err(BenchError::io(format!("write {}", path.display())))?;
     }
-    Ok(())
+    keep_budget(wanted.budget, &page.figures())
+}
+
+/// Compares the ratios with what they may be, or writes them down.
+fn keep_budget(renew: bool, figures: &[&figure::Figure]) -> Result<(), BenchError> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/ci/budget.txt");
+    let budget = std::fs::read_to_string(path).map_err(BenchError::io(format!("read {path}")))?;
+    if renew {
+        let text = budget::renewed(&budget, figures);
+        return std::fs::write(path, text).map_err(BenchError::io(format!("write {path}")));
+    }
+    match budget::complaints(&budget, figures).as_slice() {
+        [] => Ok(()),
+        worse => Err(BenchError::Budget(worse.join("\n"))),
+    }
 }
 
 fn read(words: &[String]) -> Result<Wanted, BenchError> {
-    let mut wanted = Wanted { samples: 10, write: None, parts: Vec::new() };
+    let mut wanted = Wanted { samples: 10, write: None, budget: false, parts: Vec::new() };
     let mut rest = words.iter().filter(|word| *word != "--bench");
     let refused = |what: &str| BenchError::Usage(what.to_owned());
     while let Some(word) = rest.next() {
         let mut value = || rest.next().ok_or_else(|| refused(&format!("{word} needs a value")));
         match word.as_str() {
+            "--budget" => wanted.budget = true,
             "--write" => wanted.write = Some(value()?.into()),
             "--samples" => {
                 let count = value()?.parse().ok().filter(|count| *count > 0);
                 wanted.samples = count.ok_or_else(|| refused("--samples takes a number from 1"))?;
             }
             "--only" => match value()?.as_str() {
-                part @ ("run" | "namespaces" | "scenarios") => wanted.parts.push(part.to_owned()),
+                part @ ("run" | "namespaces" | "peers" | "traffic" | "capture" | "scenarios") => {
+                    wanted.parts.push(part.to_owned());
+                }
                 other => return Err(refused(&format!("there is no part {other}"))),
             },
             other => return Err(refused(&format!("{other} means nothing here"))),

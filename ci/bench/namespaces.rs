@@ -102,7 +102,7 @@ fn row(spec: Spec, samples: usize) -> Result<Row, BenchError> {
 }
 
 /// One sample, after what the kernel has put off of the last one is done.
-fn one(spec: Spec) -> Result<Shown, BenchError> {
+pub(crate) fn one(spec: Spec) -> Result<Shown, BenchError> {
     let this = std::env::current_exe().map_err(BenchError::io("find this program".to_owned()))?;
     let what = format!("a sample of {}{}", spec.lab, with(spec.capture));
     let answer = Command::new(this)
@@ -124,7 +124,7 @@ fn one(spec: Spec) -> Result<Shown, BenchError> {
 
 /// Waits until the kernel has taken apart the namespaces of the last sample, which it does after the last holder is gone
 /// and in a thread of its own, whose name says what it is at.
-fn settled() {
+pub(crate) fn settled() {
     let deadline = Instant::now() + PATIENCE;
     let mut quiet = 0;
     while quiet < 3 && Instant::now() < deadline {

@@ -20,6 +20,11 @@ impl Page {
         self.parts.push(part);
     }
 
+    /// All lines of the table of goals.
+    pub(crate) fn figures(&self) -> Vec<&Figure> {
+        self.parts.iter().flat_map(|part| &part.figures).collect()
+    }
+
     pub(crate) fn render(&self) -> String {
         let mut text = format!(
             "# Figures\n\n\
@@ -49,6 +54,7 @@ fn line(figure: &Figure) -> String {
     let goal = match figure.goal {
         Goal::Under(limit) => format!("under {limit}{unit}"),
         Goal::AtMost(limit) => format!("{limit}{unit} at most"),
+        Goal::AtLeast(limit) => format!("{limit}{unit} at least"),
     };
     let samples = &figure.samples;
     let [min, median, max] = match samples.count() {

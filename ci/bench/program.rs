@@ -12,7 +12,7 @@ use crate::error::BenchError;
 use crate::figure::{Figure, Goal, Part, Samples, shown};
 use sample::Shown;
 
-const DRLAB: &str = env!("CARGO_BIN_EXE_drlab");
+pub(crate) const DRLAB: &str = env!("CARGO_BIN_EXE_drlab");
 const TEXTBOOK: &str = "basic/lvs-dr";
 const MEMORY_MB: f64 = 100.0;
 /// The exit code of a run for which this machine or its kernel lacks something.
@@ -164,10 +164,15 @@ fn table(seen: &[(&String, Shown, Report)], together: &Shown) -> String {
 }
 
 fn one(arguments: &[&str]) -> Result<Shown, BenchError> {
+    call(DRLAB, arguments)
+}
+
+/// Calls a program once.
+pub(crate) fn call(program: &str, arguments: &[&str]) -> Result<Shown, BenchError> {
     let this = std::env::current_exe().map_err(BenchError::io("find this program".to_owned()))?;
-    let what = format!("drlab {}", arguments.join(" "));
+    let what = format!("{program} {}", arguments.join(" "));
     let answer = Command::new(this)
-        .args(["one-run", DRLAB])
+        .args(["one-run", program])
         .args(arguments)
         .output()
         .map_err(BenchError::io(format!("start {what}")))?;

@@ -1,11 +1,11 @@
 //! `drlab analyze`: captures that others made, judged by the same checks.
 //!
 //! Errs towards reading: a file that is cut short or damaged is judged by what stands before that place, and the report
-//! says so. Memory is bounded by `--frames`; a check that held on a part of the frames is undecided.
+//! says so. Memory is bounded by `--frames`, whatever the capture's length; a check that held on a part of the frames is
+//! undecided.
 
 mod assemble;
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::net::{IpAddr, SocketAddr};
@@ -17,9 +17,10 @@ use super::{AnalyzeArguments, ReportFormat, complain, complain_of, keep, print};
 use crate::base::{Mac, NodeName, Role, error_chain};
 use crate::judge::infer::{Known, Naming, Who};
 use crate::report::{self, ReadFile, Report};
-use crate::trace::{Gatherer, RawFrame, Vantage};
-use crate::wire::capture::{CaptureError, Packet, Reader};
-use crate::wire::frame::{Body, Decoded, Transport};
+use crate::trace::alike::{Alike, InHand};
+use crate::trace::{Gatherer, Vantage};
+use crate::wire::capture::{CaptureError, PacketRef, Reader};
+use crate::wire::glance::glance;
 use crate::wire::{decode, link};
 
 /// Why nothing was judged.
@@ -32,9 +33,6 @@ enum AnalyzeError {
     #[error("could not read a link type of {}: {links} (known are Ethernet, Linux cooked v1 and v2, raw IP)", .path.display())]
     Links { path: PathBuf, links: String },
 }
-
-/// Clients' ends that are remembered, so that packets with other addresses in place of the VIP are recognised.
-const ENDS: usize = 1 << 20;
 
 /// Judges what the arguments name.
 pub(super) fn analyze(arguments: &AnalyzeArguments) -> Exit {
@@ -123,27 +121,30 @@ pub(super) fn parse_who(text: &str) -> Result<Who, String> {
 }
 
 /// What is read so far.
-struct Gathering<'a> {
-    known: &'a Known,
+struct Gathering {
     gatherer: Gatherer,
     files: Vec<ReadFile>,
     /// For each vantage its file, and what its name is worth.
     points: Vec<(String, Naming)>,
-    clients: HashSet<SocketAddr>,
+    alike: Alike,
     several: bool,
-    full: bool,
 }
 
-impl<'a> Gathering<'a> {
-    fn of(arguments: &AnalyzeArguments, known: &'a Known) -> Result<Self, AnalyzeError> {
+impl Gathering {
+    fn of(arguments: &AnalyzeArguments, known: &Known) -> Result<Self, AnalyzeError> {
+        let one = arguments.files.len() == 1 && !arguments.each;
+        let gathered = Self::gathered(arguments, known, one)?;
+        // What is not in the order of time can't be compared as it comes.
+        if gathered.alike.is_unordered() { Self::gathered(arguments, known, false) } else { Ok(gathered) }
+    }
+
+    fn gathered(arguments: &AnalyzeArguments, known: &Known, counting: bool) -> Result<Self, AnalyzeError> {
         let mut gathering = Self {
-            known,
             gatherer: Gatherer::new(usize::try_from(arguments.frames).unwrap_or(usize::MAX)),
             files: Vec::new(),
             points: Vec::new(),
-            clients: HashSet::new(),
+            alike: Alike::new(known.vips.iter().map(|(vip, _)| *vip), counting),
             several: arguments.files.len() > 1,
-            full: false,
         };
         for path in &arguments.files {
             gathering.read(path)?;
@@ -158,30 +159,50 @@ impl<'a> Gathering<'a> {
         let mut points = Points { path, seen: Vec::new() };
         let mut kept = 0;
         let mut ended = None;
-        while !self.full
-            && let Some(packet) = reader.next()
-        {
-            let packet = match packet {
-                Ok(packet) => packet,
-                Err(error) => {
+        let mut told: Vec<Option<String>> = Vec::new();
+        while !self.alike.is_full() && !self.alike.is_unordered() {
+            if told.len() < reader.interfaces().len() {
+                told = reader.interfaces().iter().map(|i| i.name.clone()).collect();
+            }
+            let packet = match reader.step() {
+                None => break,
+                Some(Ok(Some(packet))) => packet,
+                Some(Ok(None)) => continue,
+                Some(Err(error)) => {
                     ended = Some(format!("{}; what stands before that was judged", error_chain(&error).join(": ")));
                     break;
                 }
             };
-            let decoded = decode(&packet.data);
-            if !self.matters(&decoded) {
+            let glance = glance(&packet.data);
+            let (met, decoded) = match &glance {
+                Some(glance) => (self.alike.concerns(glance), None),
+                None => (None, Some(decode(&packet.data))),
+            };
+            let matters = match &decoded {
+                Some(decoded) => self.alike.concerns_other(decoded, &mut self.gatherer),
+                None => met.is_some(),
+            };
+            if !matters {
                 continue;
             }
-            let name = reader.interfaces().get(packet.interface).and_then(|i| i.name.clone());
-            let vantage = points.of(self, &packet, name.as_deref());
-            let Packet { number, direction, at_ns, length, data, .. } = packet;
-            let raw = RawFrame { vantage, direction, at_ns, length, data };
-            if self.gatherer.take(raw, decoded, u32::try_from(number).unwrap_or(u32::MAX)) {
-                kept += 1;
-            } else {
-                self.full = true;
-                ended = Some("as many frames as --frames allows were read; the rest was not looked at".to_owned());
+            let name = told.get(packet.interface).and_then(Option::as_deref);
+            let hand = InHand {
+                vantage: points.of(self, &packet, name),
+                direction: packet.direction,
+                at_ns: packet.at_ns,
+                length: packet.length,
+                origin: u32::try_from(packet.number).unwrap_or(u32::MAX),
+                data: &packet.data,
+            };
+            match (glance, met, decoded) {
+                (Some(glance), Some(met), _) => self.alike.take(&glance, met, &hand, &mut self.gatherer),
+                (_, _, Some(decoded)) => self.alike.take_other(decoded, &hand, &mut self.gatherer),
+                _ => {}
             }
+            kept += 1;
+        }
+        if self.alike.is_full() {
+            ended = Some("as many frames as --frames allows were read; the rest was not looked at".to_owned());
         }
         let links: Vec<u32> = reader.interfaces().iter().map(|i| i.linktype).collect();
         if !links.is_empty() && !links.iter().any(|l| link::is_known(*l)) {
@@ -202,44 +223,14 @@ impl<'a> Gathering<'a> {
         Ok(())
     }
 
-    /// Whether a frame has to do with a VIP, or tells whose an address is.
-    fn matters(&mut self, decoded: &Decoded) -> bool {
-        let ip = match &decoded.body {
-            Body::Arp(_) => return true,
-            Body::Ip(ip) => ip,
-            Body::Other(_) | Body::Malformed(_) => return false,
-        };
-        if matches!(ip.transport, Transport::NeighbourSolicitation { .. } | Transport::NeighbourAdvertisement { .. }) {
-            return true;
-        }
-        let inner = ip.innermost();
-        let is_vip = |address: IpAddr| self.known.vips.iter().any(|(vip, _)| *vip == address);
-        if let Transport::Icmp { quotes: Some(quoted), .. } = &ip.transport
-            && (is_vip(quoted.source) || is_vip(quoted.destination) || quoted.protocol == link::IP_IN_IP)
-        {
-            return true;
-        }
-        let ends = inner
-            .ports()
-            .map(|(from, to)| (SocketAddr::new(inner.source, from), SocketAddr::new(inner.destination, to)));
-        if is_vip(inner.destination) {
-            if let Some((client, _)) = ends
-                && self.clients.len() < ENDS
-            {
-                self.clients.insert(client);
-            }
-            return true;
-        }
-        is_vip(inner.source)
-            || ends.is_some_and(|(from, to)| self.clients.contains(&from) || self.clients.contains(&to))
-    }
-
-    fn into_gathered(self) -> assemble::Gathering {
+    fn into_gathered(mut self) -> assemble::Gathering {
+        self.alike.finish(&mut self.gatherer);
         assemble::Gathering {
             gathered: self.gatherer.finish(),
             files: self.files,
             points: self.points,
-            full: self.full,
+            full: self.alike.is_full(),
+            counted: self.alike.counted(),
         }
     }
 }
@@ -262,7 +253,7 @@ struct Points<'a> {
 
 impl Points<'_> {
     /// The vantage that a packet belongs to; a new one where none is known.
-    fn of(&mut self, gathering: &mut Gathering<'_>, packet: &Packet, name: Option<&str>) -> usize {
+    fn of(&mut self, gathering: &mut Gathering, packet: &PacketRef<'_>, name: Option<&str>) -> usize {
         let key = (packet.interface, packet.device);
         if let Some((_, vantage)) = self.seen.iter().find(|(known, _)| *known == key) {
             return *vantage;
@@ -289,7 +280,7 @@ impl Points<'_> {
     }
 
     /// `node:interface` of a capture of drlab's; else the file's name and the interface's.
-    fn named(&self, packet: &Packet, name: Option<&str>) -> Option<(NodeName, String, Naming)> {
+    fn named(&self, packet: &PacketRef<'_>, name: Option<&str>) -> Option<(NodeName, String, Naming)> {
         if let Some((node, interface)) = name.and_then(|n| n.split_once(':'))
             && let (Ok(node), false) = (node.parse(), interface.parse::<crate::base::IfName>().is_err())
         {

@@ -173,6 +173,7 @@ impl Trial<'_> {
             out: None,
             apply_mend: None,
             seed: Some(seed),
+            twice: false,
             jitter: Some(jitter_us),
             format: ReportFormat::Json,
             full: false,

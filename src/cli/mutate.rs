@@ -149,6 +149,7 @@ fn settings(arguments: &MutateArguments) -> RunArguments {
         out: None,
         apply_mend: None,
         seed: None,
+        twice: false,
         jitter: None,
         format: ReportFormat::Json,
         full: false,

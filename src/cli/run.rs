@@ -9,7 +9,8 @@ use std::thread;
 
 use super::exit::Exit;
 use super::progress::Progress;
-use super::select::{self, Selected};
+use super::select::{self, Beside, Selected};
+use super::twice;
 use super::{MendChoice, ReportFormat, RunArguments, SubstrateChoice, complain, complain_of, interrupt, keep, print};
 use crate::judge::{checks, rules};
 use crate::lab::Watcher;
@@ -37,7 +38,7 @@ pub(super) fn run_text(arguments: &RunArguments, name: &str, typed: &str, text: 
         origin: typed.to_owned(),
         typed: typed.to_owned(),
         text: text.to_owned(),
-        beside: select::Beside::Disk(PathBuf::new()),
+        beside: Beside::Disk(PathBuf::new()),
     };
     match compile(&selected) {
         Ok(plan) => run_plans(arguments, vec![(plan, typed.to_owned())]),
@@ -130,8 +131,8 @@ fn compile(selected: &Selected) -> Result<Plan, String> {
 
 /// What all runs stand on.
 pub(super) struct Ground {
-    kind: Substrate,
-    cache: Cache,
+    pub(super) kind: Substrate,
+    pub(super) cache: Cache,
     kernel: Option<Kernel>,
     tool_roots: Vec<PathBuf>,
     trees: Vec<Tree>,
@@ -249,11 +250,28 @@ pub(super) fn run_one(
     ground: &Ground,
     watcher: &mut dyn Watcher,
 ) -> Done {
+    let capture = arguments.out.as_ref().map(|out| keep::folder(out, plan).join(keep::CAPTURE));
+    let done = if arguments.twice {
+        twice::run(plan, ground, capture, &mut |capture| pass(arguments, plan, ground, watcher, capture))
+    } else {
+        pass(arguments, plan, ground, watcher, capture)
+    };
+    kept(arguments, typed, done)
+}
+
+/// One pass, of which nothing is kept but the capture.
+fn pass(
+    arguments: &RunArguments,
+    plan: &Plan,
+    ground: &Ground,
+    watcher: &mut dyn Watcher,
+    keep_capture: Option<PathBuf>,
+) -> Done {
     let folder = match RunFolder::make(&ground.cache) {
         Ok(folder) => folder,
         Err(error) => {
             complain_of(&error);
-            return kept(arguments, typed, (once::not_run(plan, ground.kind, &error), Exit::Lacking));
+            return (once::not_run(plan, ground.kind, &error), Exit::Lacking);
         }
     };
     let settings = Settings {
@@ -262,7 +280,7 @@ pub(super) fn run_one(
             on_spawn: Some(interrupt::started),
             kernel: ground.kernel.clone(),
             seed: arguments.seed,
-            memory_mib: arguments.memory,
+            memory_mib: arguments.memory.max(plan.memory_mib),
             visible: ground.tool_roots.iter().chain(ground.trees.iter().map(|tree| &tree.folder)).cloned().collect(),
             ..StartOptions::new(folder.path())
         },
@@ -270,14 +288,14 @@ pub(super) fn run_one(
         trees: ground.trees.clone(),
         jitter_us: arguments.jitter.unwrap_or(0),
         mend: arguments.apply_mend.map(MendChoice::mending),
-        keep_capture: arguments.out.as_ref().map(|out| keep::folder(out, plan).join(keep::CAPTURE)),
+        keep_capture,
     };
     let (mut report, ended) = once::run(plan, &settings, watcher);
     if interrupt::interrupted() && report.verdict == RunVerdict::NotRun {
         report.failure = vec!["interrupted; the lab was taken down".to_owned()];
     }
     let exit = exit(&report, &ended);
-    kept(arguments, typed, (report, exit))
+    (report, exit)
 }
 
 /// The same, after its files are written where that is asked for.

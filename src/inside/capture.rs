@@ -25,8 +25,9 @@ const RING_BYTES: usize = 2 << 20;
 const ALL_RINGS_BYTES: usize = 64 << 20;
 const CLOSERS: usize = 64;
 const ETHERNET_BYTES: usize = 14;
-/// The kernel closes a block that it has begun after two of its ticks at most; this is for a machine under load.
-const DRAIN: Duration = Duration::from_millis(500);
+/// The kernel closes a block that it has begun after two of its ticks at most; so long without any progress is for a machine
+/// under load.
+const DRAIN: Duration = Duration::from_secs(2);
 
 /// Why a capture failed.
 #[derive(Debug, thiserror::Error)]
@@ -252,14 +253,18 @@ impl<S: Sink> Reader<S> {
 
     /// Takes what is still in the blocks that the kernel has begun: it closes each within a tick or two.
     fn drain(&mut self) -> Result<(), CaptureError> {
-        let deadline = Instant::now() + DRAIN;
+        let mut deadline = Instant::now() + DRAIN;
         let mut open: Vec<usize> = (0..self.nodes.len()).collect();
         loop {
             for &at in &open {
                 self.nodes[at].read(&mut self.out)?;
             }
             // A block with frames that is closed later than this holds them all, whatever else comes in.
+            let before = open.len();
             open.retain(|&at| self.nodes[at].tap.ring.pending() > 0);
+            if open.len() < before {
+                deadline = Instant::now() + DRAIN;
+            }
             if open.is_empty() {
                 return Ok(());
             }

@@ -23,6 +23,7 @@ use super::record::{self, RecordError};
 use super::serve::{ServeError, Servers};
 use super::shell::ShellError;
 use super::timeline::{self, Stage, TimelineError};
+use super::weblogs::{self, WeblogError};
 use crate::base::{NodeName, error_chain};
 use crate::channel::{self, BuildOptions, Command, Event, Executed, Failure, FailureKind, Timing};
 use crate::facts::run::{CaptureStats, Ran};
@@ -47,6 +48,8 @@ enum OrderError {
     Commands(#[from] Box<CommandError>),
     #[error("could not start the daemons")]
     Daemons(#[from] Box<DaemonError>),
+    #[error("could not read an access log")]
+    Weblog(#[from] Box<WeblogError>),
     #[error("could not run the timeline")]
     Timeline(#[from] Box<TimelineError>),
     #[error("could not ask who has the VIP")]
@@ -247,6 +250,7 @@ impl Orders<'_> {
             self.voice.mention(&Event::Progress("starting daemons".to_owned()));
             runtime.block_on(daemons.start_all(&plan.nodes, &lab)).map_err(Box::new)?;
         }
+        runtime.block_on(daemons.within_bounds()).map_err(Box::new)?;
         let texts = |node| plan.texts_of(node).collect::<Vec<_>>().join("\n");
         let shell = plan.nodes.iter().filter(|node| node.has_programs()).map(|node| (node.name.clone(), texts(node)));
         Ok(Standing { capture, closing: None, daemons, servers, runtime, lab, shell: shell.collect(), _alive: alive })
@@ -296,11 +300,13 @@ impl Orders<'_> {
             .map_err(Box::new)?;
         self.voice.mention(&Event::Progress("asking who has the VIP".to_owned()));
         let probes = runtime.block_on(probe::ask_all(&plan.probes, lab))?;
-        let timeline::Played { loads, stopped } = played;
+        let timeline::Played { mut loads, stopped } = played;
         let mut access_logs = servers.access_logs();
         for (node, log) in &mut access_logs {
             log.drain(..earlier.get(node).copied().unwrap_or(0).min(log.len()));
         }
+        runtime.block_on(daemons.within_bounds()).map_err(Box::new)?;
+        runtime.block_on(weblogs::take_in(lab, &mut loads, &mut access_logs)).map_err(Box::new)?;
         let ended = runtime.block_on(daemons.ended());
         Ok(Ran { stopped: stopped.map(Box::new), loads, access_logs, probes, ended })
     }

@@ -3,7 +3,7 @@
 //! Owns: counting by sequence numbers, however the bytes were cut into packets. Refuses: UDP, which numbers nothing; there
 //! every packet must be on record itself. Errs towards gaps.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::traffic::{Hop, Packet, Traffic};
@@ -16,6 +16,8 @@ struct Stream {
     /// The number that all others are counted from.
     base: Option<u32>,
     /// Ranges that are on record, from the base.
+    /// How many connections it stands for.
+    times: u64,
     recorded: Vec<(i64, i64)>,
     /// Ranges that passed: seen somewhere, or acknowledged.
     passed: Vec<(i64, i64)>,
@@ -26,7 +28,7 @@ struct Stream {
 pub(super) struct Streams {
     tcp: BTreeMap<(SocketAddr, SocketAddr), Stream>,
     /// Connections without numbers of which a packet is not on record.
-    unnumbered: BTreeSet<(SocketAddr, SocketAddr)>,
+    unnumbered: BTreeMap<(SocketAddr, SocketAddr), u64>,
 }
 
 impl Stream {
@@ -85,7 +87,9 @@ impl Streams {
         for (packet, _) in traffic.requests() {
             let key = (packet.source, packet.destination);
             let Some(tcp) = packet.ip.tcp().filter(|t| t.flags & (Tcp::ACK | Tcp::RST) == Tcp::ACK) else { continue };
-            let at = all.tcp.entry(key).or_default().place(tcp.acknowledgement);
+            let stream = all.tcp.entry(key).or_default();
+            stream.times = stream.times.max(packet.times);
+            let at = stream.place(tcp.acknowledgement);
             let range = acknowledged.entry(key).or_insert((at, at, false));
             *range = (range.0.min(at), range.1.max(at), range.2 || tcp.payload > 0);
         }
@@ -105,7 +109,7 @@ impl Streams {
         match packet.ip.tcp().filter(|_| packet.protocol == Protocol::Tcp) {
             None => {
                 if !recorded {
-                    self.unnumbered.insert(key);
+                    self.unnumbered.insert(key, packet.times);
                 }
             }
             // A reset ends a connection from anywhere; its number need not be the next one.
@@ -114,6 +118,7 @@ impl Streams {
                 let taken = taken(tcp);
                 if taken > 0 {
                     let stream = self.tcp.entry(key).or_default();
+                    stream.times = stream.times.max(packet.times);
                     let start = stream.place(tcp.sequence);
                     let range = (start, start + taken);
                     if recorded {
@@ -128,7 +133,7 @@ impl Streams {
 
     /// How many connections have bytes that passed and are not on record.
     pub(super) fn gaps(&self) -> u64 {
-        let open = self.tcp.values().filter(|s| !s.is_whole()).count();
-        (open + self.unnumbered.len()) as u64
+        let open: u64 = self.tcp.values().filter(|s| !s.is_whole()).map(|s| s.times.max(1)).sum();
+        open + self.unnumbered.values().sum::<u64>()
     }
 }

@@ -34,7 +34,7 @@ impl Tally {
             self.breaks.len() - 1
         });
         let found = &mut self.breaks[at];
-        found.count += 1;
+        found.count += 1 + evidence.alike;
         if found.evidence.len() < KEPT {
             found.evidence.push(evidence);
         }

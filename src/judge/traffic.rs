@@ -47,6 +47,8 @@ impl Hop<'_> {
 pub(super) struct Packet<'a> {
     /// The header that holds the ports; the inner one of an encapsulated packet.
     pub(super) ip: &'a Ip,
+    /// How many packets it stands for: itself and those that went just like it.
+    pub(super) times: u64,
     pub(super) protocol: Protocol,
     pub(super) source: SocketAddr,
     pub(super) destination: SocketAddr,
@@ -136,7 +138,8 @@ impl<'a> Traffic<'a> {
     fn take(&mut self, journey: &'a Journey) {
         let trace = self.input.trace;
         let frames: Vec<&'a Frame> = journey.hops.iter().filter_map(|&i| trace.frames.get(i)).collect();
-        let Some(outer) = frames.first().and_then(|f| f.decoded.ip()) else { return };
+        let Some(first) = frames.first() else { return };
+        let Some(outer) = first.decoded.ip() else { return };
         if outer.fragment && outer.ports().is_none() && self.input.case.is_vip(outer.destination) {
             self.fragments += 1;
             return;
@@ -150,6 +153,7 @@ impl<'a> Traffic<'a> {
         let Some((from, to)) = ip.ports() else { return };
         self.packets.push(Packet {
             ip,
+            times: first.times(),
             protocol,
             source: SocketAddr::new(ip.source, from),
             destination: SocketAddr::new(ip.destination, to),
@@ -253,6 +257,11 @@ impl<'a> Traffic<'a> {
     /// The clients' ends of all connections to services, with the services' addresses.
     pub(super) fn clients(&self) -> Clients<'a> {
         self.requests().map(|(p, s)| ((p.protocol, p.source), (p.destination, s))).collect()
+    }
+
+    /// For each client's end how many it stands for: itself and those whose packets all went just like its own.
+    pub(super) fn times(&self) -> BTreeMap<(Protocol, SocketAddr), u64> {
+        self.requests().map(|(p, _)| ((p.protocol, p.source), p.times)).collect()
     }
 
     /// Whether the station is a Director, by its part or because a service is its.

@@ -41,6 +41,14 @@ pub(crate) fn files(page: &mut Page<'_>, read: &Read) {
     }
     table.write(page, 2);
     rest(page, more, "files");
+    if read.alike > 0 {
+        let told = format!(
+            "{} of these frames are of conversations that went just like one that was judged, frame by frame; all counts \
+             include them. `--each` judges each by itself.",
+            read.alike
+        );
+        page.wrapped(&[(Ink::Plain, "  ".to_owned())], Ink::Faint, &told);
+    }
     for file in &read.files {
         if let Some(ended) = &file.ended {
             page.wrapped(&[(Ink::Undecided, format!("  ! {}: ", file.path))], Ink::Plain, ended);

@@ -192,6 +192,7 @@ pub(crate) fn broken() -> Report {
                     what: "rs2 asks for its gateway with the VIP as sender".to_owned(),
                     frame: Some(FrameRef { vantage: "rs2:eth0".to_owned(), frame: 40 }),
                     fact: Some("rs2: net.ipv4.conf.all.arp_announce = 0".to_owned()),
+                    alike: 0,
                 },
             ],
         ),
@@ -401,7 +402,12 @@ fn check(id: &str, verdict: Verdict, examined: u64, summary: &str, evidence: &[E
 }
 
 fn evidence(what: &str, vantage: &str, frame: u32) -> Evidence {
-    Evidence { what: what.to_owned(), frame: Some(FrameRef { vantage: vantage.to_owned(), frame }), fact: None }
+    Evidence {
+        what: what.to_owned(),
+        frame: Some(FrameRef { vantage: vantage.to_owned(), frame }),
+        fact: None,
+        alike: 0,
+    }
 }
 
 fn finding(node: &str) -> Finding {
@@ -417,6 +423,7 @@ fn finding(node: &str) -> Finding {
             what: "the larger of all and eth0 counts".to_owned(),
             frame: None,
             fact: Some("net.ipv4.conf.all.arp_ignore = 0, net.ipv4.conf.eth0.arp_ignore = 0".to_owned()),
+            alike: 0,
         }],
         effects: Vec::new(),
         mend: ["arp_ignore=1", "arp_announce=2"]

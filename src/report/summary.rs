@@ -10,6 +10,9 @@ use crate::base::Verdict;
 /// Differences that are shown of a scenario.
 const DIFFERENCES: usize = 4;
 
+/// How many of the slowest are named, and from how many scenarios on.
+const SLOWEST: usize = 10;
+
 /// The summary of a call with several scenarios.
 pub fn render(reports: &[Report], style: &Style) -> String {
     let mut page = Page::new(style);
@@ -92,12 +95,25 @@ fn totals(page: &mut Page<'_>, reports: &[Report]) {
         reports.iter().map(|r| r.timing_ms.total).sum::<f64>() / 1e3,
     );
     page.wrapped(&[], Ink::Plain, &text);
+    slowest(page, reports);
     let mended: Vec<&Mended> = reports.iter().filter_map(|r| r.mended.as_ref()).collect();
     if !mended.is_empty() {
         let green = mended.iter().filter(|m| m.is_green()).count();
         let text = format!("{green} of {} are as they should be after their mends", mended.len());
         page.line(&[(if green == mended.len() { Ink::Held } else { Ink::Broken }, text)]);
     }
+}
+
+/// Names the slowest, where there are many.
+fn slowest(page: &mut Page<'_>, reports: &[Report]) {
+    if reports.len() <= SLOWEST {
+        return;
+    }
+    let mut by_time: Vec<&Report> = reports.iter().collect();
+    by_time.sort_by(|a, b| b.timing_ms.total.total_cmp(&a.timing_ms.total));
+    let told = by_time.iter().take(SLOWEST).map(|r| format!("{} {:.2} s", r.scenario, r.timing_ms.total / 1e3));
+    let text = format!("slowest: {}", told.collect::<Vec<_>>().join(" · "));
+    page.wrapped(&[], Ink::Faint, &text);
 }
 
 fn unexpected(page: &mut Page<'_>, report: &Report) {

@@ -67,8 +67,13 @@ impl Kernel {
 impl From<Built> for Kernel {
     fn from(built: Built) -> Self {
         let version = built.inputs.release;
-        let name = format!("drlab-{}", version.trim_end_matches(own::SUFFIX));
-        Self { name, version, image: built.image, modules: None, origin: Origin::Built(built.inputs.source) }
+        Self {
+            name: name(&version),
+            version,
+            image: built.image,
+            modules: None,
+            origin: Origin::Built(built.inputs.source),
+        }
     }
 }
 
@@ -170,7 +175,7 @@ fn named(path: &Path) -> Result<Kernel, KernelError> {
     let image = fs::canonicalize(path).map_err(|source| KernelError::Named { path: path.to_owned(), source })?;
     let version = ask_version(&image).map_err(|source| KernelError::Named { path: path.to_owned(), source })?;
     let modules = module_folders(&image).map(|folder| folder.join(&version)).find(|folder| has_modules(folder));
-    Ok(Kernel { name: format!("uml-{version}"), version, image, modules, origin: Origin::Named })
+    Ok(Kernel { name: name(&version), version, image, modules, origin: Origin::Named })
 }
 
 /// Where the modules of a kernel lie: as a package has them, or beside it.
@@ -221,6 +226,11 @@ fn ask_version(image: &Path) -> io::Result<String> {
     Ok(text)
 }
 
+/// What a kernel is called in lists.
+fn name(version: &str) -> String {
+    version.strip_suffix(own::SUFFIX).map_or_else(|| format!("uml-{version}"), |plain| format!("drlab-{plain}"))
+}
+
 /// Numbers in a version, for order.
 fn version_key(version: &str) -> Vec<u64> {
     version.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect()
@@ -228,7 +238,13 @@ fn version_key(version: &str) -> Vec<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::version_key;
+    use super::{name, version_key};
+
+    #[test]
+    fn our_own_kernel_is_known_by_the_end_of_its_release() {
+        assert_eq!(name("6.12.117-drlab"), "drlab-6.12.117");
+        assert_eq!(name("6.1.176"), "uml-6.1.176");
+    }
 
     #[test]
     fn versions_are_ordered_by_their_numbers() {

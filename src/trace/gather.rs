@@ -26,6 +26,8 @@ pub struct Gatherer {
     vantages: Vec<Vantage>,
     frames: Vec<Frame>,
     limit: usize,
+    /// How many frames were met.
+    taken: u32,
 }
 
 /// What was gathered.
@@ -40,7 +42,7 @@ pub struct Gathered {
 impl Gatherer {
     /// One that takes so many frames at most.
     pub fn new(limit: usize) -> Self {
-        Self { vantages: Vec::new(), frames: Vec::new(), limit }
+        Self { vantages: Vec::new(), frames: Vec::new(), limit, taken: 0 }
     }
 
     /// Adds a vantage; gives its index.
@@ -57,6 +59,13 @@ impl Gatherer {
     /// Takes a frame with its parts and its number in its file; refuses it where there are too many.
     #[must_use]
     pub fn take(&mut self, raw: RawFrame, decoded: Decoded, origin: u32) -> bool {
+        self.taken += 1;
+        let number = self.taken;
+        self.keep(raw, decoded, origin, number)
+    }
+
+    /// Takes a frame that was met as the one of that number, whenever that was.
+    pub(super) fn keep(&mut self, raw: RawFrame, decoded: Decoded, origin: u32, number: u32) -> bool {
         if self.frames.len() >= self.limit {
             return false;
         }
@@ -80,13 +89,33 @@ impl Gatherer {
             data.truncate(keep);
         }
         data.shrink_to_fit();
-        self.frames.push(Frame { number: 0, vantage, direction, at_ns, length, data, beyond, origin, decoded });
+        let alike = 0;
+        self.frames.push(Frame { number, vantage, direction, at_ns, length, data, beyond, alike, origin, decoded });
         true
+    }
+
+    /// How many frames are held.
+    pub(super) fn held(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// Meets a frame that is not taken yet; gives its number.
+    pub(super) fn meet(&mut self) -> u32 {
+        self.taken += 1;
+        self.taken
+    }
+
+    /// Says of frames that were taken one after the other, from that one on, that so many more went like each.
+    pub(super) fn alike(&mut self, from: usize, frames: usize, more: u64) {
+        for frame in self.frames.iter_mut().skip(from).take(frames) {
+            frame.alike += more;
+        }
     }
 
     /// Puts everything in order.
     pub fn finish(self) -> Gathered {
         let Self { vantages, mut frames, .. } = self;
+        frames.sort_by_key(|f| f.number);
         let clocks = offsets(vantages.len(), &sightings(&frames));
         let mut latest = vec![0; vantages.len()];
         for frame in &mut frames {

@@ -90,7 +90,7 @@ impl Journey {
 
 /// How long a packet may rest between two hops while an equal packet is under way as well, in nanoseconds. TCP's smallest
 /// retransmission timeout is 200 ms (`TCP_RTO_MIN`), so that a repetition never falls below it.
-const REST_NS: u64 = 100_000_000;
+pub(super) const REST_NS: u64 = 100_000_000;
 
 /// What a capture gives as both MACs for devices without an Ethernet header.
 const NO_MAC: Mac = Mac([0; 6]);

@@ -4,6 +4,7 @@
 //! those of [`super::link`]; their packets are counted. Errs towards reading: a file that is cut short or goes wrong gives
 //! what stands before that place, then the error, then nothing more.
 
+use std::borrow::Cow;
 use std::io::{self, Chain, Cursor, Read};
 
 use pcap_file::pcap::PcapTsResolution;
@@ -100,6 +101,25 @@ pub struct Packet {
     pub data: Vec<u8>,
 }
 
+/// A packet as an Ethernet frame, where it can be as it stands in the reader's buffer.
+#[derive(Debug)]
+pub struct PacketRef<'a> {
+    /// Its number in the file, from 1.
+    pub number: u64,
+    /// Index into [`Reader::interfaces`].
+    pub interface: usize,
+    /// The interface's index on the machine that captured it, where the packet tells.
+    pub device: Option<u32>,
+    /// Which way it went.
+    pub direction: Direction,
+    /// Nanoseconds since the epoch.
+    pub at_ns: u64,
+    /// Length on the wire in bytes.
+    pub length: u32,
+    /// The bytes stored.
+    pub data: Cow<'a, [u8]>,
+}
+
 type Stream<R> = Chain<Cursor<Vec<u8>>, R>;
 
 enum Format<R: Read> {
@@ -110,6 +130,8 @@ enum Format<R: Read> {
 /// Reads a capture packet by packet. As an iterator it ends after the first error.
 pub struct Reader<R: Read> {
     format: Format<R>,
+    /// Of the interfaces met before the last step.
+    linktypes: Vec<u32>,
     number: u64,
     skipped: u64,
     failed: bool,
@@ -144,7 +166,7 @@ impl<R: Read> Reader<R> {
             }
             _ => return Err(not_a_capture(&start)),
         };
-        Ok(Self { format, number: 0, skipped: 0, failed: false })
+        Ok(Self { format, linktypes: Vec::new(), number: 0, skipped: 0, failed: false })
     }
 
     /// The interfaces met so far; one without a name for a pcap.
@@ -174,9 +196,20 @@ impl<R: Read> Reader<R> {
         self.skipped
     }
 
-    fn step(&mut self) -> Option<Result<pcapng::Packet, CaptureError>> {
-        match &mut self.format {
-            Format::Pcapng(reader) => Some(reader.next()?.map_err(of_pcapng)),
+    /// Reads on by one step: a packet, or something that is none; nothing at the end.
+    ///
+    /// # Errors
+    /// As the iterator, which ends there; this may not be called again.
+    pub fn step(&mut self) -> Option<Result<Option<PacketRef<'_>>, CaptureError>> {
+        if self.linktypes.len() < self.interfaces().len() {
+            self.linktypes = self.interfaces().iter().map(|i| i.linktype).collect();
+        }
+        let packet = match &mut self.format {
+            Format::Pcapng(reader) => match reader.step()? {
+                Ok(Some(packet)) => packet,
+                Ok(None) => return Some(Ok(None)),
+                Err(error) => return Some(Err(of_pcapng(error))),
+            },
             Format::Pcap { reader, nanoseconds, at_byte, .. } => {
                 let raw = match reader.next_raw_packet()? {
                     Ok(raw) => raw,
@@ -184,16 +217,30 @@ impl<R: Read> Reader<R> {
                 };
                 *at_byte += 16 + u64::from(raw.incl_len);
                 let fraction = u64::from(raw.ts_frac) * if *nanoseconds { 1 } else { 1000 };
-                Some(Ok(pcapng::Packet {
+                pcapng::PacketRef {
                     interface: 0,
                     direction: Direction::Unknown,
                     at_ns: u64::from(raw.ts_sec) * 1_000_000_000 + fraction,
                     length: raw.orig_len.max(raw.incl_len),
-                    data: raw.data.into_owned(),
+                    data: raw.data,
                     comments: Vec::new(),
-                }))
+                }
             }
+        };
+        self.number += 1;
+        let number = self.number;
+        let pcapng::PacketRef { interface, direction, at_ns, length, data, .. } = packet;
+        let linktype = self.linktypes.get(interface).copied();
+        if linktype == Some(link::ETHERNET) {
+            return Some(Ok(Some(PacketRef { number, interface, device: None, direction, at_ns, length, data })));
         }
+        let Some(framed) = linktype.and_then(|linktype| link::framed(linktype, data.into_owned(), length)) else {
+            self.skipped += 1;
+            return Some(Ok(None));
+        };
+        let direction = if framed.direction == Direction::Unknown { direction } else { framed.direction };
+        let (device, length, data) = (framed.interface, framed.length, Cow::Owned(framed.data));
+        Some(Ok(Some(PacketRef { number, interface, device, direction, at_ns, length, data })))
     }
 }
 
@@ -202,30 +249,17 @@ impl<R: Read> Iterator for Reader<R> {
 
     fn next(&mut self) -> Option<Self::Item> {
         while !self.failed {
-            let packet = match self.step()? {
-                Ok(packet) => packet,
+            match self.step()? {
+                Ok(Some(PacketRef { number, interface, device, direction, at_ns, length, data })) => {
+                    let data = data.into_owned();
+                    return Some(Ok(Packet { number, interface, device, direction, at_ns, length, data }));
+                }
+                Ok(None) => {}
                 Err(error) => {
                     self.failed = true;
                     return Some(Err(error));
                 }
-            };
-            self.number += 1;
-            let linktype = self.interfaces().get(packet.interface).map(|i| i.linktype);
-            let framed = linktype.and_then(|linktype| link::framed(linktype, packet.data, packet.length));
-            let Some(framed) = framed else {
-                self.skipped += 1;
-                continue;
-            };
-            let told = framed.direction;
-            return Some(Ok(Packet {
-                number: self.number,
-                interface: packet.interface,
-                device: framed.interface,
-                direction: if told == Direction::Unknown { packet.direction } else { told },
-                at_ns: packet.at_ns,
-                length: framed.length,
-                data: framed.data,
-            }));
+            }
         }
         None
     }

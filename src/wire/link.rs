@@ -12,7 +12,8 @@ pub const UNKNOWN: Mac = Mac([0; 6]);
 /// `IPPROTO_IPIP`.
 pub const IP_IN_IP: u8 = 4;
 
-const ETHERNET: u32 = 1;
+/// `LINKTYPE_ETHERNET`.
+pub const ETHERNET: u32 = 1;
 const RAW: &[u32] = &[12, 14, 101, 228, 229];
 const LINUX_SLL: u32 = 113;
 const LINUX_SLL2: u32 = 276;

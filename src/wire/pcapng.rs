@@ -6,7 +6,7 @@
 mod reader;
 mod writer;
 
-pub use reader::{Interface, Packet, ReadError, Reader};
+pub use reader::{Interface, Packet, PacketRef, ReadError, Reader};
 pub use writer::{NewPacket, Writer};
 
 /// The largest frame that a vantage stores, in bytes; also what Wireshark takes at most.

@@ -155,7 +155,7 @@ fn cpu_ms() -> Result<f64, BenchError> {
 /// The lab of the README, and of the first figure.
 const TEXTBOOK: &str = "basic/lvs-dr";
 
-fn plan(lab: Lab) -> Result<Plan, BenchError> {
+pub(crate) fn plan(lab: Lab) -> Result<Plan, BenchError> {
     let (name, text) = match lab {
         Lab::Textbook => {
             let found = cli::select::shipped().into_iter().find(|one| one.name == TEXTBOOK);
@@ -195,7 +195,7 @@ router = { role = \"router\", interfaces.eth0.segment = \"lan\", interfaces.eth1
 const ROOT: &str = "root";
 
 /// Leaves the machine's own interfaces, mounts and sysctls behind, and says by which right.
-fn own_namespaces() -> Result<&'static str, BenchError> {
+pub(crate) fn own_namespaces() -> Result<&'static str, BenchError> {
     let own = CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS;
     let user = if geteuid().is_root() {
         unshare(own).map_err(BenchError::errno("make namespaces as root"))?;

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 use serde::{Deserialize, Serialize};
 
 use crate::error::BenchError;
@@ -16,6 +17,8 @@ pub(crate) struct Shown {
     pub(crate) wall_ms: f64,
     /// Resident memory of the largest process at its largest: of drlab and of the kernels that it waited for.
     pub(crate) peak_kib: i64,
+    /// Processor time of what was called and of what it waited for.
+    pub(crate) cpu_ms: f64,
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
@@ -41,6 +44,7 @@ pub(crate) fn run(program: &str, arguments: &[&str]) -> Result<(), BenchError> {
     let shown = Shown {
         wall_ms,
         peak_kib: usage.max_rss(),
+        cpu_ms: (usage.user_time().num_microseconds() + usage.system_time().num_microseconds()) as f64 / 1e3,
         code: answer.status.code(),
         stdout: String::from_utf8_lossy(&answer.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&answer.stderr).into_owned(),

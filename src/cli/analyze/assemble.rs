@@ -10,6 +10,7 @@ use crate::report::{
     self, CaptureSummary, Expected, Facts, LoadSummary, Read, ReadFile, ReadPoint, Report, RunVerdict, TimingMs,
     Topology,
 };
+use crate::trace::Frame;
 use crate::trace::gather::Gathered;
 
 /// The checks that frames alone can decide.
@@ -23,15 +24,17 @@ pub(super) struct Gathering {
     pub(super) points: Vec<(String, Naming)>,
     /// Whether there were more frames than could be held.
     pub(super) full: bool,
+    /// How many frames were counted instead of held.
+    pub(super) counted: u64,
 }
 
 /// Judges it.
 pub(super) fn report(gathering: Gathering, known: &Known) -> Report {
-    let Gathering { gathered: Gathered { trace, clocks }, files, points, full } = gathering;
+    let Gathering { gathered: Gathered { trace, clocks }, files, points, full, counted } = gathering;
     let named: Vec<Naming> = points.iter().map(|(_, naming)| *naming).collect();
     let Inferred { case, parts, mut open } = infer(&trace, known, &named);
     let vantages: Vec<String> = trace.vantages.iter().map(ToString::to_string).collect();
-    let frames = trace.frames.len() as u64;
+    let frames = trace.frames.iter().map(Frame::times).sum();
     let capture = CaptureStats { frames, dropped: BTreeMap::new(), vantages: vantages.clone() };
     let ran =
         Ran { loads: Vec::new(), access_logs: BTreeMap::new(), probes: Vec::new(), stopped: None, ended: Vec::new() };
@@ -53,7 +56,7 @@ pub(super) fn report(gathering: Gathering, known: &Known) -> Report {
     let mut counts = vec![0_u64; vantages.len()];
     for frame in &trace.frames {
         if let Some(count) = counts.get_mut(frame.vantage) {
-            *count += 1;
+            *count += frame.times();
         }
     }
     let points = vantages.iter().enumerate().map(|(v, vantage)| ReadPoint {
@@ -71,6 +74,7 @@ pub(super) fn report(gathering: Gathering, known: &Known) -> Report {
         open,
         clues: judge::rules::clues(&input, &checks),
         files,
+        alike: counted,
     };
     let findings = judge::rules::findings(&input, &checks);
     Report {

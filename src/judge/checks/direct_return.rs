@@ -59,7 +59,7 @@ fn run(input: &Input<'_>) -> CheckResult {
         if input.case.elsewhere.is_some() && !packet.hops.iter().any(at_issue) {
             continue;
         }
-        examined += 1;
+        examined += packet.times;
         replied.insert((packet.protocol, packet.source, packet.destination));
         let own = local.contains(&(packet.protocol, packet.destination));
         at_directors(&traffic, packet, own, &mut tally);
@@ -69,7 +69,7 @@ fn run(input: &Input<'_>) -> CheckResult {
         }
     }
     for (packet, out) in from_rip {
-        examined += 1;
+        examined += packet.times;
         let vip = clients.get(&(packet.protocol, packet.destination)).map(|(vip, _)| *vip);
         if let Some(vip) = vip {
             replied.insert((packet.protocol, vip, packet.destination));
@@ -83,9 +83,11 @@ fn run(input: &Input<'_>) -> CheckResult {
     unanswered(&traffic, &replied, &mut tally);
     if let Some(elsewhere) = &input.case.elsewhere {
         unrecorded(&traffic, &mut tally);
-        let silent = clients.iter().filter(|((p, client), (vip, _))| !replied.contains(&(*p, *vip, *client))).count();
+        let times = traffic.times();
+        let silent = clients.iter().filter(|((p, client), (vip, _))| !replied.contains(&(*p, *vip, *client)));
+        let silent: u64 = silent.map(|(client, _)| times.get(client).copied().unwrap_or(1)).sum();
         if silent > 0 {
-            let connections = count(silent as u64, "connection has", "connections have");
+            let connections = count(silent, "connection has", "connections have");
             tally.doubt(format!("{connections} no reply in what was captured"));
         }
         let view = elsewhere.servers_given

@@ -102,18 +102,18 @@ fn run(input: &Input<'_>) -> CheckResult {
             // Where frames are missing, equal ports and numbers don't make it the same packet.
             let same = |other: &Packet<'_>| input.lost(&director.node) == 0 || other.destination != packet.destination;
             for into in of(Way::Enters) {
-                seen.examined += 1;
+                seen.examined += packet.times;
                 match outs.next() {
                     Some(out) => handed_on(&traffic, service, into, out, &mut seen, &mut tally),
-                    None if local.contains(&(packet.protocol, packet.source)) => seen.local += 1,
+                    None if local.contains(&(packet.protocol, packet.source)) => seen.local += packet.times,
                     None => match made_of(&translated, packet, director).filter(|(other, _)| same(other)) {
                         // Where frames may be missing, equal ports and numbers don't make it the same packet.
                         Some((other, _))
                             if input.case.elsewhere.is_some() && other.destination == packet.destination =>
                         {
-                            unseen.staying += 1;
+                            unseen.staying += packet.times;
                         }
-                        None if input.case.elsewhere.is_some() => unseen.staying += 1,
+                        None if input.case.elsewhere.is_some() => unseen.staying += packet.times,
                         Some((other, out)) if other.destination == packet.destination => {
                             handed_on(&traffic, service, into, &out, &mut seen, &mut tally);
                         }
@@ -123,7 +123,7 @@ fn run(input: &Input<'_>) -> CheckResult {
             }
             if input.case.elsewhere.is_some() {
                 let of_own = traffic.directors().all(|d| !captured(input, d));
-                unseen.appearing += outs.filter(|h| traffic.is_own(h) || of_own).count() as u64;
+                unseen.appearing += outs.filter(|h| traffic.is_own(h) || of_own).count() as u64 * packet.times;
             } else if let Some(extra) = outs.next().filter(|_| of(Way::Enters).next().is_some()) {
                 let what = format!("left {} once more than it had entered it", director.node);
                 tally.broken(
@@ -200,8 +200,8 @@ fn handed_on(
         if case.elsewhere.is_some() { packets_differ(into.frame, out.frame) } else { frames_differ(into, out) };
     let shown = |what: String| Evidence::frame(input.trace, out.frame, what);
     match changes.rewrite() {
-        Rewrite::MacsAndTtl => seen.lowered += 1,
-        Rewrite::MacsOnly => seen.kept += 1,
+        Rewrite::MacsAndTtl => seen.lowered += into.frame.times(),
+        Rewrite::MacsOnly => seen.kept += into.frame.times(),
         Rewrite::Nothing => {
             tally.broken("a request left the Director with the MACs it came with", shown("no byte differs".into()));
         }

@@ -57,7 +57,7 @@ fn run(input: &Input<'_>) -> CheckResult {
     for packet in &traffic.packets {
         let Some((vip, _)) = clients.get(&(packet.protocol, packet.source)) else { continue };
         for hop in packet.hops.iter().filter(|h| h.way == Way::Enters && traffic.is_real_server(h.station)) {
-            examined += 1;
+            examined += packet.times;
             let (node, port) = (&hop.station.node, packet.destination.port());
             if port != vip.port() {
                 let what = format!("{} asked {vip} and enters {node} as {}", packet.source, packet.destination);
@@ -98,9 +98,11 @@ fn unanswered(traffic: &Traffic<'_>, clients: &Clients<'_>, tally: &mut Tally) {
             answered.insert((packet.protocol, packet.source));
         }
     }
-    let open = clients.keys().filter(|client| !answered.contains(client)).count();
+    let times = traffic.times();
+    let open = clients.keys().filter(|client| !answered.contains(client));
+    let open: u64 = open.map(|client| times.get(client).copied().unwrap_or(1)).sum();
     if open > 0 {
-        let connections = count(open as u64, "connection was", "connections were");
+        let connections = count(open, "connection was", "connections were");
         tally.doubt(format!("{connections} not seen to be answered: it is not known at which port servers listen"));
     }
 }

@@ -55,7 +55,7 @@ fn run(input: &Input<'_>) -> CheckResult {
                 // What the Director sends says nothing of what others send.
                 continue;
             }
-            examined += 1;
+            examined += packet.times;
             let source = hop.frame.decoded.source;
             let (node, from) = (&hop.station.node, input.case.name_of(source));
             if input.case.elsewhere.is_some() && input.case.owner_of(source).is_none() {

@@ -29,9 +29,9 @@ pub(super) fn own_macs(trace: &Trace) -> Vec<BTreeSet<Mac>> {
             sent[at].insert(source);
         }
         if source != UNKNOWN && to != UNKNOWN && !to.is_group() {
-            unicast[at] += 1;
+            unicast[at] += frame.times();
             for (mac, other) in [(source, to), (to, source)] {
-                *taking_part[at].entry(mac).or_default() += 1;
+                *taking_part[at].entry(mac).or_default() += frame.times();
                 peers[at].entry(mac).or_default().insert(other);
             }
         }

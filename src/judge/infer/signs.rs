@@ -104,7 +104,8 @@ impl Signs {
     }
 
     fn packet(&mut self, trace: &Trace, journey: &Journey, known: &Known, owned: &[BTreeSet<Mac>]) {
-        let Some(ip) = journey.first(trace).and_then(|f| f.ip()).map(crate::wire::frame::Ip::innermost) else { return };
+        let Some(first) = journey.first(trace) else { return };
+        let Some(ip) = first.ip().map(crate::wire::frame::Ip::innermost) else { return };
         let protocol = match ip.transport {
             Transport::Tcp(_) => Protocol::Tcp,
             Transport::Udp(_) => Protocol::Udp,
@@ -138,24 +139,24 @@ impl Signs {
             if opens {
                 self.services_seen.insert((protocol, SocketAddr::new(ip.destination, to)));
             }
-            self.request(&edges, (protocol, SocketAddr::new(ip.destination, to)), opens);
+            self.request(&edges, (protocol, SocketAddr::new(ip.destination, to)), opens, first.times());
         } else if is_service(ip.source, from) && !is_vip(ip.destination) {
             let resets = ip.tcp().is_some_and(|t| t.flags & Tcp::RST != 0);
-            self.reply(&edges, (protocol, SocketAddr::new(ip.source, from)), resets);
+            self.reply(&edges, (protocol, SocketAddr::new(ip.source, from)), resets, first.times());
         } else {
             return;
         }
-        self.links_of(&edges);
+        self.links_of(&edges, first.times());
     }
 
-    fn request(&mut self, edges: &[Edge], service: (Protocol, SocketAddr), opens: bool) {
+    fn request(&mut self, edges: &[Edge], service: (Protocol, SocketAddr), opens: bool, times: u64) {
         for edge in edges {
-            *self.arrivals.entry((edge.from, edge.to)).or_default() += 1;
+            *self.arrivals.entry((edge.from, edge.to)).or_default() += times;
             if is_initial(u8::MAX - edge.lowered) {
-                *self.starts.entry((edge.from, edge.to)).or_default() += 1;
+                *self.starts.entry((edge.from, edge.to)).or_default() += times;
             }
             if edges.iter().any(|e| e.to == edge.from && e.from != edge.to && e.from != edge.from) {
-                *self.handed.entry((edge.from, edge.to)).or_default() += 1;
+                *self.handed.entry((edge.from, edge.to)).or_default() += times;
                 self.services_handed.insert((edge.from, service));
             }
             if opens {
@@ -163,27 +164,27 @@ impl Signs {
             }
         }
         if let Some(last) = edges.last().filter(|last| last.to != UNKNOWN && !edges.iter().any(|e| e.from == last.to)) {
-            *self.ends.entry(last.to).or_default() += 1;
+            *self.ends.entry(last.to).or_default() += times;
         }
     }
 
-    fn reply(&mut self, edges: &[Edge], service: (Protocol, SocketAddr), resets: bool) {
+    fn reply(&mut self, edges: &[Edge], service: (Protocol, SocketAddr), resets: bool, times: u64) {
         for edge in edges {
             let before = edges.iter().any(|e| e.to == edge.from || e.lowered < edge.lowered);
             if before {
                 self.passed_on.insert(edge.from);
             } else {
-                *self.replies.entry((edge.from, edge.to)).or_default() += 1;
+                *self.replies.entry((edge.from, edge.to)).or_default() += times;
                 // A reset may come from whoever feels asked.
                 if is_initial(u8::MAX - edge.lowered) && !resets {
-                    *self.origin.entry(edge.from).or_default() += 1;
+                    *self.origin.entry(edge.from).or_default() += times;
                     self.services_answered.insert((edge.from, service));
                 }
             }
         }
     }
 
-    fn links_of(&mut self, edges: &[Edge]) {
+    fn links_of(&mut self, edges: &[Edge], times: u64) {
         for into in edges {
             for out in edges.iter().filter(|out| out.lowered == into.lowered.saturating_add(1)) {
                 if into.to == out.from || into.to == UNKNOWN {
@@ -194,7 +195,7 @@ impl Signs {
                 if between {
                     self.unlinked.insert(two);
                 } else {
-                    *self.linked.entry(two).or_default() += 1;
+                    *self.linked.entry(two).or_default() += times;
                 }
             }
         }

@@ -1,8 +1,12 @@
 //! Reading, packet by packet, with nothing kept but the interfaces.
 
+use std::borrow::Cow;
 use std::io::{self, Chain, Cursor, Read};
 
+use pcap_file::Endianness;
+use pcap_file::pcapng::PcapNgState;
 use pcap_file::pcapng::blocks::block_common::Block;
+use pcap_file::pcapng::blocks::block_common::ENHANCED_PACKET_BLOCK;
 use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
 use pcap_file::pcapng::blocks::interface_description::{InterfaceDescriptionBlock, InterfaceDescriptionOption};
 use pcap_file::pcapng::blocks::interface_statistics::InterfaceStatisticsOption;
@@ -46,6 +50,30 @@ pub struct Packet {
     pub data: Vec<u8>,
     /// Its comments.
     pub comments: Vec<String>,
+}
+
+/// A packet as it stands in the reader's buffer.
+#[derive(Debug)]
+pub struct PacketRef<'a> {
+    /// Index into [`Reader::interfaces`].
+    pub interface: usize,
+    /// Which way it went.
+    pub direction: Direction,
+    /// Nanoseconds since the epoch.
+    pub at_ns: u64,
+    /// Length on the wire in bytes.
+    pub length: u32,
+    /// The bytes stored.
+    pub data: Cow<'a, [u8]>,
+    /// Its comments.
+    pub comments: Vec<String>,
+}
+
+impl PacketRef<'_> {
+    fn into_owned(self) -> Packet {
+        let Self { interface, direction, at_ns, length, data, comments } = self;
+        Packet { interface, direction, at_ns, length, data: data.into_owned(), comments }
+    }
 }
 
 /// Why a capture can't be read.
@@ -118,11 +146,6 @@ pub struct Reader<R: Read> {
     failed: bool,
 }
 
-enum Step {
-    Packet(Packet),
-    Nothing,
-}
-
 impl<R: Read> Reader<R> {
     /// Begins to read.
     ///
@@ -157,21 +180,39 @@ impl<R: Read> Reader<R> {
         &self.interfaces
     }
 
-    fn step(&mut self) -> Option<Result<Step, ReadError>> {
+    /// Reads one block: a packet, or something else; nothing at the end.
+    ///
+    /// # Errors
+    /// As the iterator, which ends there; this may not be called again.
+    pub fn step(&mut self) -> Option<Result<Option<PacketRef<'_>>, ReadError>> {
         let at_byte = self.inner.bytes_parsed();
-        let block = match self.inner.next_block()? {
-            Ok((block, _)) => block,
+        let (raw, state) = match self.inner.next_raw_block()? {
+            Ok(read) => read,
             Err(PcapNgReadError::Io(cause)) => return Some(Err(stream_error(at_byte, cause))),
             Err(cause) => return Some(Err(ReadError::Malformed { at_byte, cause: Box::new(cause) })),
+        };
+        if raw.type_ == ENHANCED_PACKET_BLOCK
+            && let Cow::Borrowed(body) = raw.body
+            && let Some(packet) = plain(body, state, self.section)
+            && (self.any_link || is_ethernet(&self.interfaces, packet.interface))
+        {
+            return Some(Ok(Some(packet)));
+        }
+        let block = match raw.try_into_block(state) {
+            Ok(block) => block,
+            Err(cause) => {
+                let cause = Box::new(PcapNgReadError::from(cause));
+                return Some(Err(ReadError::Malformed { at_byte, cause }));
+            }
         };
         Some(match block {
             Block::SectionHeader(_) => {
                 self.section = self.interfaces.len();
-                Ok(Step::Nothing)
+                Ok(None)
             }
             Block::InterfaceDescription(description) => {
                 self.interfaces.push(interface(&description));
-                Ok(Step::Nothing)
+                Ok(None)
             }
             Block::InterfaceStatistics(statistics) => {
                 let dropped = statistics.options.iter().find_map(|o| match o {
@@ -182,7 +223,7 @@ impl<R: Read> Reader<R> {
                 if let (Some(interface), Some(_)) = (self.interfaces.get_mut(index), dropped) {
                     interface.dropped = dropped;
                 }
-                Ok(Step::Nothing)
+                Ok(None)
             }
             Block::EnhancedPacket(block) => {
                 let index = self.section + block.interface_id as usize;
@@ -191,10 +232,10 @@ impl<R: Read> Reader<R> {
                     let name = of.name.clone().unwrap_or_else(|| index.to_string());
                     return Some(Err(ReadError::LinkType { name, linktype: of.linktype }));
                 }
-                packet(block, index, at_byte).map(Step::Packet)
+                packet(block, index, at_byte).map(Some)
             }
             Block::Packet(_) | Block::SimplePacket(_) => Err(ReadError::Untimed { at_byte }),
-            _ => Ok(Step::Nothing),
+            _ => Ok(None),
         })
     }
 }
@@ -205,8 +246,8 @@ impl<R: Read> Iterator for Reader<R> {
     fn next(&mut self) -> Option<Self::Item> {
         while !self.failed {
             match self.step()? {
-                Ok(Step::Packet(packet)) => return Some(Ok(packet)),
-                Ok(Step::Nothing) => {}
+                Ok(Some(packet)) => return Some(Ok(packet.into_owned())),
+                Ok(None) => {}
                 Err(e) => {
                     self.failed = true;
                     return Some(Err(e));
@@ -215,6 +256,10 @@ impl<R: Read> Iterator for Reader<R> {
         }
         None
     }
+}
+
+fn is_ethernet(interfaces: &[Interface], index: usize) -> bool {
+    interfaces.get(index).is_some_and(|i| i.linktype == u32::from(LINKTYPE_ETHERNET))
 }
 
 fn stream_error(at_byte: u64, cause: io::Error) -> ReadError {
@@ -237,23 +282,60 @@ fn interface(block: &InterfaceDescriptionBlock<'_>) -> Interface {
     interface
 }
 
-fn packet(block: EnhancedPacketBlock<'_>, index: usize, at_byte: u64) -> Result<Packet, ReadError> {
+fn packet(block: EnhancedPacketBlock<'_>, index: usize, at_byte: u64) -> Result<PacketRef<'_>, ReadError> {
     let mut direction = Direction::Unknown;
     let mut comments = Vec::new();
     for option in &block.options {
         match option {
-            EnhancedPacketOption::Flags(flags) => {
-                direction = match flags & 3 {
-                    1 => Direction::In,
-                    2 => Direction::Out,
-                    _ => Direction::Unknown,
-                };
-            }
+            EnhancedPacketOption::Flags(flags) => direction = way(*flags),
             EnhancedPacketOption::Common(CommonOption::Comment(text)) => comments.push(text.to_string()),
             _ => {}
         }
     }
     let at_ns = u64::try_from(block.timestamp.as_nanos()).map_err(|_| ReadError::Time { at_byte })?;
-    let data = block.data.into_owned();
-    Ok(Packet { interface: index, direction, at_ns, length: block.original_len, data, comments })
+    Ok(PacketRef { interface: index, direction, at_ns, length: block.original_len, data: block.data, comments })
+}
+
+/// The direction in the flags of a packet.
+fn way(flags: u32) -> Direction {
+    match flags & 3 {
+        1 => Direction::In,
+        2 => Direction::Out,
+        _ => Direction::Unknown,
+    }
+}
+
+/// A packet block whose only option is its flags, as nearly all are, read in place; nothing where there is anything else
+/// about it, a mistake included.
+fn plain<'a>(body: &'a [u8], state: &PcapNgState, section: usize) -> Option<PacketRef<'a>> {
+    const FLAGS: u16 = 2;
+    let (head, rest) = body.split_first_chunk::<20>()?;
+    let big = state.endianness() == Endianness::Big;
+    let word = |bytes: [u8; 4]| if big { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) };
+    let [i0, i1, i2, i3, h0, h1, h2, h3, l0, l1, l2, l3, c0, c1, c2, c3, o0, o1, o2, o3] = *head;
+    let interface = word([i0, i1, i2, i3]);
+    let kept = usize::try_from(word([c0, c1, c2, c3])).ok()?;
+    let length = word([o0, o1, o2, o3]);
+    let data = rest.get(..kept)?;
+    let options = rest.get(kept.checked_next_multiple_of(4)?..)?;
+    let direction = match options {
+        [] => Direction::Unknown,
+        [a0, a1, b0, b1, f0, f1, f2, f3] | [a0, a1, b0, b1, f0, f1, f2, f3, 0, 0, 0, 0] => {
+            let half = |bytes: [u8; 2]| if big { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) };
+            let flags = half([*a0, *a1]) == FLAGS && half([*b0, *b1]) == 4;
+            flags.then(|| way(word([*f0, *f1, *f2, *f3])))?
+        }
+        _ => return None,
+    };
+    let time = state.decode_timestamp(interface, word([h0, h1, h2, h3]), word([l0, l1, l2, l3])).ok()?;
+    let whole = usize::try_from(length).is_ok_and(|length| length >= kept);
+    Some(PacketRef {
+        interface: section + usize::try_from(interface).ok()?,
+        direction,
+        at_ns: u64::try_from(time.as_nanos()).ok()?,
+        length,
+        data: Cow::Borrowed(data),
+        comments: Vec::new(),
+    })
+    .filter(|_| whole)
 }

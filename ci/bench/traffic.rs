@@ -1,0 +1,111 @@
+//! The load beside wrk through the same lab, and a capture at the highest load that one sender gives.
+
+pub(crate) mod sample;
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde::de::DeserializeOwned;
+
+use crate::error::BenchError;
+use crate::figure::{Figure, Goal, Part, Samples, shown};
+use sample::{Asked, Flooded};
+
+const AT_ONCE: [u32; 2] = [1, 16];
+const SAMPLES: usize = 3;
+const REQUESTS: u32 = 6000;
+const FLOOD_S: &str = "10";
+
+fn one<T: DeserializeOwned>(arguments: &[&str]) -> Result<T, BenchError> {
+    let this = std::env::current_exe().map_err(BenchError::io("find this program".to_owned()))?;
+    let what = arguments.join(" ");
+    let mut command = Command::new(this);
+    if let Some(root) = root() {
+        command.env("LD_LIBRARY_PATH", root.join("usr/lib").join(format!("{}-linux-gnu", std::env::consts::ARCH)));
+    }
+    let answer = command.args(arguments).output().map_err(BenchError::io(format!("start {what}")))?;
+    if !answer.status.success() {
+        let said = String::from_utf8_lossy(&answer.stderr).trim().to_owned();
+        return Err(BenchError::Sample { what, status: answer.status.to_string(), said });
+    }
+    serde_json::from_slice(&answer.stdout).map_err(|source| BenchError::Answer { what, source })
+}
+
+/// Where `ci/bench.sh` unpacks what the others need.
+fn root() -> Option<PathBuf> {
+    std::env::var_os("DRLAB_BENCH_PEERS").map(|folder| PathBuf::from(folder).join("root"))
+}
+
+fn wrk() -> Option<String> {
+    Some(root()?.join("usr/bin/wrk")).filter(|path| path.exists()).map(|path| path.display().to_string())
+}
+
+/// Measures both.
+pub(crate) fn all(hint: &mut dyn FnMut(&str) -> Result<(), BenchError>) -> Result<Part, BenchError> {
+    let wrk = wrk();
+    let mut rows = Vec::new();
+    for at_once in AT_ONCE {
+        let (mut own, mut other) = (Vec::new(), Vec::new());
+        for _ in 0..SAMPLES {
+            hint(&format!("requests, {at_once} at once"))?;
+            let (at_once, requests) = (at_once.to_string(), REQUESTS.to_string());
+            own.push(one::<Asked>(&["one-load", "drlab", &at_once, &requests])?);
+            if let Some(wrk) = &wrk {
+                other.push(one::<Asked>(&["one-load", wrk, &at_once, &requests])?);
+            }
+        }
+        rows.push((at_once, own, other));
+    }
+    hint("a flood, captured")?;
+    let flooded: Flooded = one(&["one-flood", FLOOD_S])?;
+    let mut figures = Vec::new();
+    for (at_once, own, other) in &rows {
+        let ratio = rate(own) / rate(other);
+        figures.push(Figure {
+            what: format!("drlab's requests per second over wrk's, a connection each, {at_once} at once"),
+            unit: "×",
+            goal: Goal::AtLeast(0.9),
+            samples: Samples::new([ratio].into_iter().filter(|ratio| ratio.is_finite()).collect()),
+        });
+    }
+    figures.push(Figure {
+        what: format!("frames dropped by the capture of a flood of {FLOOD_S} s"),
+        unit: "",
+        goal: Goal::AtMost(0.0),
+        samples: Samples::new(vec![flooded.dropped as f64]),
+    });
+    Ok(Part { figures, details: details(&rows, &flooded), ..Part::default() })
+}
+
+fn rate(samples: &[Asked]) -> f64 {
+    Samples::new(samples.iter().map(|asked| asked.per_s).collect()).median()
+}
+
+fn details(rows: &[(u32, Vec<Asked>, Vec<Asked>)], flooded: &Flooded) -> String {
+    let mut text = format!(
+        "## Requests and a flood\n\n\
+         In the textbook lab in namespaces of this machine, from the client by way of the router to drlab's own server on rs1, a \
+         connection for each request, medians of {SAMPLES}. drlab checks every body; wrk counts bytes. One thread asks, one answers. \
+         oha is not beside them: it is in no package of Debian's, and takes longer to build than all of this page.\n\n\
+         | at once | drlab, requests/s | not answered whole | wrk, requests/s |\n|--:|--:|--:|--:|\n"
+    );
+    for (at_once, own, other) in rows {
+        let failed: u64 = own.iter().map(|asked| asked.failed).sum();
+        let other = if other.is_empty() { "not there".to_owned() } else { shown(rate(other)) };
+        // Writing to a String can't fail, here and below.
+        writeln!(text, "| {at_once} | {} | {failed} | {other} |", shown(rate(own))).unwrap_or_default();
+    }
+    let Flooded { sent, seconds, frames, dropped, capture_share, file_mb, ring_mb, rings } = flooded;
+    writeln!(
+        text,
+        "\nOne thread of the client sends datagrams of 22 bytes to the router for {seconds:.1} s: {sent} datagrams, {:.0} a second. \
+         Captured at client and router: {frames} frames, {:.0} a second, {file_mb:.0} MB written as they came, {dropped} dropped. The \
+         capture's one thread took {:.0} % of one processor. Its memory is {rings} rings of {ring_mb:.1} MB, whatever the length.",
+        *sent as f64 / seconds,
+        *frames as f64 / seconds,
+        capture_share * 100.0,
+    )
+    .unwrap_or_default();
+    text
+}
