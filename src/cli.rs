@@ -99,7 +99,7 @@ Examples:
   drlab check broken --format junit       all of a folder
   drlab check --facts rs1.json director.json    machines, as `drlab audit --facts-out` wrote them")]
     Check(CheckArguments),
-    /// Make a scenario of configuration that people run: keepalived.conf, rules of ipvsadm, scripts
+    /// Make a scenario of keepalived.conf, rules of ipvsadm, scripts and their like
     #[command(after_help = IMPORT_HELP)]
     Import(ImportArguments),
     /// Import configuration, run it and prove it, in one go

@@ -7,6 +7,8 @@
     reason = "all of this is test code, which the lints recognise only in functions marked as tests"
 )]
 
+#[path = "cli/import.rs"]
+mod import;
 #[path = "cli/program.rs"]
 mod program;
 #[path = "cli/schema.rs"]

@@ -81,7 +81,7 @@ pub fn judge(data: &[u8]) {
     let trace = gatherer.finish().trace;
     let known = Known { vips: vec![("172.16.0.66".parse().expect("an address"), None)], parts: Vec::new() };
     let inferred = infer(&trace, &known, &vec![Naming::File; trace.vantages.len()]);
-    let ran = Ran { loads: Vec::new(), access_logs: BTreeMap::new(), probes: Vec::new(), stopped: None };
+    let ran = Ran { loads: Vec::new(), access_logs: BTreeMap::new(), probes: Vec::new(), ended: Vec::new(), stopped: None };
     let capture = CaptureStats { frames: 0, dropped: BTreeMap::new(), vantages: Vec::new() };
     let input = judge::Input { case: &inferred.case, trace: &trace, before: &[], after: &[], ran: &ran, capture: &capture };
     let checks: Vec<_> = judge::checks::ALL.iter().map(|check| (check.run)(&input)).collect();

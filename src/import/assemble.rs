@@ -335,7 +335,14 @@ fn cast(stage: &mut Stage<'_>, rips: &[IpAddr], every: Option<&Host>, named: Vec
             }
             merge(&mut host, mine);
         }
-        host.name = name;
+        let taken = |name: &String| {
+            let directs = stage.directors.iter().any(|d| d.name == *name);
+            directs
+                || ["router", "client"].contains(&name.as_str())
+                || stage.servers.iter().any(|(_, s)| s.name == *name)
+        };
+        let numbered = (at + 1..).map(|n| format!("rs{n}"));
+        host.name = std::iter::once(name).chain(numbered).find(|name| !taken(name)).unwrap_or_default();
         stage.servers.push((*rip, host));
     }
     Ok(())

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use super::heard::{Heard, HostAddress, HostRoute, Statement, VirtualService, Vrrp};
 use super::source::Place;
 use super::{Format, OfText};
-use crate::base::Mac;
+use crate::base::{IfName, Mac};
 
 /// What texts say of one host, all statements taken together.
 #[derive(Debug, Clone, Default)]
@@ -72,6 +72,9 @@ impl Host {
     }
 
     fn take(&mut self, statement: &Statement, place: &Place, odd: &mut Vec<(Place, String)>) {
+        if let Some(device) = bad_device(statement) {
+            return odd.push((place.clone(), format!("`{device}` can't be a device's name")));
+        }
         match statement.clone() {
             Statement::Address(address) => {
                 self.says_addresses = true;
@@ -112,7 +115,9 @@ impl Host {
             }
             Statement::Sysctl { key, value } => {
                 self.sysctls.shift_remove(&key);
-                if let ["net", _, "conf", device, ..] = key.split('.').collect::<Vec<_>>().as_slice() {
+                if let ["net", _, "conf", device, ..] = key.split('.').collect::<Vec<_>>().as_slice()
+                    && device.parse::<IfName>().is_ok()
+                {
                     self.name_device(device);
                 }
                 self.sysctls.insert(key, (value, place.clone()));
@@ -202,6 +207,35 @@ impl Host {
     pub(super) fn gateways(&self) -> impl Iterator<Item = IpAddr> {
         self.routes.iter().filter(|r| r.to.is_none()).filter_map(|r| r.via)
     }
+}
+
+/// The device that a statement names and no kernel can have.
+fn bad_device(statement: &Statement) -> Option<&str> {
+    let named: Vec<&String> = match statement {
+        Statement::Address(address) => vec![&address.device],
+        Statement::Up { device, .. }
+        | Statement::Arp { device, .. }
+        | Statement::Mtu { device, .. }
+        | Statement::Hardware { device, .. }
+        | Statement::Dummy { device } => vec![device],
+        Statement::Route(route) => route.device.iter().collect(),
+        Statement::Vrrp(vrrp) => {
+            let routed = vrrp.routes.iter().filter_map(|r| r.device.as_ref());
+            vrrp.interface.iter().chain(vrrp.addresses.iter().map(|a| &a.device)).chain(routed).collect()
+        }
+        _ => Vec::new(),
+    };
+    named.into_iter().map(String::as_str).find(|device| device.parse::<IfName>().is_err())
+}
+
+/// The label, where the kernel takes it for an address of the device.
+pub(super) fn label_of(address: &HostAddress) -> String {
+    let fits = |label: &&String| {
+        let own = label.strip_prefix(&address.device).and_then(|rest| rest.strip_prefix(':'));
+        label.len() <= 15
+            && own.is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_graphic() && c != ':'))
+    };
+    address.label.as_ref().filter(fits).unwrap_or(&address.device).clone()
 }
 
 /// The value behind an option of a rule.

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::super::heard::{HostAddress, Vrrp};
-use super::super::parts::Host;
+use super::super::parts::{Host, label_of};
 use super::ground::Ground;
 use super::{Node, Placed, Scene, Stage, VipPlace, server};
 use crate::base::{Forwarding, Role};
@@ -138,7 +138,7 @@ fn vip(stage: &Stage<'_>, scene: &mut Scene, host: &Host, held: &[HostAddress], 
             } else {
                 node.interfaces.first().map(|i| i.name.clone()).unwrap_or_default()
             };
-            let on = address.label.clone().filter(|_| by_itself).unwrap_or(device);
+            let on = if by_itself { label_of(address) } else { device };
             all.push(Placed { vip, on, prefix: address.net.prefix_len(), broadcast: address.broadcast });
         }
     }
