@@ -111,11 +111,10 @@ pub fn run(plan: &Plan, settings: &Settings, watcher: &mut dyn Watcher) -> (Repo
 /// What of the times is the lab's own: the others are the machine's, and differ from run to run.
 fn virtual_times(report: &Report) -> TimingMs {
     let build = report.timing_ms.build;
-    let begins = |acted: &Acted| acted.at_ns;
-    let (first, last) = (report.timeline.iter().map(begins).min(), report.timeline.iter().max_by_key(|a| a.at_ns));
-    let load = first.zip(last).map_or(0.0, |(first, last)| {
-        Duration::from_nanos(last.at_ns.saturating_sub(first)).as_secs_f64() * 1e3 + last.ms
-    });
+    let ms = |ns: u64| Duration::from_nanos(ns).as_secs_f64() * 1e3;
+    let first = report.timeline.iter().map(|acted| acted.at_ns).min().unwrap_or_default();
+    let ends = report.timeline.iter().map(|acted| ms(acted.at_ns.saturating_sub(first)) + acted.ms);
+    let load = ends.fold(0.0, f64::max);
     TimingMs { build, load, total: build + load, ..TimingMs::default() }
 }
 
