@@ -126,10 +126,6 @@ pub struct ByPrograms {
     pub gone: Vec<String>,
 }
 
-fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
-    *number == N::default()
-}
-
 /// What became of a lab whose findings were mended: the commands, and the same load driven and judged once more.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Mended {
@@ -302,6 +298,10 @@ pub struct Read {
     /// How many frames are of conversations that went just like one that was judged, and are counted with its frames.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub alike: u64,
+}
+
+fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
+    *number == N::default()
 }
 
 /// A file that was read.

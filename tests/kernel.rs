@@ -148,13 +148,8 @@ fn ladder(scenario: &str) -> Result<(), Failed> {
             rung.changed.iter().map(String::as_str).filter(|what| !what.contains("checksum")).collect();
         let (from, to) = &rung.macs;
         let packet = without_drawn_ports(&rung.packet);
-        format!(
-            "{} {} ttl {}  {from} > {to}  {packet}  {}\n",
-            rung.frame.vantage,
-            rung.direction,
-            rung.ttl,
-            changed.join(", ")
-        )
+        let changed = if changed.is_empty() { String::new() } else { format!("  changed: {}", changed.join(", ")) };
+        format!("{} {} ttl {}  {from} > {to}  {packet}{changed}\n", rung.frame.vantage, rung.direction, rung.ttl)
     });
     let text: String = rungs.collect();
     insta::with_settings!({ snapshot_path => "snapshots/ladders", prepend_module_to_snapshot => false }, {

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use super::{Exit, complain, complain_of, interrupt, print};
 use crate::lab::{Lab, LabError, Silent};
 use crate::substrate::cache::RunFolder;
-use crate::substrate::kernels::Origin;
 use crate::substrate::own::{self, OwnError};
 use crate::substrate::qemu::Qemu;
 use crate::substrate::{Cache, CacheError, Kernel, KernelError, StartOptions, Substrate, kernels};
@@ -160,7 +159,7 @@ pub fn table(kernels: &[Kernel]) -> String {
         // Writing to a string can't fail.
         writeln!(text, "{mark} {:width$}  {} ({})", kernel.name, kernel.image.display(), kernel.origin)
             .unwrap_or_default();
-        if kernel.modules.is_none() && !matches!(kernel.origin, Origin::Built(_)) {
+        if kernel.modules.is_none() && !kernel.is_own() {
             writeln!(text, "  {:width$}  has no modules beside it, so it must have everything built in", "")
                 .unwrap_or_default();
         }
