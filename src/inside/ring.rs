@@ -23,6 +23,10 @@ const BLOCK_BYTES: usize = 64 << 10;
 const SLOT_BYTES: usize = 2 << 10;
 /// One tick of a kernel with 100 Hz: shorter would not be kept, longer delays the end of a capture.
 const RETIRE_MS: u32 = 8;
+/// The same for a ring of few blocks: each that is closed with a frame or two in it is one less until it is read, and where
+/// there are many rings their one reader comes by less often.
+const RETIRE_FEW_MS: u32 = 40;
+const FEW_BLOCKS: usize = 16;
 const LEAST_BLOCKS: usize = 4;
 const ALL: u16 = 3; // ETH_P_ALL
 const FIRST_FRAME_OFFSET: usize = offset_of!(libc::tpacket_block_desc, hdr);
@@ -96,7 +100,7 @@ impl Ring {
             tp_block_nr: narrow(blocks),
             tp_frame_size: narrow(SLOT_BYTES),
             tp_frame_nr: narrow(blocks * (BLOCK_BYTES / SLOT_BYTES)),
-            tp_retire_blk_tov: RETIRE_MS,
+            tp_retire_blk_tov: if blocks < FEW_BLOCKS { RETIRE_FEW_MS } else { RETIRE_MS },
             tp_sizeof_priv: 0,
             tp_feature_req_word: 0,
         };

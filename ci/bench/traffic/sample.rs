@@ -55,7 +55,8 @@ fn built(capture: bool) -> Result<(Lab, Plan), BenchError> {
     let plan = plan(Which::Textbook)?;
     own_namespaces()?;
     let output = env!("CARGO_TARGET_TMPDIR").to_owned();
-    let options = BuildOptions { output, tool_roots: Vec::new(), skip_ipvs: true, capture };
+    let options =
+        BuildOptions { output, tool_roots: Vec::new(), skip_ipvs: true, capture, jitter_us: 0, trees: Vec::new() };
     let lab = Lab::create(&plan, &options, "", &mut |_| {}).map_err(|error| BenchError::lab("make a lab", &error))?;
     Ok((lab, plan))
 }
