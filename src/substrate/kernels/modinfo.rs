@@ -47,8 +47,8 @@ fn section<'a>(elf: &'a [u8], wanted: &str) -> Option<&'a [u8]> {
     };
     let names = content(names)?;
     (0..count).find_map(|index| {
-        let named = names.get(number(header(index)?, 4)?..)?.split(|byte| *byte == 0).next()?;
-        (named == wanted.as_bytes()).then(|| content(index)).flatten()
+        let found = names.get(number(header(index)?, 4)?..)?.split(|byte| *byte == 0).next()?;
+        (found == wanted.as_bytes()).then(|| content(index)).flatten()
     })
 }
 
