@@ -113,6 +113,13 @@ fn all_differ<T: Ord>(all: &[T]) -> bool {
     all.iter().collect::<std::collections::BTreeSet<_>>().len() == all.len()
 }
 
+/// Labs that come to root causes, which have labs of their own, by another way: by a real daemon.
+const VARIANTS: [(&str, &[&str]); 3] = [
+    ("keepalived-killed", &["ha-split-brain"]),
+    ("keepalived-no-sync", &["ha-failover-no-sync", "ipvs-nodest-drop"]),
+    ("keepalived-split-brain", &["ha-split-brain"]),
+];
+
 #[test]
 fn a_lab_that_must_fail_says_how() {
     for path in files(&root().join("broken")) {
@@ -120,7 +127,9 @@ fn a_lab_that_must_fail_says_how() {
         let held = |v: &drlab::base::Verdict| *v == drlab::base::Verdict::Held;
         assert!(!plan.expect.checks.values().all(held), "{} expects no broken check", path.display());
         let name = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
-        assert_eq!(plan.expect.findings, [name], "{} is named for its finding", path.display());
+        let variant = VARIANTS.iter().find(|(file, _)| *file == name).map(|(_, findings)| findings.to_vec());
+        let findings = variant.unwrap_or_else(|| vec![name.as_str()]);
+        assert_eq!(plan.expect.findings, findings, "{} is named for its finding", path.display());
     }
 }
 
