@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Fuzzes what reads bytes of others, by libFuzzer with the stable tool chain; needs a C++ compiler.
 #   ci/fuzz.sh                    every target for 3 seconds: that it builds and its corpus still passes
-#   ci/fuzz.sh TARGET SECONDS     one target: pcap pcapng link ethernet arp ip transport judge
+#   ci/fuzz.sh TARGET SECONDS     one target: pcap pcapng link ethernet arp ip transport judge,
+#                                 import-keepalived import-ipvsadm import-sysctl import-arptables import-ip-json import-script
 #   ci/fuzz.sh all 600            every target for ten minutes
 # What is learned stays below target/fuzz/corpus; an input that makes a target panic stays below target/fuzz/found.
 set -euo pipefail
@@ -25,7 +26,9 @@ cargo build --quiet --locked --manifest-path fuzz/Cargo.toml --target "$host"
 for target in "${targets[@]}"; do
     corpus=target/fuzz/corpus/$target found=target/fuzz/found
     mkdir -p "$corpus" "$found"
+    seeds=fixtures/captures
+    case $target in import-*) seeds=fixtures/import ;; esac
     printf '== %s: %s s\n' "$target" "$seconds"
     "$CARGO_TARGET_DIR/$host/debug/$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=65536 \
-        -print_final_stats=1 -verbosity=0 -artifact_prefix="$found/$target-" "$corpus" fixtures/captures
+        -print_final_stats=1 -verbosity=0 -artifact_prefix="$found/$target-" "$corpus" "$seeds"
 done

@@ -5,6 +5,8 @@
 
 pub mod run;
 pub mod statements;
+pub mod survey;
+pub mod weblog;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

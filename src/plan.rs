@@ -66,6 +66,9 @@ pub struct Plan {
     pub implied: Vec<Implied>,
     /// What is expected to come of it.
     pub expect: Expect,
+    /// The least memory of the lab's kernel, in MiB.
+    #[serde(default)]
+    pub memory_mib: u32,
 }
 
 impl Plan {
@@ -193,6 +196,9 @@ pub struct Node {
     pub balances: Vec<Service>,
     /// What it serves.
     pub servers: Vec<Server>,
+    /// The access logs of its own web servers.
+    #[serde(default)]
+    pub access_logs: Vec<String>,
     /// The packages that it has beside those of the machine, in order and each once.
     #[serde(default)]
     pub packages: Vec<String>,

@@ -13,6 +13,7 @@ pub mod forecast;
 pub mod json;
 pub mod junit;
 mod ladder;
+pub mod matrix;
 mod mended;
 pub(crate) mod page;
 mod picture;
@@ -60,7 +61,7 @@ pub struct Report {
     /// Why it was not run, or why the lab failed: a chain, outermost first.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub failure: Vec<String>,
-    /// `host` or `uml`.
+    /// `host`, `uml` or `qemu`.
     pub substrate: String,
     /// The kernel that held the lab, as `uname -r` gives it.
     pub kernel: String,
@@ -123,10 +124,6 @@ pub struct ByPrograms {
     pub added: Vec<String>,
     /// Statements that the plan has and the kernel does not.
     pub gone: Vec<String>,
-}
-
-fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
-    *number == N::default()
 }
 
 /// What became of a lab whose findings were mended: the commands, and the same load driven and judged once more.
@@ -301,6 +298,10 @@ pub struct Read {
     /// How many frames are of conversations that went just like one that was judged, and are counted with its frames.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub alike: u64,
+}
+
+fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
+    *number == N::default()
 }
 
 /// A file that was read.

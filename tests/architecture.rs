@@ -13,6 +13,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("trace", &["base", "wire"]),
     ("judge", &["base", "wire", "trace", "facts"]),
     ("scenario", &["base"]),
+    ("import", &["base", "scenario"]),
     ("plan", &["base", "facts", "scenario", "judge"]),
     ("report", &["base", "facts", "judge"]),
     ("mutate", &["base", "plan", "report"]),
@@ -29,6 +30,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "trace",
             "judge",
             "scenario",
+            "import",
             "plan",
             "report",
             "mutate",
@@ -41,7 +43,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// Layers that only compute.
-const PURE: &[&str] = &["base", "facts", "wire", "trace", "judge", "scenario", "plan", "report", "mutate"];
+const PURE: &[&str] = &["base", "facts", "wire", "trace", "judge", "scenario", "import", "plan", "report", "mutate"];
 
 /// What code that only computes may not name.
 const EFFECTS: &[&str] = &[

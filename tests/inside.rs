@@ -16,6 +16,8 @@ mod cases;
 mod guest;
 #[path = "inside/labs.rs"]
 mod labs;
+#[path = "inside/programs.rs"]
+mod programs;
 #[path = "inside/table.rs"]
 mod table;
 

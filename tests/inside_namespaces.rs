@@ -183,6 +183,7 @@ fn load(protocol: Protocol, target: &str) -> Load {
         source_port: None,
         upload_bytes: 0,
         timeout_ms: 2000,
+        foreign: false,
         during: Vec::new(),
     }
 }

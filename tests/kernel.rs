@@ -7,6 +7,9 @@
 //!
 //! Without a kernel that can hold a lab this fails; it never passes for want of one.
 
+#[path = "imported/cases.rs"]
+mod cases;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
@@ -17,6 +20,7 @@ use drlab::facts::run::{CaptureStats, Ran};
 use drlab::judge::{CheckResult, Dialect, Input, Mend, checks, rules};
 use drlab::mutate;
 use drlab::plan::{self, Plan};
+use drlab::report::matrix::Matrix;
 use drlab::report::{Mended, Report, RunVerdict, Style, text};
 use drlab::scenario;
 use drlab::trace::Trace;
@@ -30,6 +34,20 @@ const MUTATED: [&str; 3] = ["basic/lvs-dr", "arp/static-binding", "arp/arptables
 
 /// Correct scenarios whose mutations make the very labs that those of another make, so that one of the two is run.
 const ALIKE: [(&str, &str); 1] = [("arp/sysctl", "basic/lvs-dr")];
+
+/// Scenarios that are run twice by one seed and have to leave the same bytes; ignored where drlab's own kernel is not
+/// there and `DRLAB_TEST_OWN_KERNEL` does not say that it must be.
+const SEEDED: [&str; 6] = [
+    "basic/lvs-dr",
+    "basic/dual-stack",
+    "basic/tun",
+    "schedulers/twos",
+    "broken/ha/ha-no-garp",
+    "races/last-announcement",
+];
+
+/// Folders of scenarios whose packets are kept as snapshots, hop by hop; as [`SEEDED`].
+const LADDERS: [&str; 2] = ["basic/", "races/"];
 
 /// Of a hundred mutations alone, how many have to be named rightly or have no effect.
 const ALL_RIGHT: u64 = 100;
@@ -74,7 +92,13 @@ fn main() {
         .filter(|scenario| UNMENDED.iter().all(|(name, _)| *name != scenario.name))
         .map(|scenario| Trial::test(format!("mend::{}", scenario.name), move || mend(&scenario.name)));
     let on_host = ["basic/lvs-dr", "basic/ipv6", "broken/arp/rs-arp-default"]
-        .map(|scenario| Trial::test(format!("host::{scenario}"), move || run_on_host_in_guest(scenario)));
+        .map(|scenario| Trial::test(format!("host::{scenario}"), move || run_on_host_in_guest(scenario, "uml")));
+    let in_machines = [
+        Trial::test("host::basic/lvs-dr under a distribution's kernel", || {
+            run_on_host_in_guest("basic/lvs-dr", "debian")
+        }),
+        Trial::test("matrix::basic/lvs-dr", compares_kernels),
+    ];
     let as_planned =
         ["basic/lvs-dr", "basic/dual-stack", "basic/tun", "arp/arptables", "broken/routing/rs-vip-prefix-on-lo"]
             .map(|scenario| Trial::test(format!("planned::{scenario}"), move || says_what_is_planned(scenario)));
@@ -87,17 +111,98 @@ fn main() {
         .chain(ALIKE.map(|(one, other)| {
             Trial::test(format!("mutate::{one} makes the labs of {other}"), move || mutated_alike(one, other))
         }));
-    let trials = under_uml.chain(mends).chain(on_host).chain(as_planned).chain(broken).collect();
+    let imported = cases::CASES.iter().map(|case| Trial::test(format!("verify::{}", case.name), move || verify(case)));
+    let own = has_own_kernel();
+    let seeded = SEEDED.map(|scenario| {
+        Trial::test(format!("seeded::{scenario} is the same twice"), move || same_twice(scenario))
+            .with_ignored_flag(!own && std::env::var_os("DRLAB_TEST_OWN_KERNEL").is_none())
+    });
+    let ladders = select::shipped()
+        .into_iter()
+        .filter(|scenario| LADDERS.iter().any(|folder| scenario.name.starts_with(folder)))
+        .map(|scenario| {
+            Trial::test(format!("ladder::{}", scenario.name), move || ladder(&scenario.name))
+                .with_ignored_flag(!own && std::env::var_os("DRLAB_TEST_OWN_KERNEL").is_none())
+        });
+    let under_uml = under_uml.chain(imported).chain(seeded).chain(ladders);
+    let trials = under_uml.chain(mends).chain(on_host).chain(in_machines).chain(as_planned).chain(broken).collect();
     libtest_mimic::run(&arguments, trials).exit();
 }
 
+/// Whether drlab's own kernel is there: then the shipped scenarios run by a seed, and are the same each time.
+fn has_own_kernel() -> bool {
+    let listed = Command::new(env!("CARGO_BIN_EXE_drlab")).args(["kernel", "list"]).output();
+    listed.is_ok_and(|listed| String::from_utf8_lossy(&listed.stdout).contains("drlab-"))
+}
+
+/// Runs a scenario by a seed and holds one request's and its answer's way against the snapshot. What another version of
+/// the kernel may draw otherwise is left out of it: the client's port, identifications and checksums, times.
+fn ladder(scenario: &str) -> Result<(), Failed> {
+    let run = Command::new(env!("CARGO_BIN_EXE_drlab"))
+        .args(["run", scenario, "--substrate", "uml", "--seed", "1", "--format", "json"])
+        .output()?;
+    let report: Report = serde_json::from_slice(&run.stdout)
+        .map_err(|error| format!("{error}\n{}", String::from_utf8_lossy(&run.stderr)))?;
+    let rungs = report.journey.iter().map(|rung| {
+        let changed: Vec<&str> =
+            rung.changed.iter().map(String::as_str).filter(|what| !what.contains("checksum")).collect();
+        let (from, to) = &rung.macs;
+        let packet = without_drawn_ports(&rung.packet);
+        let changed = if changed.is_empty() { String::new() } else { format!("  changed: {}", changed.join(", ")) };
+        format!("{} {} ttl {}  {from} > {to}  {packet}{changed}\n", rung.frame.vantage, rung.direction, rung.ttl)
+    });
+    let text: String = rungs.collect();
+    insta::with_settings!({ snapshot_path => "snapshots/ladders", prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!(scenario.replace('/', "-"), text);
+    });
+    Ok(())
+}
+
+fn without_drawn_ports(packet: &str) -> String {
+    let drawn = |port: &str| port.parse::<u16>().is_ok_and(|port| port >= 32_768);
+    let word = |word: &str| match word.rsplit_once(':') {
+        Some((address, port)) if drawn(port) => format!("{address}:PORT"),
+        _ => word.to_owned(),
+    };
+    packet.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
+
+/// Runs a scenario twice by one seed, with jitter, and wants the same bytes.
+fn same_twice(scenario: &str) -> Result<(), Failed> {
+    let left = ["once", "again"].map(|run| {
+        let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("seeded").join(run);
+        let ran = Command::new(env!("CARGO_BIN_EXE_drlab"))
+            .args(["run", scenario, "--substrate", "uml", "--seed", "7", "--jitter", "0.2", "--out"])
+            .arg(&out)
+            .output()?;
+        let read = |file: &str| {
+            let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+            std::fs::read(out.join(scenario).join(file)).map_err(|error| format!("{file}: {error}\n{said}"))
+        };
+        Ok::<_, Failed>((read("capture.pcapng")?, read("report.json")?))
+    });
+    let [once, again] = left;
+    let ((frames, report), (frames_again, report_again)) = (once?, again?);
+    if frames != frames_again {
+        let at = frames.iter().zip(&frames_again).position(|(one, other)| one != other);
+        return Err(format!("the captures differ, first at byte {at:?}").into());
+    }
+    if report != report_again {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (one, other) = (text(&report), text(&report_again));
+        let differs = one.lines().zip(other.lines()).find(|(one, other)| one != other);
+        return Err(format!("the reports differ: {differs:?}").into());
+    }
+    Ok(())
+}
+
 /// The `host` substrate wants root and IPVS; a guest has both, whatever this machine has.
-fn run_on_host_in_guest(scenario: &str) -> Result<(), Failed> {
-    let writable = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guest").join(scenario.replace('/', "-"));
+fn run_on_host_in_guest(scenario: &str, kernel: &str) -> Result<(), Failed> {
+    let writable = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guest").join(kernel).join(scenario.replace('/', "-"));
     std::fs::create_dir_all(&writable)?;
     let drlab = env!("CARGO_BIN_EXE_drlab");
     let run = Command::new(drlab)
-        .args(["kernel", "run", "--writable"])
+        .args(["kernel", "run", "--kernel", kernel, "--writable"])
         .arg(&writable)
         .args(["--", "env"])
         // What is on the machine belongs to an ordinary user, who is not the guest's root.
@@ -108,7 +213,31 @@ fn run_on_host_in_guest(scenario: &str) -> Result<(), Failed> {
     if run.status.success() && said.contains("substrate host") {
         return Ok(());
     }
-    Err(format!("`drlab run {scenario} --substrate host` in a guest ended with {}\n{said}", run.status).into())
+    let err = String::from_utf8_lossy(&run.stderr);
+    Err(format!("`drlab run {scenario} --substrate host` in a guest ended with {}\n{said}{err}", run.status).into())
+}
+
+/// Under a distribution's kernel it holds as under User-Mode Linux, and under one that is not there it is not run.
+fn compares_kernels() -> Result<(), Failed> {
+    let run = Command::new(env!("CARGO_BIN_EXE_drlab"))
+        .args(["matrix", "basic/lvs-dr", "--kernels", "uml,debian,0.0", "--format", "json", "--quiet"])
+        .output()?;
+    let said = || format!("\n{}\n{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+    let matrix: Matrix = serde_json::from_slice(&run.stdout).map_err(|error| format!("{error}{}", said()))?;
+    let cells: Vec<(RunVerdict, bool)> =
+        matrix.rows.iter().flat_map(|row| &row.cells).map(|cell| (cell.verdict, cell.as_expected)).collect();
+    let wanted = [(RunVerdict::Held, true), (RunVerdict::Held, true), (RunVerdict::NotRun, false)];
+    let ttl = matrix.differences.first().map(|one| one.values.clone());
+    let lowered = [Some("yes".to_owned()), Some("yes".to_owned()), None];
+    let surveyed: Vec<bool> = matrix.kernels.iter().map(|kernel| kernel.survey.is_some()).collect();
+    if cells == wanted
+        && ttl.as_deref() == Some(&lowered)
+        && surveyed == [true, true, false]
+        && run.status.code() == Some(4)
+    {
+        return Ok(());
+    }
+    Err(format!("`drlab matrix` ended with {}{}", run.status, said()).into())
 }
 
 /// Labs that wait for what never comes need no processor, so that more of them run at once than there are.
@@ -163,6 +292,35 @@ fn mutants(scenario: &str) -> Result<Vec<(mutate::Trial, Plan)>, Failed> {
     made.collect()
 }
 
+/// A configuration below `fixtures/import` is imported, run and judged as an expert judges it.
+fn verify(case: &cases::Case) -> Result<(), Failed> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/import").join(case.name);
+    let run = Command::new(env!("CARGO_BIN_EXE_drlab"))
+        .current_dir(folder)
+        .arg("verify")
+        .args(case.files.split_whitespace())
+        .args(["--substrate", "uml", "--quiet", "--format", "json"])
+        .output()?;
+    let notes = String::from_utf8_lossy(&run.stderr);
+    let report: Report = serde_json::from_slice(&run.stdout).map_err(|error| {
+        format!("`drlab verify {}` ended with {} and no report: {error}\n{notes}", case.files, run.status)
+    })?;
+    let mut found: Vec<&str> = report.findings.iter().map(|f| f.id.as_str()).collect();
+    found.sort_unstable();
+    found.dedup();
+    let mut wanted = case.findings.to_vec();
+    wanted.sort_unstable();
+    let verdict = if wanted.is_empty() { RunVerdict::Held } else { RunVerdict::Broken };
+    let told = case.not_understood.iter().all(|place| notes.contains(place));
+    let code = i32::from(!wanted.is_empty());
+    if found == wanted && report.verdict == verdict && run.status.code() == Some(code) && told {
+        return Ok(());
+    }
+    let text = text::render(&report, &Style::default());
+    Err(format!("an expert says {wanted:?}; `drlab verify {}` ended with {}\n{notes}\n{text}", case.files, run.status)
+        .into())
+}
+
 fn plan_of(scenario: &str) -> Result<Plan, Failed> {
     let checks: Vec<&str> = checks::ALL.iter().map(|c| c.id).collect();
     let rules: Vec<&str> = rules::ALL.iter().map(|r| r.id).collect();
@@ -176,6 +334,7 @@ fn run(scenario: &str) -> Result<(), Failed> {
     let run = Command::new(env!("CARGO_BIN_EXE_drlab"))
         .args(["run", scenario, "--substrate", "uml", "--out"])
         .arg(&out)
+        .args(if has_own_kernel() { &["--seed", "1"][..] } else { &[] })
         .output()?;
     let lack = LACKED.iter().find(|(name, _)| *name == scenario);
     let told = |words: &str| {

@@ -5,7 +5,9 @@
 
 pub mod base;
 pub mod facts;
+pub mod import;
 pub mod judge;
+pub mod scenario;
 pub mod trace;
 pub mod wire;
 
@@ -85,4 +87,31 @@ pub fn judge(data: &[u8]) {
     let checks: Vec<_> = judge::checks::ALL.iter().map(|check| (check.run)(&input)).collect();
     std::hint::black_box((judge::rules::findings(&input, &checks), judge::rules::clues(&input, &checks)));
     std::hint::black_box((judge::ladder(&input), judge::census(&input)));
+}
+
+/// Rules that make a lab together with whatever else is said.
+const RULES: &str = "-A -t 172.16.0.66:80 -s rr\n-a -t 172.16.0.66:80 -r 172.16.252.137:80 -g\n";
+
+/// Imports the bytes as a text of that format, beside rules that make a lab. What is written is a scenario by syntax and
+/// shape, whatever the bytes are.
+pub fn imported(format: import::Format, data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let one = |name: &str, text: &str, format| import::Text {
+        name: name.to_owned(),
+        text: text.to_owned(),
+        node: None,
+        format: Some(format),
+    };
+    let texts = vec![one("rules", RULES, import::Format::Ipvsadm), one("fuzzed", text, format)];
+    let request = import::Request { texts, ..import::Request::default() };
+    match import::import(&request, &mut import::NoLibrary) {
+        Ok(made) => {
+            if let Err(problems) = scenario::parse("made", &made.scenario) {
+                panic!("{}\n{}", problems.render(false), made.scenario);
+            }
+        }
+        Err(error) => {
+            std::hint::black_box(error.to_string());
+        }
+    }
 }

@@ -146,9 +146,11 @@ fn settings(arguments: &MutateArguments) -> RunArguments {
     RunArguments {
         scenarios: Vec::new(),
         substrate: arguments.substrate,
+        kernel: Vec::new(),
         out: None,
         apply_mend: None,
         seed: None,
+        twice: false,
         jitter: None,
         format: ReportFormat::Json,
         full: false,

@@ -8,8 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::exit::Exit;
+use super::matrix;
 use super::progress::Progress;
 use super::select::{self, Beside, Selected};
+use super::twice;
 use super::{MendChoice, ReportFormat, RunArguments, SubstrateChoice, complain, complain_of, interrupt, keep, print};
 use crate::judge::{checks, rules};
 use crate::lab::Watcher;
@@ -20,6 +22,7 @@ use crate::scenario;
 use crate::substrate::cache::RunFolder;
 use crate::substrate::packages::tools;
 use crate::substrate::packages::trees::{self, Tree};
+use crate::substrate::qemu::Qemu;
 use crate::substrate::{Abilities, Cache, Kernel, StartOptions, Substrate, kernels};
 
 /// Runs what the arguments say.
@@ -57,27 +60,42 @@ fn run_plans(arguments: &RunArguments, plans: Vec<(Plan, String)>) -> Exit {
         complain_of(&error);
         return Exit::Usage;
     }
-    let kind = kind(arguments);
-    if arguments.seed.is_some() && kind == Substrate::Host {
-        complain("drlab: a seed can't be given to this machine's own kernel; there is `--substrate uml`");
+    if arguments.kernel.len() > 1 {
+        if arguments.seed.is_some() {
+            complain("drlab: a seed goes with one kernel, drlab's own");
+            return Exit::Usage;
+        }
+        return matrix::under(arguments, &arguments.kernel, &plans);
+    }
+    let kernel = match arguments.kernel.first().map(|name| matrix::found(name)).transpose() {
+        Ok(kernel) => kernel,
+        Err(error) => {
+            complain_of(&error);
+            return Exit::Lacking;
+        }
+    };
+    let kind = kernel.as_ref().map_or_else(|| kind(arguments), |kernel| matrix::substrate(kernel.as_ref()));
+    if arguments.seed.is_some() && kind != Substrate::Uml {
+        complain("drlab: a seed can be given to drlab's own kernel only; there is `--substrate uml`");
         return Exit::Usage;
     }
     interrupt::watch();
     let progress = Mutex::new(Progress::new(arguments.quiet));
-    let results =
-        match prepare(kind, &plans, arguments.apply_mend, &progress).and_then(|ground| ground.seeded(arguments.seed)) {
-            Ok(ground) => run_all(arguments, &plans, &typed, &ground, &progress),
-            Err(error) => {
-                lock(&progress).clear();
-                complain_of(&*error);
-                complain("`drlab doctor` tells what this machine can do and what would change it.");
-                if arguments.format == ReportFormat::Text && arguments.out.is_none() {
-                    return Exit::Lacking;
-                }
-                let not_run = |plan| (once::not_run(plan, kind, &*error), Exit::Lacking);
-                plans.iter().zip(&typed).map(|(plan, typed)| kept(arguments, typed, not_run(plan))).collect()
+    let results = match prepare_under(kind, kernel.flatten(), &plans, arguments.apply_mend, &progress)
+        .and_then(|ground| ground.seeded(arguments.seed))
+    {
+        Ok(ground) => run_all(arguments, &plans, &typed, &ground, &progress),
+        Err(error) => {
+            lock(&progress).clear();
+            complain_of(&*error);
+            complain("`drlab doctor` tells what this machine can do and what would change it.");
+            if arguments.format == ReportFormat::Text && arguments.out.is_none() {
+                return Exit::Lacking;
             }
-        };
+            let not_run = |plan| (once::not_run(plan, kind, &*error), Exit::Lacking);
+            plans.iter().zip(&typed).map(|(plan, typed)| kept(arguments, typed, not_run(plan))).collect()
+        }
+    };
     lock(&progress).clear();
     finish(arguments, &results)
 }
@@ -90,6 +108,7 @@ pub(super) fn kind(arguments: &RunArguments) -> Substrate {
         SubstrateChoice::Auto => Abilities::look().choice(),
         SubstrateChoice::Host => Substrate::Host,
         SubstrateChoice::Uml => Substrate::Uml,
+        SubstrateChoice::Qemu => Substrate::Qemu,
     }
 }
 
@@ -130,11 +149,13 @@ fn compile(selected: &Selected) -> Result<Plan, String> {
 
 /// What all runs stand on.
 pub(super) struct Ground {
-    kind: Substrate,
-    cache: Cache,
+    pub(super) kind: Substrate,
+    pub(super) cache: Cache,
     kernel: Option<Kernel>,
     tool_roots: Vec<PathBuf>,
     trees: Vec<Tree>,
+    /// The packages of which programs are called in the labs.
+    programs: Vec<String>,
 }
 
 /// A run by a seed is wanted, and no kernel is there that can be given one.
@@ -144,9 +165,38 @@ pub(super) struct Ground {
 )]
 struct NoSeed;
 
+/// Nodes want what a virtual machine does not have.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the scenario's own programs in {nodes} can't run in a virtual machine, which sees no files of this one; there is \
+     `--substrate uml`"
+)]
+struct NoPrograms {
+    nodes: String,
+}
+
+/// Of a plan for a virtual machine, what that has no means for.
+fn beyond(kind: Substrate, plan: &Plan) -> Option<NoPrograms> {
+    let wants = |node: &&plan::Node| node.has_programs() || !node.packages.is_empty();
+    let nodes: Vec<&str> = plan.nodes.iter().filter(wants).map(|node| node.name.as_str()).collect();
+    (kind == Substrate::Qemu && !nodes.is_empty()).then(|| NoPrograms { nodes: nodes.join(", ") })
+}
+
 impl Ground {
+    pub(super) fn kind(&self) -> Substrate {
+        self.kind
+    }
+
+    pub(super) fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    pub(super) fn kernel(&self) -> Option<&Kernel> {
+        self.kernel.as_ref()
+    }
+
     /// The same with a kernel that takes a seed, where one is given.
-    pub(super) fn seeded(mut self, seed: Option<u64>) -> Result<Self, Box<dyn std::error::Error>> {
+    pub(super) fn seeded(mut self, seed: Option<u64>) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         if seed.is_some() && !self.kernel.as_ref().is_some_and(Kernel::is_own) {
             let own = kernels::list(&self.cache)?.into_iter().find(Kernel::is_own);
             self.kernel = Some(own.ok_or(NoSeed)?);
@@ -160,12 +210,28 @@ pub(super) fn prepare(
     plans: &[Plan],
     mends: Option<MendChoice>,
     progress: &Mutex<Progress>,
-) -> Result<Ground, Box<dyn std::error::Error>> {
+) -> Result<Ground, Box<dyn std::error::Error + Send + Sync>> {
+    prepare_under(kind, None, plans, mends, progress)
+}
+
+/// The same under a certain kernel, where one is given.
+pub(super) fn prepare_under(
+    kind: Substrate,
+    kernel: Option<Kernel>,
+    plans: &[Plan],
+    mends: Option<MendChoice>,
+    progress: &Mutex<Progress>,
+) -> Result<Ground, Box<dyn std::error::Error + Send + Sync>> {
     let mut tell = |text: &str| lock(progress).note(text);
     let cache = Cache::locate()?;
+    if kind == Substrate::Qemu {
+        Qemu::find_or_fetch(&cache, &mut tell)?;
+    }
     let kernel = match kind {
         Substrate::Host => None,
+        _ if kernel.is_some() => kernel,
         Substrate::Uml => Some(kernels::chosen_or_fetched(&cache, &mut tell)?),
+        Substrate::Qemu => Some(kernels::chosen_or_fetched_for_qemu(&cache, &mut tell)?),
     };
     let mut needed = needed(plans);
     if let Some(choice) = mends {
@@ -177,8 +243,11 @@ pub(super) fn prepare(
     let tool_roots = tools::roots(&cache, &needed, &mut tell)?;
     let sets: BTreeSet<&Vec<String>> =
         plans.iter().flat_map(|plan| &plan.nodes).map(|node| &node.packages).filter(|set| !set.is_empty()).collect();
-    let trees = sets.into_iter().map(|set| trees::tree(&cache, set, &mut tell)).collect::<Result<_, _>>()?;
-    Ok(Ground { kind, cache, kernel, tool_roots, trees })
+    // A virtual machine does not run what would call them.
+    let sets = sets.into_iter().filter(|_| kind != Substrate::Qemu);
+    let trees = sets.map(|set| trees::tree(&cache, set, &mut tell)).collect::<Result<_, _>>()?;
+    let programs = needed.into_iter().map(str::to_owned).collect();
+    Ok(Ground { kind, cache, kernel, tool_roots, trees, programs })
 }
 
 /// The programs that the plans' nodes call.
@@ -249,11 +318,31 @@ pub(super) fn run_one(
     ground: &Ground,
     watcher: &mut dyn Watcher,
 ) -> Done {
+    if let Some(error) = beyond(ground.kind, plan) {
+        return kept(arguments, typed, (once::not_run(plan, ground.kind, &error), Exit::Lacking));
+    }
+    let capture = arguments.out.as_ref().map(|out| keep::folder(out, plan).join(keep::CAPTURE));
+    let done = if arguments.twice {
+        twice::run(plan, ground, capture, &mut |capture| pass(arguments, plan, ground, watcher, capture))
+    } else {
+        pass(arguments, plan, ground, watcher, capture)
+    };
+    kept(arguments, typed, done)
+}
+
+/// One pass, of which nothing is kept but the capture.
+fn pass(
+    arguments: &RunArguments,
+    plan: &Plan,
+    ground: &Ground,
+    watcher: &mut dyn Watcher,
+    keep_capture: Option<PathBuf>,
+) -> Done {
     let folder = match RunFolder::make(&ground.cache) {
         Ok(folder) => folder,
         Err(error) => {
             complain_of(&error);
-            return kept(arguments, typed, (once::not_run(plan, ground.kind, &error), Exit::Lacking));
+            return (once::not_run(plan, ground.kind, &error), Exit::Lacking);
         }
     };
     let settings = Settings {
@@ -262,22 +351,23 @@ pub(super) fn run_one(
             on_spawn: Some(interrupt::started),
             kernel: ground.kernel.clone(),
             seed: arguments.seed,
-            memory_mib: arguments.memory,
+            memory_mib: arguments.memory.max(plan.memory_mib),
             visible: ground.tool_roots.iter().chain(ground.trees.iter().map(|tree| &tree.folder)).cloned().collect(),
+            programs: ground.programs.clone(),
             ..StartOptions::new(folder.path())
         },
         tool_roots: ground.tool_roots.clone(),
         trees: ground.trees.clone(),
         jitter_us: arguments.jitter.unwrap_or(0),
         mend: arguments.apply_mend.map(MendChoice::mending),
-        keep_capture: arguments.out.as_ref().map(|out| keep::folder(out, plan).join(keep::CAPTURE)),
+        keep_capture,
     };
     let (mut report, ended) = once::run(plan, &settings, watcher);
     if interrupt::interrupted() && report.verdict == RunVerdict::NotRun {
         report.failure = vec!["interrupted; the lab was taken down".to_owned()];
     }
     let exit = exit(&report, &ended);
-    kept(arguments, typed, (report, exit))
+    (report, exit)
 }
 
 /// The same, after its files are written where that is asked for.

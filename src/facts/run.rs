@@ -124,7 +124,7 @@ pub enum Outcome {
     Answered {
         /// HTTP status; 200 for a datagram.
         status: u16,
-        /// Who the body says it came from.
+        /// Who the body says it came from; where it is a page that does not say it, in whose access log the request is.
         server: Option<String>,
         /// Bytes of the body.
         bytes: u64,

@@ -472,10 +472,15 @@ fn checks_left_out(stage: &Stage<'_>, scene: &mut Scene) {
     } else if stage.servers.iter().any(|(_, host)| server::redirects(stage, host)) {
         scene.skip = Some((&["vip-owned"], "real servers take what is for the VIP by a rule, and need not have it"));
     } else if ways == [Forwarding::Tun] {
-        scene.skip = Some((
-            &["mac-rewrite", "same-segment"],
-            "the files ask for tunnels, where packets travel in other packets, to other segments too",
-        ));
+        let far = scene.segments.iter().any(|segment| segment.name.starts_with("remote"));
+        scene.skip = Some(if far {
+            (
+                &["mac-rewrite", "same-segment", "via-director"],
+                "the files ask for tunnels, where packets travel in other packets, and past routers",
+            )
+        } else {
+            (&["mac-rewrite", "same-segment"], "the files ask for tunnels, where packets travel in other packets")
+        });
     }
 }
 

@@ -290,6 +290,7 @@ impl Client {
             path,
             id: &id,
             timeout_ms: load.timeout_ms,
+            foreign: load.foreign,
         };
         let (start_ns, began) = (epoch_ns(), Instant::now());
         let answer = match (load.protocol, session) {

@@ -23,6 +23,7 @@ pub use self::command::CommandError;
 use self::launch::Launcher;
 use self::log::{LastLines, Log};
 use self::process::{Process, in_words};
+use super::bounds::MOST;
 use super::read;
 use super::shell::in_its_place;
 use super::timeline::nodes::{NodeGone, Nodes, on_node};
@@ -64,6 +65,12 @@ pub enum DaemonError {
         how: String,
         /// Its last lines.
         last: LastLines,
+    },
+    /// The node's programs asked for more processes than they may have.
+    #[error("the programs of {node} asked for more than {MOST} processes and were all killed")]
+    TooMany {
+        /// The node.
+        node: NodeName,
     },
     /// It took too long.
     #[error(
@@ -254,6 +261,19 @@ impl Daemons {
             }
         };
         command::run(&launcher, node, command).await
+    }
+
+    /// Whether the programs of all nodes have kept to the number of processes that they may have.
+    ///
+    /// # Errors
+    /// [`DaemonError::TooMany`] for the first node where they have not; none of its programs runs any more.
+    pub async fn within_bounds(&self) -> Result<(), DaemonError> {
+        for (name, node) in &self.nodes {
+            if node.lock().await.launcher.bound.is_overrun() {
+                return Err(DaemonError::TooMany { node: name.clone() });
+            }
+        }
+        Ok(())
     }
 
     /// Those that have ended and were not told to.

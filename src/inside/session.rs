@@ -12,6 +12,7 @@ use hyper_util::client::legacy::connect::HttpInfo;
 use super::load::failure::Kind;
 use super::load::request::{Answer, Ask, judge, upload};
 use super::serve::REQUEST_HEADER;
+use crate::facts::weblog::AGENT;
 
 /// A client with its connections and cookies; cloning it shares them.
 #[derive(Debug, Clone)]
@@ -52,6 +53,11 @@ impl Session {
     async fn get(&self, ask: &Ask<'_>) -> Result<Answer, reqwest::Error> {
         let url = format!("http://{}{}", ask.target, ask.path);
         let request = if ask.upload_bytes > 0 { self.client.post(url).body(upload(ask)) } else { self.client.get(url) };
+        let request = if ask.foreign {
+            request.header(reqwest::header::USER_AGENT, format!("{AGENT}{}", ask.id))
+        } else {
+            request
+        };
         let response = request.header(reqwest::header::HOST, ask.host).header(REQUEST_HEADER, ask.id).send().await?;
         let local = response.extensions().get::<HttpInfo>().map(HttpInfo::local_addr);
         let status = response.status().as_u16();
@@ -59,6 +65,6 @@ impl Session {
         let path = response.url().query().map_or(path.clone(), |query| format!("{path}?{query}"));
         let bytes = response.bytes().await?;
         let whole_at = Some(Instant::now());
-        Ok(Answer { local, outcome: judge(status, &bytes, &path), whole_at })
+        Ok(Answer { local, outcome: judge(status, &bytes, &path, ask.foreign), whole_at })
     }
 }

@@ -153,6 +153,12 @@ fn between_ms(from_ns: u64, to_ns: u64) -> f64 {
     us / 1e3
 }
 
+/// Who sent VRRP advertisements, and when.
+pub(super) fn advertised(input: &Input<'_>) -> Vec<Adverts> {
+    let begin_ns = input.trace.frames.first().map_or(0, |frame| frame.at_ns);
+    adverts(input, Clock { begin_ns })
+}
+
 fn adverts(input: &Input<'_>, clock: Clock) -> Vec<Adverts> {
     let mut all: BTreeMap<&NodeName, Adverts> = BTreeMap::new();
     for frame in input.trace.frames.iter().filter(|f| f.direction == Direction::Out) {
@@ -345,4 +351,80 @@ fn late(traffic: &Traffic<'_>, vip: IpAddr, from: &Station, (at_ns, until_ns): (
         entry.for_ms = between_ms(at_ns, entered.frame.at_ns);
     }
     all.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Failover, failover};
+    use crate::base::Mac;
+    use crate::judge::testlab::{Exchange, Lab, VIP, arp, name};
+    use crate::trace::Vantage;
+
+    const OTHER: Mac = Mac([2, 0xd1, 0, 0, 0, 9]);
+
+    /// A run of two requests with a second Director that has done nothing yet.
+    fn two() -> Lab {
+        let mut lab = Lab::textbook();
+        let mut station = lab.case.station(&name("director")).unwrap().clone();
+        station.node = name("lb2");
+        station.ports[0].mac = OTHER;
+        station.ports[0].addresses = vec!["172.16.251.74/16".parse().unwrap()];
+        lab.vantages.push(Vantage { node: name("lb2"), interface: "eth0".parse().unwrap() });
+        lab.case.stations.push(station);
+        for server in ["rs1", "rs2"] {
+            lab.exchange(&Exchange::with(server));
+        }
+        lab
+    }
+
+    fn announce(lab: &mut Lab, node: &str) {
+        let mac = lab.port(node, "lan").mac;
+        lab.broadcast(node, "lan", arp(1, mac, VIP.into(), Mac([0; 6]), VIP.into()));
+    }
+
+    fn told(lab: &Lab) -> Option<Failover> {
+        lab.judged(failover)
+    }
+
+    #[test]
+    fn one_director_has_nobody_to_take_over() {
+        assert_eq!(told(&Lab::ran(2)), None);
+    }
+
+    #[test]
+    fn a_vip_that_stays_is_no_takeover() {
+        assert_eq!(told(&two()), None);
+        let mut lab = two();
+        announce(&mut lab, "director");
+        assert_eq!(told(&lab), None);
+    }
+
+    #[test]
+    fn an_announcement_moves_the_vip_and_what_comes_to_the_old_one_after_it_is_late() {
+        let mut lab = two();
+        lab.wait_ms(500);
+        announce(&mut lab, "lb2");
+        lab.exchange(&Exchange::with("rs1"));
+        let told = told(&lab).unwrap();
+        let holders: Vec<_> = told.held.iter().map(|held| held.director.as_str()).collect();
+        assert_eq!(holders, ["director", "lb2"]);
+        assert_eq!(told.held[0].until_ms, Some(told.held[1].from_ms));
+        let [moved] = told.moves.as_slice() else { panic!("{told:#?}") };
+        assert!(moved.announced && moved.at_ms > 500.0, "{moved:#?}");
+        assert_eq!(moved.silence_ms, None);
+        assert_eq!((moved.late[0].sender.as_str(), moved.late[0].packets), ("router", 4));
+        assert_eq!(moved.connections.kept + moved.connections.reset, 0);
+    }
+
+    #[test]
+    fn who_announces_again_has_it_again() {
+        let mut lab = two();
+        announce(&mut lab, "lb2");
+        announce(&mut lab, "director");
+        lab.exchange(&Exchange::with("rs1"));
+        let told = told(&lab).unwrap();
+        assert_eq!(told.moves.len(), 2);
+        assert!(told.moves[1].late.is_empty(), "{told:#?}");
+        assert_eq!(told.held.last().unwrap().director, "director");
+    }
 }

@@ -291,8 +291,11 @@ pub(super) fn judged(plan: &Plan, input: &Input<'_>, but: &[&str]) -> (Vec<Check
     (checks, findings)
 }
 
-/// Reads a raw capture.
-pub(super) fn read(path: &Path) -> Result<Recorded, CaptureError> {
+/// Reads a capture that a pass has left.
+///
+/// # Errors
+/// [`CaptureError::Open`] and [`CaptureError::Read`].
+pub fn read(path: &Path) -> Result<Recorded, CaptureError> {
     let file = File::open(path).map_err(|source| CaptureError::Open { path: path.to_owned(), source })?;
     Ok(Trace::read(BufReader::new(file))?)
 }

@@ -401,6 +401,10 @@ pub struct Load {
     pub upload_bytes: u32,
     /// How long one request may take, in milliseconds.
     pub timeout_ms: u64,
+    /// Whether real servers have web servers of their own: then an answer need not name who gave it, and it is whole where
+    /// HTTP says so.
+    #[serde(default)]
+    pub foreign: bool,
     /// What else happens while it runs.
     pub during: Vec<During>,
 }

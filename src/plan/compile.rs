@@ -52,6 +52,7 @@ pub fn compile(name: &str, scenario: &Scenario) -> Result<Plan, CompileError> {
         probes,
         implied: draft.implied,
         expect,
+        memory_mib: scenario.memory_mib.unwrap_or(0),
     })
 }
 

@@ -46,6 +46,7 @@ pub(super) fn add(draft: &mut Draft<'_>) -> Result<(), CompileError> {
             ipvs: None,
             balances: Vec::new(),
             servers: Vec::new(),
+            access_logs: said.access_logs.clone(),
             packages: packages(said),
             files: Vec::new(),
             daemons: Vec::new(),

@@ -182,6 +182,7 @@ pub(super) fn build(draft: &Draft<'_>, wave: &Wave) -> Result<Load, CompileError
         source_port: said.source_port,
         upload_bytes: said.upload_bytes.unwrap_or(0),
         timeout_ms: said.timeout_ms.unwrap_or(TIMEOUT_MS),
+        foreign: draft.nodes.iter().any(|node| !node.access_logs.is_empty()),
         during,
     })
 }

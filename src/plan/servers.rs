@@ -22,7 +22,7 @@ pub(super) fn add(draft: &mut Draft<'_>) {
                 server.name = unique(server.name, &servers);
                 servers.push(server);
             }
-        } else {
+        } else if draft.nodes[index].access_logs.is_empty() {
             for (wanted, destination) in mine(draft, &name) {
                 let mut server = implied(draft, index, wanted, destination);
                 if servers.iter().any(|s| s.protocol == server.protocol && s.bind == server.bind) {

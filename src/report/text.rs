@@ -176,6 +176,14 @@ fn verdict(page: &mut Page<'_>, report: &Report) {
         read::next_step(page, report);
         return;
     }
+    if let Some(seed) = report.seed {
+        let jitter =
+            if report.jitter_us > 0 { format!(", jitter up to {} µs", report.jitter_us) } else { String::new() };
+        let own = format!("{:.3} ms of the lab's own time: build {:.3}, load {:.3}", t.total, t.build, t.load);
+        page.item(0, "took", Ink::Faint, &format!("{own}; seed {seed}{jitter}"));
+        next_step(page, report);
+        return;
+    }
     let parts = [("boot", t.boot), ("build", t.build), ("load", t.load), ("judge", t.judge), ("teardown", t.teardown)];
     let mut parts: Vec<String> = parts.iter().map(|(name, ms)| format!("{name} {ms:.0}")).collect();
     parts.extend(report.mended.as_ref().map(|m| format!("mending {:.0}", m.ms)));

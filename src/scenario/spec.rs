@@ -44,6 +44,9 @@ pub struct Scenario {
     /// The cure of the ARP problem that every real server and front router gets: `sysctl` where not said.
     #[serde(default)]
     pub arp_cure: Option<ArpCure>,
+    /// Memory of the lab's kernel in MiB, where it takes more than `--memory` says; under User-Mode Linux.
+    #[serde(default)]
+    pub memory_mib: Option<u32>,
     /// Broadcast domains by name.
     #[schemars(extend("propertyNames" = { "type": "string", "format": "node-name" }))]
     pub segments: IndexMap<NodeName, Segment>,

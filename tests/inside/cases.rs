@@ -12,7 +12,7 @@ use drlab::inside::build::{Lab, act};
 use drlab::plan::statements::planned;
 use drlab::plan::{Act, Condition, Plan};
 
-use super::{labs, table};
+use super::{labs, programs, table};
 
 /// A case: its name, and what it does; whether it needs what few kernels have built in: IPVS, dummy and IPIP devices.
 pub(crate) type Case = (&'static str, fn(), bool);
@@ -31,6 +31,21 @@ pub(crate) const CASES: &[Case] = &[
     ("tools_are_seen_in_a_node_whatever_covers_them", tools_are_seen_in_a_node_whatever_covers_them, false),
     ("nothing_is_left_of_a_lab_that_was_killed", nothing_is_left_of_a_lab_that_was_killed, false),
     ("a_lab_that_fails_half_way_leaves_nothing", a_lab_that_fails_half_way_leaves_nothing, false),
+    ("a_placed_file_is_the_nodes_alone", programs::a_placed_file_is_the_nodes_alone, false),
+    ("a_program_can_change_nothing_of_the_machines", programs::a_program_can_change_nothing_of_the_machines, false),
+    (
+        "a_command_without_end_is_killed_with_what_it_started",
+        programs::a_command_without_end_is_killed_with_what_it_started,
+        false,
+    ),
+    ("a_program_that_only_forks_meets_its_bound", programs::a_program_that_only_forks_meets_its_bound, false),
+    (
+        "a_daemon_is_ready_once_its_condition_holds_and_is_ended_or_killed",
+        programs::a_daemon_is_ready_once_its_condition_holds_and_is_ended_or_killed,
+        false,
+    ),
+    ("a_daemon_that_dies_says_why", programs::a_daemon_that_dies_says_why, false),
+    ("what_is_sent_to_the_systems_log_is_kept", programs::what_is_sent_to_the_systems_log_is_kept, false),
     ("every_kind_of_device_is_made", every_kind_of_device_is_made, true),
     ("services_read_back_as_they_were_planned", table::services_read_back_as_they_were_planned, true),
     ("connections_are_shared_out_and_counted", table::connections_are_shared_out_and_counted, true),

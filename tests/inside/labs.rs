@@ -57,6 +57,7 @@ pub(crate) fn textbook() -> Plan {
         probes: Vec::new(),
         implied: Vec::new(),
         expect: Expect::default(),
+        memory_mib: 0,
     }
 }
 
@@ -150,6 +151,7 @@ fn node(name: &str, role: Role) -> Node {
         ipvs: None,
         balances: Vec::new(),
         servers: Vec::new(),
+        access_logs: Vec::new(),
         packages: Vec::new(),
         files: Vec::new(),
         daemons: Vec::new(),

@@ -8,7 +8,7 @@ use std::{io, str};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes};
 use hyper::client::conn::http1;
-use hyper::header::{CONNECTION, HOST};
+use hyper::header::{CONNECTION, HOST, USER_AGENT};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use nix::errno::Errno;
@@ -21,6 +21,7 @@ use tokio::time::timeout_at;
 
 use super::failure::Kind;
 use crate::facts::run::Outcome;
+use crate::facts::weblog::AGENT;
 use crate::inside::serve::{REQUEST_HEADER, body};
 
 /// What is asked, of whom, from where.
@@ -37,6 +38,8 @@ pub(in crate::inside) struct Ask<'a> {
     /// `LOAD/NUMBER`.
     pub(in crate::inside) id: &'a str,
     pub(in crate::inside) timeout_ms: u64,
+    /// Whether the answer is a page of somebody else's.
+    pub(in crate::inside) foreign: bool,
 }
 
 /// What came of it.
@@ -125,7 +128,7 @@ async fn exchange(stream: TcpStream, ask: &Ask<'_>, answer: &mut Whole) -> Resul
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let asking = async move {
         let response = sender.send_request(request(ask)?).await.map_err(Failed::Http)?;
-        let outcome = read(response, ask.path).await.map_err(Failed::Http)?;
+        let outcome = read(response, ask).await.map_err(Failed::Http)?;
         Ok((outcome, Instant::now()))
     };
     let (closed, asked) = tokio::join!(connection.without_shutdown(), asking);
@@ -151,7 +154,11 @@ enum Failed {
 
 fn request(ask: &Ask<'_>) -> Result<Request<Full<Bytes>>, Failed> {
     let method = if ask.upload_bytes > 0 { Method::POST } else { Method::GET };
-    Request::builder()
+    let mut request = Request::builder();
+    if ask.foreign {
+        request = request.header(USER_AGENT, format!("{AGENT}{}", ask.id));
+    }
+    request
         .method(method)
         .uri(ask.path)
         .header(HOST, ask.host)
@@ -168,14 +175,18 @@ pub(in crate::inside) fn upload(ask: &Ask<'_>) -> Bytes {
     Bytes::from(bytes)
 }
 
-async fn read<B: Body>(response: Response<B>, path: &str) -> Result<Outcome, B::Error> {
+async fn read<B: Body>(response: Response<B>, ask: &Ask<'_>) -> Result<Outcome, B::Error> {
     let status = response.status().as_u16();
     let bytes = response.into_body().collect().await?.to_bytes();
-    Ok(judge(status, &bytes, path))
+    Ok(judge(status, &bytes, ask.path, ask.foreign))
 }
 
 /// What an HTTP answer is worth.
-pub(in crate::inside) fn judge(status: u16, bytes: &[u8], path: &str) -> Outcome {
+pub(in crate::inside) fn judge(status: u16, bytes: &[u8], path: &str, foreign: bool) -> Outcome {
+    if foreign {
+        // One that ended before its length would not have got here.
+        return Outcome::Answered { status, server: None, bytes: bytes.len() as u64, whole: status == 200 };
+    }
     let examined = body::examine(bytes, path);
     let whole = examined.whole && status == 200;
     Outcome::Answered { status, server: examined.server, bytes: bytes.len() as u64, whole }

@@ -72,6 +72,7 @@ fn load(target: SocketAddr) -> Load {
         source_port: None,
         upload_bytes: 0,
         timeout_ms: 1000,
+        foreign: false,
         during: Vec::new(),
     }
 }

@@ -14,6 +14,7 @@ use super::log::{LastLines, Log};
 use super::process::{code, in_words};
 use crate::base::NodeName;
 use crate::facts::run::CommandResult;
+use crate::inside::bounds::MOST;
 use crate::plan::Command;
 
 /// Why a command did not do what it was to.
@@ -55,6 +56,18 @@ pub enum CommandError {
         /// What it wrote last.
         last: LastLines,
     },
+    /// It asked for more processes than it may have.
+    #[error(
+        "`{command}` on {node}: the node's programs asked for more than {MOST} processes and were all killed; {last}"
+    )]
+    TooMany {
+        /// The command.
+        command: String,
+        /// The node.
+        node: NodeName,
+        /// What it wrote last.
+        last: LastLines,
+    },
     /// The lab has no such node, or no programs run in it.
     #[error("could not run `{command}` on {node}: the node was not made ready for it")]
     Unready {
@@ -89,12 +102,15 @@ pub(super) async fn run(
     let ended = loop {
         match process.ended() {
             Ok(Some(status)) => break Some(status),
-            Ok(None) if Instant::now() >= deadline => break None,
+            Ok(None) if Instant::now() >= deadline || launcher.bound.is_overrun() => break None,
             Ok(None) => sleep(LOOK_EVERY).await,
             Err(error) => return (None, Err(failed(error))),
         }
     };
     let outcome = match ended {
+        _ if launcher.bound.is_overrun() => {
+            Err(CommandError::TooMany { command: shown(), node: node.clone(), last: log.last() })
+        }
         Some(status) if status.success() || command.may_fail => {
             process.hear_out();
             Ok(())

@@ -112,14 +112,12 @@ impl Drop for Process {
     }
 }
 
-/// Stopped first: a child that is told of its parent's end by a signal would else clean up before its turn comes.
+/// All are stopped first, and children killed before their parents: one that is told of another's end by a signal would
+/// else clean up before its turn comes.
 fn slay_all(family: &BTreeSet<Pid>) {
-    for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
-        for pid in family {
-            // One that has just ended is what was wanted.
-            kill(*pid, signal).ok();
-        }
-    }
+    // One that has just ended is what was wanted.
+    family.iter().for_each(|pid| kill(*pid, Signal::SIGSTOP).unwrap_or_default());
+    family.iter().rev().for_each(|pid| kill(*pid, Signal::SIGKILL).unwrap_or_default());
 }
 
 /// The process and all that descend from it, by our `/proc`.

@@ -1,11 +1,15 @@
 //! `ha-split-brain`: two Directors have the VIP at once.
 
+use std::net::IpAddr;
+
 use super::diagnosis::Diagnosis;
 use super::diagnosis::{mended, single};
 use super::{Affliction, Rule};
+use crate::base::{IfName, NodeName};
 use crate::judge::census::{Said, words};
+use crate::judge::failover::advertised;
 use crate::judge::model::{Deviation, Kind};
-use crate::judge::{Dialect, Evidence};
+use crate::judge::{Dialect, Evidence, Mend};
 
 /// The rule.
 pub(super) const RULE: Rule = Rule {
@@ -39,12 +43,74 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
         });
         evidence.extend(said.map(|w| Evidence::frame(input.trace, w.frame, format!("{who} says that it has {vip}"))));
     }
+    let mut mend = match by_vrrp(diagnosis, of, node) {
+        Vrrp::Left(stale) => {
+            let on = if stale == node { Some(interface.clone()) } else { carrier(diagnosis, of, vip) };
+            let on = on.map_or_else(|| "DEVICE".to_owned(), |name| name.to_string());
+            vec![
+                mended(stale, Dialect::Ip, format!("ip address del {} dev {on}", single(vip))),
+                mended(stale, Dialect::Keepalived, "start it again: it takes the VIP away before it stands by"),
+            ]
+        }
+        Vrrp::Dropped(rules) => rules
+            .into_iter()
+            .map(|(node, rule)| mended(node, Dialect::Iptables, format!("iptables {}", rule.replacen("-A ", "-D ", 1))))
+            .collect(),
+        Vrrp::Silent => off(node, interface, vip),
+    };
+    mend.extend(super::ways::forget(diagnosis, vip));
+    Some(Diagnosis::afflict(deviation, evidence, mend))
+}
+
+/// What VRRP tells of two Directors that both have the VIP.
+enum Vrrp<'a> {
+    /// This one has stopped advertising, and kept the address: its daemon is gone.
+    Left(&'a NodeName),
+    /// Both advertise, and these rules keep it from them.
+    Dropped(Vec<(&'a NodeName, String)>),
+    /// Nothing that would say which of the two is wrong, and why.
+    Silent,
+}
+
+fn by_vrrp<'a>(diagnosis: &Diagnosis<'a>, one: &'a NodeName, other: &'a NodeName) -> Vrrp<'a> {
+    let input = diagnosis.traffic.input;
+    let adverts = advertised(input);
+    let of = |node: &NodeName| adverts.iter().find(|adverts| adverts.director == *node);
+    let (Some(first), Some(second)) = (of(one), of(other)) else { return Vrrp::Silent };
+    if first.last_ms < second.first_ms {
+        return Vrrp::Left(one);
+    }
+    if second.last_ms < first.first_ms {
+        return Vrrp::Left(other);
+    }
+    // The one of lower priority steps back as soon as it hears the other: it has to hear first.
+    let dropped = [other, one].into_iter().flat_map(|node| {
+        let rules = diagnosis.facts(node).and_then(|facts| facts.iptables.clone()).unwrap_or_default();
+        let drops = |rule: &String| {
+            rule.starts_with("-A INPUT ")
+                && (rule.contains("-p vrrp ") || rule.contains("-p 112 "))
+                && (rule.ends_with("-j DROP") || rule.contains("-j REJECT"))
+        };
+        rules.into_iter().filter(drops).map(move |rule| (node, rule)).collect::<Vec<_>>()
+    });
+    let dropped: Vec<_> = dropped.collect();
+    if dropped.is_empty() { Vrrp::Silent } else { Vrrp::Dropped(dropped) }
+}
+
+/// Where a node has an address.
+fn carrier(diagnosis: &Diagnosis<'_>, node: &NodeName, vip: IpAddr) -> Option<IfName> {
+    let input = diagnosis.traffic.input;
+    let all = [input.facts_after(node), diagnosis.facts(node)];
+    let mut addresses = all.into_iter().flatten().flat_map(|facts| &facts.addresses);
+    addresses.find(|one| one.address.addr() == vip).map(|one| one.interface.clone())
+}
+
+/// The VIP off one of the two, and what keeps it so.
+fn off(node: &NodeName, interface: &IfName, vip: IpAddr) -> Vec<Mend> {
     let peer = "unicast_peer with the other's address, and the same virtual_router_id and authentication on both";
-    let mut mend = vec![
+    vec![
         mended(node, Dialect::Ip, format!("ip address del {} dev {interface}", single(vip))),
         mended(node, Dialect::Keepalived, format!("in vrrp_instance: {peer}")),
         mended(node, Dialect::ByHand, "where a filter drops VRRP: iptables -I INPUT -p vrrp -j ACCEPT"),
-    ];
-    mend.extend(super::ways::forget(diagnosis, vip));
-    Some(Diagnosis::afflict(deviation, evidence, mend))
+    ]
 }

@@ -63,6 +63,11 @@ pub struct Node {
     /// fetched and unpacked without root, and seen in this node only. Their scripts are not run and nothing is started.
     #[serde(default)]
     pub packages: Vec<String>,
+    /// Access logs of web servers of its own, in the common or combined format: `["/var/log/nginx/access.log"]`. They are
+    /// read after the timeline as evidence of what was asked here. Such a node serves nothing by drlab where `serve` is
+    /// not said, and its pages need not name it.
+    #[serde(default)]
+    pub access_logs: Vec<String>,
     /// What it serves; a real server serves HTTP on each service's port where not said.
     #[serde(default)]
     pub serve: Option<Vec<Serve>>,

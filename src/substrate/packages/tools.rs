@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::apt::Apt;
-use super::{PackageError, apt, cached, fetch_with, io_on, of_this_machine, only_file};
+use super::{Complete, PackageError, apt, cached, fetch_with, of_this_machine, trees};
 use crate::substrate::cache::Cache;
 
 /// The folders for programs; a guest's `PATH` has these and no others, whatever the user's has.
@@ -79,19 +79,26 @@ pub fn unpacked(cache: &Cache, package: &str, progress: &mut dyn FnMut(&str)) ->
         return Ok(root);
     }
     progress(&format!("this machine has no {package}: fetching its package, without root"));
-    fetch_with(cache, package, &|| of_this_machine(cache), &mut add_libraries, progress)
+    let complete: Complete<'_> = &mut |apt, unpacked, room, progress| add_needs(package, apt, unpacked, room, progress);
+    fetch_with(cache, package, &|| of_this_machine(cache), complete, progress)
 }
 
-/// Unpacks into a package's folder the libraries that its programs need and the machine lacks.
-fn add_libraries(apt: &Apt, unpacked: &Path, room: &Path, progress: &mut dyn FnMut(&str)) -> Result<(), PackageError> {
-    for library in missing_libraries(unpacked) {
-        let Some(package) = package_of(&library) else { continue };
-        let folder = room.join(&package);
-        fs::create_dir_all(&folder).map_err(io_on("make the folder", &folder))?;
-        progress(&format!("it needs {library}, which this machine lacks: fetching {package}"));
-        apt.download(&package, &folder, progress)?;
+/// Unpacks into a package's folder what its programs need and the machine lacks.
+fn add_needs(
+    package: &str,
+    apt: &Apt,
+    unpacked: &Path,
+    room: &Path,
+    progress: &mut dyn FnMut(&str),
+) -> Result<(), PackageError> {
+    let Some(library) = missing_libraries(unpacked).pop_first() else { return Ok(()) };
+    progress(&format!("it needs {library}, which this machine lacks: fetching all that it needs"));
+    let itself =
+        |file: &Path| file.file_name().is_some_and(|name| name.to_string_lossy().split('_').next() == Some(package));
+    let needed = trees::download(apt, &[package.to_owned()], room, progress)?;
+    for file in needed.iter().filter(|file| !itself(file)) {
         let mut command = Command::new("dpkg-deb");
-        command.arg("-x").args([&only_file(&folder)?, unpacked]);
+        command.arg("-x").args([file.as_path(), unpacked]);
         apt::run(command, "dpkg-deb", progress)?;
     }
     Ok(())
@@ -124,24 +131,9 @@ fn not_found(said: &str) -> impl Iterator<Item = &str> {
     said.lines().filter_map(|line| line.trim().strip_suffix("=> not found").map(str::trim))
 }
 
-/// Debian's name for the package of a library: `libxtables12` for `libxtables.so.12`.
-fn package_of(library: &str) -> Option<String> {
-    let (name, version) = library.split_once(".so.")?;
-    let dash = if name.ends_with(|c: char| c.is_ascii_digit()) { "-" } else { "" };
-    Some(format!("{}{dash}{version}", name.to_lowercase().replace('_', "-")))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{not_found, package_of};
-
-    #[test]
-    fn a_librarys_package_is_named_for_its_version() {
-        assert_eq!(package_of("libxtables.so.12").as_deref(), Some("libxtables12"));
-        assert_eq!(package_of("libip4tc.so.2").as_deref(), Some("libip4tc2"));
-        assert_eq!(package_of("libglib-2.0.so.0").as_deref(), Some("libglib-2.0-0"));
-        assert_eq!(package_of("ld.so"), None);
-    }
+    use super::not_found;
 
     #[test]
     fn only_what_is_not_found_is_missing() {

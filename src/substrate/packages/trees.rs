@@ -114,7 +114,7 @@ fn make(
 }
 
 /// The files of all packages that the machine would install for a set, in the order of their names.
-fn download(
+pub(super) fn download(
     apt: &Apt,
     packages: &[String],
     half_done: &Path,

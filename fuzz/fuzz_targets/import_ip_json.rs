@@ -1,0 +1,6 @@
+//! What `ip -j` prints.
+#![no_main]
+
+use drlab_fuzz::import::Format;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| drlab_fuzz::imported(Format::IpJson, data));

@@ -1,0 +1,6 @@
+//! A keepalived.conf.
+#![no_main]
+
+use drlab_fuzz::import::Format;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| drlab_fuzz::imported(Format::Keepalived, data));

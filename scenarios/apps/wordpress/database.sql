@@ -1,0 +1,3 @@
+CREATE DATABASE wordpress;
+CREATE USER 'wordpress'@'%' IDENTIFIED BY 'textbook';
+GRANT ALL ON wordpress.* TO 'wordpress'@'%';
