@@ -117,6 +117,7 @@ async fn by_drlab(lab: &Lab, target: SocketAddr, at_once: u32, requests: u32) ->
         host: "bench".to_owned(),
         source_port: None,
         upload_bytes: 0,
+        foreign: false,
         timeout_ms: 10_000,
         during: Vec::new(),
     };
