@@ -161,6 +161,7 @@ fn rs1(servers: Vec<Server>) -> Node {
         packages: Vec::new(),
         servers,
         files: Vec::new(),
+        access_logs: Vec::new(),
         daemons: Vec::new(),
         commands: Vec::new(),
         commands_later: false,
