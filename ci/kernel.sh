@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# What needs a kernel: every shipped scenario under User-Mode Linux, the host substrate inside a guest, labs built in
-# namespaces of this machine, and tshark's reading of a capture against drlab's.
+# What needs a kernel: every shipped scenario under User-Mode Linux, one under a distribution's kernel in QEMU, the host
+# substrate inside guests, labs built in namespaces of this machine, and tshark's reading of a capture against drlab's.
 set -e
 cargo build --quiet --locked
-target/debug/drlab kernel fetch
+target/debug/drlab kernel fetch uml
+# What virtual machines are made of; a kernel that is there already is not fetched anew.
+target/debug/drlab kernel list | grep -q ' debian-' || target/debug/drlab kernel fetch 6.12
+target/debug/drlab kernel fetch qemu
 # Once where the cache is empty; from then on the tests run by a seed, and twice of the same is held against each other.
 target/debug/drlab kernel build
 export DRLAB_TEST_OWN_KERNEL=1

@@ -7,6 +7,7 @@
 //! A frame is four bytes, big-endian, the length of the JSON that follows; at most [`LIMIT_BYTES`].
 
 pub mod boot;
+pub mod files;
 
 use std::io::{self, Read, Write};
 
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::NodeName;
 use crate::facts::NodeFacts;
 use crate::facts::run::{Acted, CaptureStats, CommandResult, Ran};
+use crate::facts::survey::Survey;
 
 /// The version of these messages; both ends are one binary, so they differ only by mistake.
 pub const VERSION: u32 = 1;
@@ -62,6 +64,8 @@ pub enum Command {
         /// The file with the text, at a path that is the same outside and inside.
         script: String,
     },
+    /// Say what this kernel is like, before a lab is built. Answered by [`Event::Surveyed`].
+    Survey,
     /// Take the lab down. Answered by [`Event::TornDown`].
     TearDown,
     /// Run a program beside the lab, in the guest itself. Answered by [`Event::Executed`].
@@ -131,6 +135,8 @@ pub enum Event {
     Captured(CaptureStats),
     /// A new capture runs.
     Capturing,
+    /// What the kernel is like.
+    Surveyed(Survey),
     /// No node waits for a neighbour's answer.
     Rested,
     /// The lab is gone; what could not be taken down.

@@ -14,6 +14,7 @@ pub mod inside;
 pub mod interrupt;
 pub mod keep;
 pub mod kernel;
+pub mod matrix;
 pub mod mutate;
 pub mod progress;
 pub mod run;
@@ -51,6 +52,16 @@ Examples:
   drlab run my.toml --apply-mend            what is found is mended in the lab, and the load driven again
   drlab run 'arp/*' schedulers --format junit > junit.xml")]
     Run(RunArguments),
+    /// Run scenarios under several kernels: one table of verdicts, and what differs
+    #[command(after_help = "\
+Kernels are named as `drlab kernel list` has them, or by the beginning of that: debian-6.12, or 6.12.
+`host` is this machine's own. One that is not there is \"not run\", never passed.
+
+Examples:
+  drlab kernel fetch 5.10 6.1 6.12          what there is to compare
+  drlab matrix                              all kernels that are here
+  drlab matrix lvs-dr 'broken/arp/*' --kernels uml,debian-6.1,debian-6.12")]
+    Matrix(MatrixArguments),
     /// Search seeds for one under which a race shows: a lab that does what is expected, and under some seeds not
     #[command(after_help = "\
 Every frame is held back at the switch by a time of its own below --jitter, and every piece of a node's
@@ -149,7 +160,7 @@ Example:\n  drlab rules --format json")]
         #[arg(long)]
         json: bool,
     },
-    /// Manage the User-Mode Linux kernels that hold labs
+    /// Manage the kernels that hold labs
     Kernel {
         #[command(subcommand)]
         command: KernelCommand,
@@ -157,10 +168,10 @@ Example:\n  drlab rules --format json")]
     /// What runs under the lab's kernel; started by drlab itself
     #[command(hide = true)]
     Inside {
-        /// How it was started: `uml` or `host`
+        /// How it was started: `uml`, `qemu` or `host`
         #[arg(long)]
         boot: String,
-        /// Under `uml`: where outside left what is to be known
+        /// In a guest: where outside left what is to be known
         #[arg(long)]
         boot_file: Option<PathBuf>,
         /// Under `host`: the channel's descriptor
@@ -181,6 +192,9 @@ pub struct RunArguments {
     /// What holds the lab
     #[arg(long, value_enum, default_value_t = SubstrateChoice::Auto, env = "DRLAB_SUBSTRATE")]
     substrate: SubstrateChoice,
+    /// The kernel to run under, as `drlab kernel list` names it; with several, a table of all
+    #[arg(long, value_name = "KERNEL", value_delimiter = ',')]
+    kernel: Vec<String>,
     /// Keep report.json, junit.xml, report.txt and capture.pcapng in DIR, in a folder for each scenario; with
     /// --apply-mend also mended.pcapng, the frames after the mend
     #[arg(long, value_name = "DIR")]
@@ -212,7 +226,34 @@ pub struct RunArguments {
     /// Show no progress
     #[arg(long, short)]
     quiet: bool,
-    /// Memory of a User-Mode Linux guest, in MiB
+    /// Memory of a guest, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(64..=65536))]
+    memory: u32,
+}
+
+/// What `drlab matrix` takes.
+#[derive(Debug, clap::Args)]
+pub struct MatrixArguments {
+    /// Shipped scenarios by name, folder or pattern; files or folders of yours. Where none is named, one that holds and
+    /// one that must break
+    #[arg(value_name = "SCENARIO")]
+    scenarios: Vec<String>,
+    /// The kernels; all that are here where none is named
+    #[arg(long, value_name = "KERNEL", value_delimiter = ',')]
+    kernels: Vec<String>,
+    /// Keep matrix.json in DIR, and what `drlab run` keeps in a folder for each kernel
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// What is printed
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    format: ReportFormat,
+    /// How many labs run at once; one for each processor where not said
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: Option<u16>,
+    /// Show no progress
+    #[arg(long, short)]
+    quiet: bool,
+    /// Memory of a guest, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(64..=65536))]
     memory: u32,
 }
@@ -396,7 +437,7 @@ pub struct MutateArguments {
     /// Show no progress
     #[arg(long, short)]
     quiet: bool,
-    /// Memory of a User-Mode Linux guest, in MiB
+    /// Memory of a guest, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(64..=65536))]
     memory: u32,
 }
@@ -477,6 +518,8 @@ pub enum SubstrateChoice {
     Host,
     /// User-Mode Linux: a real kernel as an ordinary process; needs nothing
     Uml,
+    /// A distribution's kernel in a virtual machine; QEMU and the kernel are fetched where they aren't here
+    Qemu,
 }
 
 /// Which of a finding's mends are applied.
@@ -540,9 +583,17 @@ enum KernelCommand {
     /// List the kernels that are there
     #[command(after_help = "Example:\n  drlab kernel list")]
     List,
-    /// Fetch Debian's user-mode-linux package into the cache, without root
-    #[command(after_help = "Example:\n  drlab kernel fetch")]
-    Fetch,
+    /// Fetch kernels from Debian's packages into the cache, without root
+    #[command(after_help = "\
+Examples:
+  drlab kernel fetch                 User-Mode Linux
+  drlab kernel fetch 5.10 6.1 6.12   the newest cloud kernel of each series, for `--substrate qemu`
+  drlab kernel fetch qemu            QEMU itself, where the machine has none")]
+    Fetch {
+        /// `uml`, `qemu`, or a kernel series such as 6.12
+        #[arg(value_name = "WHAT", default_value = "uml")]
+        what: Vec<String>,
+    },
     /// Build drlab's own kernel: small, quick to boot, every scheduler, virtual time; without root, in some minutes
     #[command(after_help = "\
 It is made of Debian's linux-source-6.12, which is fetched, and kept in the cache. From then on it is
@@ -557,9 +608,16 @@ Example:\n  drlab kernel build")]
     /// Print the path of the kernel that would be used
     #[command(after_help = "Example:\n  drlab kernel path")]
     Path,
-    /// Boot the kernel and run a command in it as root, over a read-only view of this machine
-    #[command(after_help = "Example:\n  drlab kernel run -- uname -a")]
+    /// Boot a kernel and run a command in it as root: User-Mode Linux over a read-only view of this machine, a virtual
+    /// machine with nothing but the programs that the command names
+    #[command(after_help = "\
+Examples:
+  drlab kernel run -- uname -a
+  drlab kernel run --kernel debian-6.12 -- sh -c 'cat /proc/version; ls /proc/sys/net/ipv4/vs'")]
     Run {
+        /// The kernel, as `drlab kernel list` names it; the first of that list where not said
+        #[arg(long, value_name = "KERNEL")]
+        kernel: Option<String>,
         /// A folder that the command may write to; the same path inside
         #[arg(long, value_name = "DIR")]
         writable: Option<PathBuf>,
@@ -618,7 +676,7 @@ Environment:
   DRLAB_CACHE      where fetched kernels and runs are kept; else drlab in XDG_CACHE_HOME, or ~/.cache/drlab
   DRLAB_SHARED_CACHE  another cache, which is only read: one made ready for machines without network
   DRLAB_KERNEL     a User-Mode Linux program to use instead of those that `drlab kernel list` shows
-  DRLAB_SUBSTRATE  auto, host or uml, as --substrate
+  DRLAB_SUBSTRATE  auto, host, uml or qemu, as --substrate
   NO_COLOR         no colour, whatever the terminal can do";
 
 /// Runs the program with the process's own arguments.
@@ -634,6 +692,7 @@ pub fn main() -> Exit {
     };
     let exit = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Matrix(arguments) => matrix::matrix(&arguments),
         Command::Hunt(arguments) => hunt::hunt(&arguments),
         Command::Analyze(arguments) => analyze::analyze(&arguments),
         Command::Mutate(arguments) => mutate::mutate(&arguments),
@@ -649,10 +708,12 @@ pub fn main() -> Exit {
         Command::Doctor { json } => doctor::doctor(json),
         Command::Kernel { command } => match command {
             KernelCommand::List => kernel::list(),
-            KernelCommand::Fetch => kernel::fetch(),
+            KernelCommand::Fetch { what } => kernel::fetch(&what),
             KernelCommand::Build { newest } => kernel::build(newest),
             KernelCommand::Path => kernel::path(),
-            KernelCommand::Run { writable, memory, command } => kernel::run(writable.as_deref(), memory, command),
+            KernelCommand::Run { kernel, writable, memory, command } => {
+                kernel::run(kernel.as_deref(), writable.as_deref(), memory, command)
+            }
         },
         Command::Inside { boot, boot_file, channel, .. } => inside::inside(&boot, boot_file, channel),
     };

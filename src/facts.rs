@@ -5,6 +5,7 @@
 
 pub mod run;
 pub mod statements;
+pub mod survey;
 pub mod weblog;
 
 use std::collections::BTreeMap;

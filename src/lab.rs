@@ -16,6 +16,7 @@ use crate::base::{NodeName, error_chain};
 use crate::channel::{BuildOptions, COMMAND_LIMIT_BYTES, Command, Event, Executed, Failure, FailureKind, Timing};
 use crate::facts::NodeFacts;
 use crate::facts::run::{Acted, CaptureStats, CommandResult, Ran};
+use crate::facts::survey::Survey;
 use crate::plan::Plan;
 use crate::substrate::{self, Guest, GuestError, StartError, StartOptions, Substrate};
 
@@ -269,8 +270,21 @@ impl Lab {
             Event::TornDown { left, .. } => Ok(left),
             other => Err(other),
         })?;
-        self.guest.halt(HALT).map_err(|source| LabError::Lost { doing: "the lab's kernel was stopped", source })?;
+        let halt = HALT * self.guest.slowness();
+        self.guest.halt(halt).map_err(|source| LabError::Lost { doing: "the lab's kernel was stopped", source })?;
         Ok(left)
+    }
+
+    /// What the kernel is like before anything is set in it.
+    ///
+    /// # Errors
+    /// [`LabError`].
+    pub fn survey(&mut self) -> Result<Survey, LabError> {
+        self.ask("the kernel was looked at", &Command::Survey)?;
+        self.await_event("the kernel was looked at", &mut Silent, |event| match event {
+            Event::Surveyed(survey) => Ok(survey),
+            other => Err(other),
+        })
     }
 
     /// Runs a program in the guest, outside of any node; its exit status and output.
@@ -304,7 +318,11 @@ impl Lab {
         wanted: impl Fn(Event) -> Result<T, Event>,
     ) -> Result<T, LabError> {
         loop {
-            match self.guest.receive(SILENCE).map_err(|source| LabError::Lost { doing, source })? {
+            match self
+                .guest
+                .receive(SILENCE * self.guest.slowness())
+                .map_err(|source| LabError::Lost { doing, source })?
+            {
                 Event::Alive => {}
                 Event::Progress(what) => watcher.progress(&what),
                 Event::Acted(acted) => watcher.acted(&acted),

@@ -13,6 +13,7 @@ pub mod forecast;
 pub mod json;
 pub mod junit;
 mod ladder;
+pub mod matrix;
 mod mended;
 pub(crate) mod page;
 mod picture;
@@ -60,7 +61,7 @@ pub struct Report {
     /// Why it was not run, or why the lab failed: a chain, outermost first.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub failure: Vec<String>,
-    /// `host` or `uml`.
+    /// `host`, `uml` or `qemu`.
     pub substrate: String,
     /// The kernel that held the lab, as `uname -r` gives it.
     pub kernel: String,
@@ -123,11 +124,6 @@ pub struct ByPrograms {
     pub added: Vec<String>,
     /// Statements that the plan has and the kernel does not.
     pub gone: Vec<String>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-fn is_zero(number: &u32) -> bool {
-    *number == 0
 }
 
 /// What became of a lab whose findings were mended: the commands, and the same load driven and judged once more.
@@ -300,13 +296,12 @@ pub struct Read {
     /// What frames hint at without telling one cause from another.
     pub clues: Vec<Clue>,
     /// How many frames are of conversations that went just like one that was judged, and are counted with its frames.
-    #[serde(default, skip_serializing_if = "is_none_alike")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub alike: u64,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
-fn is_none_alike(number: &u64) -> bool {
-    *number == 0
+fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
+    *number == N::default()
 }
 
 /// A file that was read.

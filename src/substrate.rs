@@ -11,6 +11,7 @@ mod host;
 pub mod kernels;
 pub mod own;
 pub mod packages;
+pub mod qemu;
 mod uml;
 
 use std::fmt;
@@ -36,6 +37,8 @@ pub enum Substrate {
     Host,
     /// User-Mode Linux, a kernel that is an ordinary process: needs nothing.
     Uml,
+    /// A distribution's kernel in a virtual machine: needs QEMU.
+    Qemu,
 }
 
 impl fmt::Display for Substrate {
@@ -43,6 +46,7 @@ impl fmt::Display for Substrate {
         f.write_str(match self {
             Self::Host => "host",
             Self::Uml => "uml",
+            Self::Qemu => "qemu",
         })
     }
 }
@@ -58,12 +62,15 @@ pub const HELLO_WITHIN: Duration = Duration::from_secs(20);
 pub struct StartOptions {
     /// The one folder of the machine that the guest may write to; it must exist. It has the same path inside.
     pub output: PathBuf,
-    /// The guest's memory, in MiB; for `uml`.
+    /// The guest's memory, in MiB; for `uml` and `qemu`.
     pub memory_mib: u32,
-    /// The kernel; for `uml`. `None`: [`kernels::chosen`].
+    /// The kernel; for `uml` and `qemu`. `None`: [`kernels::chosen`], [`kernels::chosen_for_qemu`].
     pub kernel: Option<Kernel>,
-    /// Folders that must stay visible inside even where they lie below `/tmp` or `/run`, such as those of tools.
+    /// Folders that must stay visible inside even where they lie below `/tmp` or `/run`, such as those of tools; `qemu`
+    /// carries what is in them.
     pub visible: Vec<PathBuf>,
+    /// The packages of which programs are called inside, or programs; `qemu` carries them, for it sees no others.
+    pub programs: Vec<String>,
     /// How long it may take until hello.
     pub hello_within: Duration,
     /// The program that is `drlab`. `None`: this one.
@@ -87,6 +94,7 @@ impl StartOptions {
             memory_mib: MEMORY_MIB,
             kernel: None,
             visible: Vec::new(),
+            programs: Vec::new(),
             hello_within: HELLO_WITHIN,
             program: None,
             on_console: None,
@@ -112,6 +120,14 @@ pub enum StartError {
          is `--substrate uml`, or a bind mount of the folder onto itself before chroot"
     )]
     BareChroot,
+    /// `qemu` without QEMU.
+    #[error(
+        "the qemu substrate needs {} (Debian's package {}), which is not here; `drlab kernel fetch qemu` fetches it, \
+         without root",
+        qemu::PROGRAM,
+        qemu::PACKAGE
+    )]
+    NoQemu,
     /// No kernel is there.
     #[error("found no kernel to start")]
     Kernel {
@@ -182,10 +198,19 @@ pub fn start(kind: Substrate, options: &StartOptions) -> Result<Guest, StartErro
             };
             uml::spawn(&kernel, options, &cache)?
         }
+        Substrate::Qemu => {
+            let cache = Cache::locate()?;
+            let kernel = match &options.kernel {
+                Some(kernel) => kernel.clone(),
+                None => kernels::chosen_for_qemu(&cache)?,
+            };
+            qemu::spawn(&kernel, qemu::accelerator(&kernel, &cache)?, options, &cache)?
+        }
     };
     if let Some(on_spawn) = options.on_spawn {
         on_spawn(&guest);
     }
-    guest.greet(options.hello_within)?;
+    let longest = if kind == Substrate::Qemu { qemu::HELLO_WITHIN } else { Duration::ZERO };
+    guest.greet(options.hello_within.max(longest))?;
     Ok(guest)
 }

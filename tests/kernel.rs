@@ -20,6 +20,7 @@ use drlab::facts::run::{CaptureStats, Ran};
 use drlab::judge::{CheckResult, Dialect, Input, Mend, checks, rules};
 use drlab::mutate;
 use drlab::plan::{self, Plan};
+use drlab::report::matrix::Matrix;
 use drlab::report::{Mended, Report, RunVerdict, Style, text};
 use drlab::scenario;
 use drlab::trace::Trace;
@@ -91,7 +92,13 @@ fn main() {
         .filter(|scenario| UNMENDED.iter().all(|(name, _)| *name != scenario.name))
         .map(|scenario| Trial::test(format!("mend::{}", scenario.name), move || mend(&scenario.name)));
     let on_host = ["basic/lvs-dr", "basic/ipv6", "broken/arp/rs-arp-default"]
-        .map(|scenario| Trial::test(format!("host::{scenario}"), move || run_on_host_in_guest(scenario)));
+        .map(|scenario| Trial::test(format!("host::{scenario}"), move || run_on_host_in_guest(scenario, "uml")));
+    let in_machines = [
+        Trial::test("host::basic/lvs-dr under a distribution's kernel", || {
+            run_on_host_in_guest("basic/lvs-dr", "debian")
+        }),
+        Trial::test("matrix::basic/lvs-dr", compares_kernels),
+    ];
     let as_planned =
         ["basic/lvs-dr", "basic/dual-stack", "basic/tun", "arp/arptables", "broken/routing/rs-vip-prefix-on-lo"]
             .map(|scenario| Trial::test(format!("planned::{scenario}"), move || says_what_is_planned(scenario)));
@@ -118,7 +125,7 @@ fn main() {
                 .with_ignored_flag(!own && std::env::var_os("DRLAB_TEST_OWN_KERNEL").is_none())
         });
     let under_uml = under_uml.chain(imported).chain(seeded).chain(ladders);
-    let trials = under_uml.chain(mends).chain(on_host).chain(as_planned).chain(broken).collect();
+    let trials = under_uml.chain(mends).chain(on_host).chain(in_machines).chain(as_planned).chain(broken).collect();
     libtest_mimic::run(&arguments, trials).exit();
 }
 
@@ -141,13 +148,8 @@ fn ladder(scenario: &str) -> Result<(), Failed> {
             rung.changed.iter().map(String::as_str).filter(|what| !what.contains("checksum")).collect();
         let (from, to) = &rung.macs;
         let packet = without_drawn_ports(&rung.packet);
-        format!(
-            "{} {} ttl {}  {from} > {to}  {packet}  {}\n",
-            rung.frame.vantage,
-            rung.direction,
-            rung.ttl,
-            changed.join(", ")
-        )
+        let changed = if changed.is_empty() { String::new() } else { format!("  changed: {}", changed.join(", ")) };
+        format!("{} {} ttl {}  {from} > {to}  {packet}{changed}\n", rung.frame.vantage, rung.direction, rung.ttl)
     });
     let text: String = rungs.collect();
     insta::with_settings!({ snapshot_path => "snapshots/ladders", prepend_module_to_snapshot => false }, {
@@ -195,12 +197,12 @@ fn same_twice(scenario: &str) -> Result<(), Failed> {
 }
 
 /// The `host` substrate wants root and IPVS; a guest has both, whatever this machine has.
-fn run_on_host_in_guest(scenario: &str) -> Result<(), Failed> {
-    let writable = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guest").join(scenario.replace('/', "-"));
+fn run_on_host_in_guest(scenario: &str, kernel: &str) -> Result<(), Failed> {
+    let writable = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guest").join(kernel).join(scenario.replace('/', "-"));
     std::fs::create_dir_all(&writable)?;
     let drlab = env!("CARGO_BIN_EXE_drlab");
     let run = Command::new(drlab)
-        .args(["kernel", "run", "--writable"])
+        .args(["kernel", "run", "--kernel", kernel, "--writable"])
         .arg(&writable)
         .args(["--", "env"])
         // What is on the machine belongs to an ordinary user, who is not the guest's root.
@@ -211,7 +213,31 @@ fn run_on_host_in_guest(scenario: &str) -> Result<(), Failed> {
     if run.status.success() && said.contains("substrate host") {
         return Ok(());
     }
-    Err(format!("`drlab run {scenario} --substrate host` in a guest ended with {}\n{said}", run.status).into())
+    let err = String::from_utf8_lossy(&run.stderr);
+    Err(format!("`drlab run {scenario} --substrate host` in a guest ended with {}\n{said}{err}", run.status).into())
+}
+
+/// Under a distribution's kernel it holds as under User-Mode Linux, and under one that is not there it is not run.
+fn compares_kernels() -> Result<(), Failed> {
+    let run = Command::new(env!("CARGO_BIN_EXE_drlab"))
+        .args(["matrix", "basic/lvs-dr", "--kernels", "uml,debian,0.0", "--format", "json", "--quiet"])
+        .output()?;
+    let said = || format!("\n{}\n{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+    let matrix: Matrix = serde_json::from_slice(&run.stdout).map_err(|error| format!("{error}{}", said()))?;
+    let cells: Vec<(RunVerdict, bool)> =
+        matrix.rows.iter().flat_map(|row| &row.cells).map(|cell| (cell.verdict, cell.as_expected)).collect();
+    let wanted = [(RunVerdict::Held, true), (RunVerdict::Held, true), (RunVerdict::NotRun, false)];
+    let ttl = matrix.differences.first().map(|one| one.values.clone());
+    let lowered = [Some("yes".to_owned()), Some("yes".to_owned()), None];
+    let surveyed: Vec<bool> = matrix.kernels.iter().map(|kernel| kernel.survey.is_some()).collect();
+    if cells == wanted
+        && ttl.as_deref() == Some(&lowered)
+        && surveyed == [true, true, false]
+        && run.status.code() == Some(4)
+    {
+        return Ok(());
+    }
+    Err(format!("`drlab matrix` ended with {}{}", run.status, said()).into())
 }
 
 /// Labs that wait for what never comes need no processor, so that more of them run at once than there are.

@@ -18,3 +18,9 @@ pub struct BootFile {
     /// What to carry out one after the other without being asked; then it leaves. Empty: what comes by the channel.
     pub orders: Vec<Command>,
 }
+
+/// The name of a virtual machine's port that is the channel.
+pub const CHANNEL_PORT: &str = "drlab.channel";
+
+/// The name of a virtual machine's port by which files are handed over.
+pub const FILES_PORT: &str = "drlab.files";

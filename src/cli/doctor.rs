@@ -13,6 +13,7 @@ use super::{Exit, complain_of, print};
 use crate::base::error_chain;
 use crate::substrate::abilities::{Abilities, IpVs, MemoryRoom};
 use crate::substrate::cache::RunFolder;
+use crate::substrate::qemu::{Accelerator, Qemu, known_accelerator};
 use crate::substrate::{self, Cache, Kernel, MEMORY_MIB, StartOptions, Substrate, kernels, tools};
 
 /// How long the trial boot may take until hello.
@@ -84,6 +85,17 @@ pub struct Program {
     pub at: Option<PathBuf>,
 }
 
+/// What virtual machines could be started with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Virtual {
+    /// QEMU.
+    pub qemu: Option<PathBuf>,
+    /// The kernels of distributions that are here.
+    pub kernels: Vec<String>,
+    /// What runs a guest's instructions, where that is known.
+    pub accelerator: Option<Accelerator>,
+}
+
 /// What was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
@@ -93,6 +105,8 @@ pub struct Seen {
     pub abilities: Abilities,
     /// The trial boot.
     pub trial: Trial,
+    /// Virtual machines.
+    pub machines: Virtual,
     /// The cache folder, or the chain of errors.
     pub cache: Result<PathBuf, Vec<String>>,
     /// Where a guest's memory would be kept.
@@ -135,12 +149,23 @@ pub fn look() -> Seen {
             Ok(cache) => trial(cache),
             Err(error) => Trial::Failed(error_chain(error)),
         },
+        machines: machines(cache.as_ref().ok()),
         room: MemoryRoom::look(cache.as_ref().ok(), MEMORY_MIB),
         tools: ["arptables", "iptables", "ipvsadm", "net-tools", "nftables"].map(program).into(),
         tshark: tools::on_path("tshark"),
         tracing_forbidden: std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope")
             .is_ok_and(|scope| scope.trim() == "3"),
         cache: cache.map(|cache| cache.root().to_owned()).map_err(|error| error_chain(&error)),
+    }
+}
+
+fn machines(cache: Option<&Cache>) -> Virtual {
+    let kernels = cache.and_then(|cache| kernels::list(cache).ok()).unwrap_or_default();
+    let kernels: Vec<Kernel> = kernels.into_iter().filter(|kernel| kernel.substrate() == Substrate::Qemu).collect();
+    Virtual {
+        qemu: cache.and_then(Qemu::find).map(|qemu| qemu.program),
+        accelerator: kernels.first().zip(cache).and_then(|(kernel, cache)| known_accelerator(kernel, cache)),
+        kernels: kernels.into_iter().map(|kernel| kernel.name).collect(),
     }
 }
 
@@ -177,9 +202,10 @@ pub fn diagnose(seen: &Seen) -> Diagnosis {
     let uml_works = matches!(seen.trial, Trial::Booted { .. } | Trial::NoKernel { fetchable: true });
     let substrate = match seen.abilities.choice() {
         Substrate::Host => Some(Substrate::Host),
-        Substrate::Uml => uml_works.then_some(Substrate::Uml),
+        // Never chosen by itself.
+        Substrate::Uml | Substrate::Qemu => uml_works.then_some(Substrate::Uml),
     };
-    let mut items = vec![uml, host, cache(seen), room(seen)];
+    let mut items = vec![uml, host, qemu(&seen.machines), cache(seen), room(seen)];
     items.extend(seen.tools.iter().map(tool));
     items.extend([tshark(seen), landlock(&seen.abilities)]);
     let machine = format!("Linux {}, user {}", seen.abilities.kernel, seen.user);
@@ -238,6 +264,29 @@ fn host(abilities: &Abilities) -> Item {
             Some("sudo drlab run lvs-dr --substrate host"),
         ),
     }
+}
+
+fn qemu(machines: &Virtual) -> Item {
+    let without = |found: &str, change: &str| item("qemu", State::Without, found, Some(change));
+    if machines.kernels.is_empty() {
+        return without(
+            "no distribution's kernel is here to compare with others in virtual machines",
+            "drlab kernel fetch 5.10 6.1 6.12",
+        );
+    }
+    let kernels = machines.kernels.join(", ");
+    if machines.qemu.is_none() {
+        return without(
+            &format!("QEMU is not here, which {kernels} would run in; it is fetched when it is needed (no root)"),
+            "drlab kernel fetch qemu",
+        );
+    }
+    let how = match machines.accelerator {
+        Some(Accelerator::Kvm) => "on this machine's processor (KVM)",
+        Some(Accelerator::Tcg) => "translated (TCG): KVM is not here, or runs none",
+        None => "by KVM, if a first run shows that it works, else translated (TCG)",
+    };
+    item("qemu", State::Good, format!("virtual machines hold labs under {kernels}, {how}"), None)
 }
 
 fn cache(seen: &Seen) -> Item {
@@ -340,7 +389,7 @@ pub fn render(diagnosis: &Diagnosis) -> String {
 mod tests {
     use insta::assert_snapshot;
 
-    use super::{Program, Seen, State, Trial, diagnose, render};
+    use super::{Program, Seen, State, Trial, Virtual, diagnose, render};
     use crate::substrate::abilities::{Abilities, IpVs, MemoryRoom};
     use crate::substrate::kernels::Origin;
     use crate::substrate::{Kernel, Substrate};
@@ -368,6 +417,7 @@ mod tests {
                 landlock: true,
             },
             trial: Trial::Booted { kernel: kernel(), ms: 100 },
+            machines: Virtual { qemu: None, kernels: vec![], accelerator: None },
             cache: Ok("/home/tester/.cache/drlab".into()),
             room: MemoryRoom { wanted_mib: 256, folder: Some("/dev/shm".into()), tried: vec![] },
             tools: vec![
@@ -387,6 +437,8 @@ mod tests {
          yes  User-Mode Linux runs labs here: 6.1.176 booted in 100 ms (installed on this machine)
           -   this kernel has ip_vs and could hold labs itself, for root
                 $ sudo drlab run lvs-dr --substrate host
+          -   no distribution's kernel is here to compare with others in virtual machines
+                $ drlab kernel fetch 5.10 6.1 6.12
          yes  what is fetched is kept in /home/tester/.cache/drlab
          yes  /dev/shm has room for a guest's 256 MiB of memory
           -   arptables is not there; `drlab run` fetches it for labs that call it (no root)
@@ -398,6 +450,20 @@ mod tests {
 
         Labs run here, on the substrate `uml`. Next: drlab run lvs-dr
         ");
+    }
+
+    #[test]
+    fn virtual_machines_are_told_by_what_they_lack() {
+        let said = |qemu: bool, kernels: &[&str], accelerator| {
+            let kernels = kernels.iter().map(|name| (*name).to_owned()).collect();
+            let found = qemu.then(|| "/usr/bin/qemu-system-x86_64".into());
+            super::qemu(&Virtual { qemu: found, kernels, accelerator })
+        };
+        let whole = said(true, &["debian-6.12.117"], Some(super::Accelerator::Tcg));
+        assert_eq!(whole.state, State::Good);
+        assert!(whole.found.contains("debian-6.12.117, translated"), "{}", whole.found);
+        assert_eq!(said(false, &["debian-6.1.1"], None).change.as_deref(), Some("drlab kernel fetch qemu"));
+        assert_eq!(said(true, &[], None).state, State::Without);
     }
 
     #[test]

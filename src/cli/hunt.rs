@@ -172,6 +172,7 @@ impl Trial<'_> {
             substrate: SubstrateChoice::Uml,
             out: None,
             apply_mend: None,
+            kernel: Vec::new(),
             seed: Some(seed),
             twice: false,
             jitter: Some(jitter_us),

@@ -12,6 +12,7 @@ use crate::inside::orders;
 pub fn inside(how: &str, boot_file: Option<PathBuf>, channel: Option<i32>) -> Exit {
     let boot = match (how, boot_file, channel) {
         ("uml", Some(boot_file), _) => Boot::Uml { boot_file },
+        ("qemu", Some(boot_file), _) => Boot::Qemu { boot_file },
         ("host", _, Some(channel)) => Boot::Host { channel },
         _ => {
             complain("drlab: `drlab inside` is started by drlab itself; see `drlab run --help`");
@@ -32,7 +33,7 @@ fn run(boot: &Boot) -> Exit {
         }
     };
     let kernel = uname().map(|name| name.release().to_string_lossy().into_owned()).unwrap_or_default();
-    match orders::carry_out(booted.channel, booted.orders, booted.modules.as_deref(), kernel) {
+    match orders::carry_out(booted, kernel) {
         Ok(()) => Exit::AsExpected,
         Err(error) => {
             complain_of(&error);

@@ -1,13 +1,13 @@
-//! `drlab kernel`: the User-Mode Linux kernels that hold labs.
+//! `drlab kernel`: the kernels that hold labs.
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{Exit, complain, complain_of, interrupt, print};
 use crate::lab::{Lab, LabError, Silent};
 use crate::substrate::cache::RunFolder;
-use crate::substrate::kernels::Origin;
 use crate::substrate::own::{self, OwnError};
+use crate::substrate::qemu::Qemu;
 use crate::substrate::{Cache, CacheError, Kernel, KernelError, StartOptions, Substrate, kernels};
 
 /// Why a command could not be run in a guest.
@@ -36,13 +36,26 @@ pub fn list() -> Exit {
     told(Cache::locate().map_err(KernelError::from).and_then(|cache| kernels::list(&cache)), |kernels| table(&kernels))
 }
 
-/// Fetches the distribution's kernel and prints where it is.
-pub fn fetch() -> Exit {
+/// Fetches kernels, or QEMU, and prints where each is; stops at the first that can't be had.
+pub fn fetch(what: &[String]) -> Exit {
     interrupt::watch();
-    let fetched = Cache::locate()
-        .map_err(KernelError::from)
-        .and_then(|cache| kernels::fetch(&cache, &mut |line| complain(&format!("drlab: {line}"))));
-    told(fetched, |kernel| format!("{}\n", kernel.image.display()))
+    for one in what {
+        let exit = told(fetch_one(one), |path| format!("{}\n", path.display()));
+        if exit != Exit::AsExpected {
+            return exit;
+        }
+    }
+    Exit::AsExpected
+}
+
+fn fetch_one(what: &str) -> Result<PathBuf, KernelError> {
+    let cache = Cache::locate()?;
+    let mut tell = |line: &str| complain(&format!("drlab: {line}"));
+    Ok(match what {
+        "uml" => kernels::fetch(&cache, &mut tell)?.image,
+        "qemu" => Qemu::find_or_fetch(&cache, &mut tell)?.program,
+        series => kernels::fetch_series(&cache, series.trim_start_matches("debian-"), &mut tell)?.image,
+    })
 }
 
 /// Builds drlab's own kernel and prints where it is.
@@ -61,9 +74,9 @@ pub fn path() -> Exit {
 }
 
 /// Boots the kernel, runs a command in it, and passes its output on. A status other than 0 is told, and is exit code 1.
-pub fn run(writable: Option<&Path>, memory_mib: u32, argv: Vec<String>) -> Exit {
+pub fn run(kernel: Option<&str>, writable: Option<&Path>, memory_mib: u32, argv: Vec<String>) -> Exit {
     interrupt::watch();
-    match run_in_guest(writable, memory_mib, argv) {
+    match run_in_guest(kernel, writable, memory_mib, argv) {
         _ if interrupt::interrupted() => {
             complain("drlab: interrupted; the guest was ended");
             Exit::Interrupted
@@ -76,17 +89,35 @@ pub fn run(writable: Option<&Path>, memory_mib: u32, argv: Vec<String>) -> Exit 
     }
 }
 
-fn run_in_guest(writable: Option<&Path>, memory_mib: u32, argv: Vec<String>) -> Result<Exit, RunError> {
+fn run_in_guest(
+    kernel: Option<&str>,
+    writable: Option<&Path>,
+    memory_mib: u32,
+    argv: Vec<String>,
+) -> Result<Exit, RunError> {
     let cache = Cache::locate()?;
-    let kernel = kernels::chosen_or_fetched(&cache, &mut |line| complain(&format!("drlab: {line}")))?;
+    let mut tell = |line: &str| complain(&format!("drlab: {line}"));
+    let kernel = match kernel {
+        Some(name) => kernels::called(&cache, name)?,
+        None => kernels::chosen_or_fetched(&cache, &mut tell)?,
+    };
+    let kind = kernel.substrate();
+    if kind == Substrate::Qemu {
+        Qemu::find_or_fetch(&cache, &mut tell).map_err(KernelError::from)?;
+    }
     // Without a folder to write to the guest gets one that goes away with it.
     let own = writable.is_none().then(|| RunFolder::make(&cache)).transpose()?;
     let output = writable.or(own.as_ref().map(RunFolder::path)).unwrap_or(Path::new("/nonexistent"));
     let on_spawn: fn(&_) = interrupt::started;
-    let options =
-        StartOptions { memory_mib, kernel: Some(kernel), on_spawn: Some(on_spawn), ..StartOptions::new(output) };
+    let options = StartOptions {
+        memory_mib,
+        kernel: Some(kernel),
+        on_spawn: Some(on_spawn),
+        programs: argv.clone(),
+        ..StartOptions::new(output)
+    };
     interrupt::labs_begin();
-    let mut lab = Lab::start(Substrate::Uml, &options)?;
+    let mut lab = Lab::start(kind, &options)?;
     let executed = lab.execute(argv)?;
     print(&executed.stdout);
     if !executed.stderr.is_empty() {
@@ -115,23 +146,26 @@ fn told<T, E: std::error::Error>(result: Result<T, E>, text: impl FnOnce(T) -> S
 /// The list as people read it.
 pub fn table(kernels: &[Kernel]) -> String {
     if kernels.is_empty() {
-        return "No User-Mode Linux kernel is here. `drlab kernel fetch` fetches one, without root; \
+        return "No kernel for labs is here. `drlab kernel fetch` fetches User-Mode Linux, without root; \
                 `drlab run` does so by itself. `drlab kernel build` builds a faster one.\n"
             .to_owned();
     }
     let width = kernels.iter().map(|kernel| kernel.name.len()).max().unwrap_or(0);
     let mut text = String::new();
-    for (at, kernel) in kernels.iter().enumerate() {
-        let mark = if at == 0 { '*' } else { ' ' };
+    let mut taken = Vec::new();
+    for kernel in kernels {
+        let mark = if taken.contains(&kernel.substrate()) { ' ' } else { '*' };
+        taken.push(kernel.substrate());
         // Writing to a string can't fail.
         writeln!(text, "{mark} {:width$}  {} ({})", kernel.name, kernel.image.display(), kernel.origin)
             .unwrap_or_default();
-        if kernel.modules.is_none() && !matches!(kernel.origin, Origin::Built(_)) {
+        if kernel.modules.is_none() && !kernel.is_own() {
             writeln!(text, "  {:width$}  has no modules beside it, so it must have everything built in", "")
                 .unwrap_or_default();
         }
     }
-    text.push_str("* is taken unless DRLAB_KERNEL names another\n");
+    text.push_str("* is taken unless --kernel or DRLAB_KERNEL names another");
+    text.push_str(if taken.contains(&Substrate::Qemu) { "; vmlinuz is for --substrate qemu\n" } else { "\n" });
     text
 }
 
@@ -165,7 +199,29 @@ mod tests {
                           has no modules beside it, so it must have everything built in
           drlab-6.12.117  /cache/6.12.117-drlab/linux.uml (built here: linux-source-6.12 6.12.117-1)
           uml-6.1.176     /cache/6.1.176/linux.uml (fetched: user-mode-linux_6.1um4_amd64)
-        * is taken unless DRLAB_KERNEL names another
+        * is taken unless --kernel or DRLAB_KERNEL names another
+        ");
+    }
+
+    #[test]
+    fn of_each_substrate_the_kernel_that_is_taken_is_marked() {
+        let kernel = |name: &str, image: &str| Kernel {
+            name: name.into(),
+            version: name.into(),
+            image: image.into(),
+            modules: Some("/m".into()),
+            origin: Origin::System,
+        };
+        let text = table(&[
+            kernel("uml-6.1.176", "/usr/bin/linux.uml"),
+            kernel("debian-6.12.117", "/a/vmlinuz-6.12"),
+            kernel("debian-6.1.192", "/b/vmlinuz-6.1"),
+        ]);
+        assert_snapshot!(text, @r"
+        * uml-6.1.176      /usr/bin/linux.uml (installed on this machine)
+        * debian-6.12.117  /a/vmlinuz-6.12 (installed on this machine)
+          debian-6.1.192   /b/vmlinuz-6.1 (installed on this machine)
+        * is taken unless --kernel or DRLAB_KERNEL names another; vmlinuz is for --substrate qemu
         ");
     }
 

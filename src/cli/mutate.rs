@@ -146,6 +146,7 @@ fn settings(arguments: &MutateArguments) -> RunArguments {
     RunArguments {
         scenarios: Vec::new(),
         substrate: arguments.substrate,
+        kernel: Vec::new(),
         out: None,
         apply_mend: None,
         seed: None,

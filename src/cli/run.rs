@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::exit::Exit;
+use super::matrix;
 use super::progress::Progress;
 use super::select::{self, Beside, Selected};
 use super::twice;
@@ -21,6 +22,7 @@ use crate::scenario;
 use crate::substrate::cache::RunFolder;
 use crate::substrate::packages::tools::{self, Standing};
 use crate::substrate::packages::trees::{self, Tree};
+use crate::substrate::qemu::Qemu;
 use crate::substrate::{Abilities, Cache, Kernel, StartOptions, Substrate, kernels};
 
 /// Runs what the arguments say.
@@ -58,27 +60,42 @@ fn run_plans(arguments: &RunArguments, plans: Vec<(Plan, String)>) -> Exit {
         complain_of(&error);
         return Exit::Usage;
     }
-    let kind = kind(arguments);
-    if arguments.seed.is_some() && kind == Substrate::Host {
-        complain("drlab: a seed can't be given to this machine's own kernel; there is `--substrate uml`");
+    if arguments.kernel.len() > 1 {
+        if arguments.seed.is_some() {
+            complain("drlab: a seed goes with one kernel, drlab's own");
+            return Exit::Usage;
+        }
+        return matrix::under(arguments, &arguments.kernel, &plans);
+    }
+    let kernel = match arguments.kernel.first().map(|name| matrix::found(name)).transpose() {
+        Ok(kernel) => kernel,
+        Err(error) => {
+            complain_of(&error);
+            return Exit::Lacking;
+        }
+    };
+    let kind = kernel.as_ref().map_or_else(|| kind(arguments), |kernel| matrix::substrate(kernel.as_ref()));
+    if arguments.seed.is_some() && kind != Substrate::Uml {
+        complain("drlab: a seed can be given to drlab's own kernel only; there is `--substrate uml`");
         return Exit::Usage;
     }
     interrupt::watch();
     let progress = Mutex::new(Progress::new(arguments.quiet));
-    let results =
-        match prepare(kind, &plans, arguments.apply_mend, &progress).and_then(|ground| ground.seeded(arguments.seed)) {
-            Ok(ground) => run_all(arguments, &plans, &typed, &ground, &progress),
-            Err(error) => {
-                lock(&progress).clear();
-                complain_of(&*error);
-                complain("`drlab doctor` tells what this machine can do and what would change it.");
-                if arguments.format == ReportFormat::Text && arguments.out.is_none() {
-                    return Exit::Lacking;
-                }
-                let not_run = |plan| (once::not_run(plan, kind, &*error), Exit::Lacking);
-                plans.iter().zip(&typed).map(|(plan, typed)| kept(arguments, typed, not_run(plan))).collect()
+    let results = match prepare_under(kind, kernel.flatten(), &plans, arguments.apply_mend, &progress)
+        .and_then(|ground| ground.seeded(arguments.seed))
+    {
+        Ok(ground) => run_all(arguments, &plans, &typed, &ground, &progress),
+        Err(error) => {
+            lock(&progress).clear();
+            complain_of(&*error);
+            complain("`drlab doctor` tells what this machine can do and what would change it.");
+            if arguments.format == ReportFormat::Text && arguments.out.is_none() {
+                return Exit::Lacking;
             }
-        };
+            let not_run = |plan| (once::not_run(plan, kind, &*error), Exit::Lacking);
+            plans.iter().zip(&typed).map(|(plan, typed)| kept(arguments, typed, not_run(plan))).collect()
+        }
+    };
     lock(&progress).clear();
     finish(arguments, &results)
 }
@@ -91,6 +108,7 @@ pub(super) fn kind(arguments: &RunArguments) -> Substrate {
         SubstrateChoice::Auto => Abilities::look().choice(),
         SubstrateChoice::Host => Substrate::Host,
         SubstrateChoice::Uml => Substrate::Uml,
+        SubstrateChoice::Qemu => Substrate::Qemu,
     }
 }
 
@@ -136,6 +154,8 @@ pub(super) struct Ground {
     kernel: Option<Kernel>,
     tool_roots: Vec<PathBuf>,
     trees: Vec<Tree>,
+    /// The packages of which programs are called in the labs.
+    programs: Vec<String>,
 }
 
 /// A run by a seed is wanted, and no kernel is there that can be given one.
@@ -145,9 +165,38 @@ pub(super) struct Ground {
 )]
 struct NoSeed;
 
+/// Nodes want what a virtual machine does not have.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the scenario's own programs in {nodes} can't run in a virtual machine, which sees no files of this one; there is \
+     `--substrate uml`"
+)]
+struct NoPrograms {
+    nodes: String,
+}
+
+/// Of a plan for a virtual machine, what that has no means for.
+fn beyond(kind: Substrate, plan: &Plan) -> Option<NoPrograms> {
+    let wants = |node: &&plan::Node| node.has_programs() || !node.packages.is_empty();
+    let nodes: Vec<&str> = plan.nodes.iter().filter(wants).map(|node| node.name.as_str()).collect();
+    (kind == Substrate::Qemu && !nodes.is_empty()).then(|| NoPrograms { nodes: nodes.join(", ") })
+}
+
 impl Ground {
+    pub(super) fn kind(&self) -> Substrate {
+        self.kind
+    }
+
+    pub(super) fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    pub(super) fn kernel(&self) -> Option<&Kernel> {
+        self.kernel.as_ref()
+    }
+
     /// The same with a kernel that takes a seed, where one is given.
-    pub(super) fn seeded(mut self, seed: Option<u64>) -> Result<Self, Box<dyn std::error::Error>> {
+    pub(super) fn seeded(mut self, seed: Option<u64>) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         if seed.is_some() && !self.kernel.as_ref().is_some_and(Kernel::is_own) {
             let own = kernels::list(&self.cache)?.into_iter().find(Kernel::is_own);
             self.kernel = Some(own.ok_or(NoSeed)?);
@@ -161,12 +210,28 @@ pub(super) fn prepare(
     plans: &[Plan],
     mends: Option<MendChoice>,
     progress: &Mutex<Progress>,
-) -> Result<Ground, Box<dyn std::error::Error>> {
+) -> Result<Ground, Box<dyn std::error::Error + Send + Sync>> {
+    prepare_under(kind, None, plans, mends, progress)
+}
+
+/// The same under a certain kernel, where one is given.
+pub(super) fn prepare_under(
+    kind: Substrate,
+    kernel: Option<Kernel>,
+    plans: &[Plan],
+    mends: Option<MendChoice>,
+    progress: &Mutex<Progress>,
+) -> Result<Ground, Box<dyn std::error::Error + Send + Sync>> {
     let mut tell = |text: &str| lock(progress).note(text);
     let cache = Cache::locate()?;
+    if kind == Substrate::Qemu {
+        Qemu::find_or_fetch(&cache, &mut tell)?;
+    }
     let kernel = match kind {
         Substrate::Host => None,
+        _ if kernel.is_some() => kernel,
         Substrate::Uml => Some(kernels::chosen_or_fetched(&cache, &mut tell)?),
+        Substrate::Qemu => Some(kernels::chosen_or_fetched_for_qemu(&cache, &mut tell)?),
     };
     let mut needed = needed(plans)?;
     if let Some(choice) = mends {
@@ -178,23 +243,26 @@ pub(super) fn prepare(
     let tool_roots = tools::roots(&cache, &needed, &mut tell)?;
     let sets: BTreeSet<&Vec<String>> =
         plans.iter().flat_map(|plan| &plan.nodes).map(|node| &node.packages).filter(|set| !set.is_empty()).collect();
-    let trees = sets.into_iter().map(|set| trees::tree(&cache, set, &mut tell)).collect::<Result<_, _>>()?;
-    Ok(Ground { kind, cache, kernel, tool_roots, trees })
+    // A virtual machine does not run what would call them.
+    let sets = sets.into_iter().filter(|_| kind != Substrate::Qemu);
+    let trees = sets.map(|set| trees::tree(&cache, set, &mut tell)).collect::<Result<_, _>>()?;
+    let programs = needed.into_iter().map(str::to_owned).collect();
+    Ok(Ground { kind, cache, kernel, tool_roots, trees, programs })
 }
 
 /// Programs that scenarios call are not there, and can't be fetched without setting them up.
 #[derive(Debug, thiserror::Error)]
 #[error("this machine lacks programs that the scenarios call:\n  {}", .0.join("\n  "))]
-struct NoPrograms(Vec<String>);
+struct Uncallable(Vec<String>);
 
 /// The packages of the programs that the plans' nodes call.
-fn needed(plans: &[Plan]) -> Result<Vec<&'static str>, NoPrograms> {
+fn needed(plans: &[Plan]) -> Result<Vec<&'static str>, Uncallable> {
     let nodes = || plans.iter().flat_map(|plan| &plan.nodes);
     let (mut tools, mut lacking) = called(plans);
     lacking.sort();
     lacking.dedup();
     if !lacking.is_empty() {
-        return Err(NoPrograms(lacking));
+        return Err(Uncallable(lacking));
     }
     if nodes().any(|node| !node.arptables.is_empty()) {
         tools.push("arptables");
@@ -301,6 +369,9 @@ pub(super) fn run_one(
     ground: &Ground,
     watcher: &mut dyn Watcher,
 ) -> Done {
+    if let Some(error) = beyond(ground.kind, plan) {
+        return kept(arguments, typed, (once::not_run(plan, ground.kind, &error), Exit::Lacking));
+    }
     let capture = arguments.out.as_ref().map(|out| keep::folder(out, plan).join(keep::CAPTURE));
     let done = if arguments.twice {
         twice::run(plan, ground, capture, &mut |capture| pass(arguments, plan, ground, watcher, capture))
@@ -333,6 +404,7 @@ fn pass(
             seed: arguments.seed,
             memory_mib: arguments.memory.max(plan.memory_mib),
             visible: ground.tool_roots.iter().chain(ground.trees.iter().map(|tree| &tree.folder)).cloned().collect(),
+            programs: ground.programs.clone(),
             ..StartOptions::new(folder.path())
         },
         tool_roots: ground.tool_roots.clone(),

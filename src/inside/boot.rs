@@ -1,13 +1,15 @@
 //! The first steps of `drlab inside`: making a bare kernel fit to hold a lab, opening the channel, and leaving.
 //!
 //! Owns: what the first process of a guest has to do, and what a process beside the host's has instead. Refuses: loading
-//! modules and building anything. Under User-Mode Linux a step that fails ends the boot; the console says which.
+//! the modules of a lab and building anything. In a guest a step that fails ends the boot; the console says which.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -16,8 +18,10 @@ use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 
+use super::files::Files;
+use super::modules::{self, ModulesError};
 use crate::channel::Command;
-use crate::channel::boot::BootFile;
+use crate::channel::boot::{BootFile, CHANNEL_PORT, FILES_PORT};
 
 /// What this process was started under.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +29,11 @@ pub enum Boot {
     /// As the first process of User-Mode Linux.
     Uml {
         /// Where outside left what is to be known.
+        boot_file: PathBuf,
+    },
+    /// As the first process of a virtual machine, with nothing but what its initramfs holds.
+    Qemu {
+        /// Where the initramfs has what is to be known.
         boot_file: PathBuf,
     },
     /// As a process beside the host's others.
@@ -43,6 +52,8 @@ pub struct Booted {
     pub modules: Option<PathBuf>,
     /// What to carry out without being asked.
     pub orders: Vec<Command>,
+    /// How files are handed over, where no folder of the machine's is seen here.
+    pub files: Option<Files>,
 }
 
 /// Why the first steps failed.
@@ -80,6 +91,13 @@ pub enum BootError {
         /// The kernel's answer.
         source: io::Error,
     },
+    /// The modules by which a virtual machine reaches outside could not be loaded.
+    #[error("could not load the modules of the machine's devices")]
+    Modules {
+        /// Why.
+        #[from]
+        source: ModulesError,
+    },
 }
 
 /// Where User-Mode Linux has the channel.
@@ -94,37 +112,54 @@ const ERRORS: &str = "4";
 /// Does the first steps.
 ///
 /// # Errors
-/// [`BootError`]; under User-Mode Linux the caller shows it on the console and calls [`leave`].
+/// [`BootError`]; in a guest the caller shows it on the console and calls [`leave`].
 pub fn boot(boot: &Boot) -> Result<Booted, BootError> {
     match boot {
         Boot::Host { channel } => {
             loopback_up()?;
             let channel = passed(*channel).map_err(|source| BootError::Channel { source })?;
-            Ok(Booted { channel, modules: None, orders: Vec::new() })
+            Ok(Booted { channel, modules: None, orders: Vec::new(), files: None })
         }
         Boot::Uml { boot_file } => {
             let known = read_boot_file(boot_file)?;
             mount_kernel_file_systems()?;
             cover(&known)?;
             mount_output(&known.output)?;
-            loopback_up()?;
-            // A smaller limit only bounds the size of a lab.
-            setrlimit(Resource::RLIMIT_NOFILE, OPEN_FILES, OPEN_FILES).unwrap_or_default();
-            let level = Path::new("/proc/sys/kernel/printk");
-            fs::write(level, ERRORS).map_err(|source| BootError::Io {
-                what: "write",
-                path: level.to_owned(),
-                source,
-            })?;
+            settle()?;
             let channel = open_serial_line().map_err(|source| BootError::Channel { source })?;
-            Ok(Booted { channel, modules: known.modules, orders: known.orders })
+            Ok(Booted { channel, modules: known.modules, orders: known.orders, files: None })
+        }
+        Boot::Qemu { boot_file } => {
+            let known = read_boot_file(boot_file)?;
+            mount_kernel_file_systems()?;
+            for path in ["/tmp", "/run", "/var/tmp"].map(Path::new).into_iter().chain([known.output.as_path()]) {
+                made(path)?;
+            }
+            settle()?;
+            if let Some(folder) = &known.modules {
+                // One that is built in, or that this machine does without, shows by the port that is not there.
+                modules::load(folder, &modules::OF_PORTS)?;
+            }
+            let port = |name| open_port(name).map_err(|source| BootError::Channel { source });
+            let channel = port(CHANNEL_PORT)?;
+            let files = Files::new(port(FILES_PORT)?, &known.output);
+            Ok(Booted { channel, modules: known.modules, orders: known.orders, files: Some(files) })
         }
     }
 }
 
-/// Ends what [`boot`] began: under User-Mode Linux it writes out what was written and switches the machine off.
+/// What a guest's kernel leaves to its first process.
+fn settle() -> Result<(), BootError> {
+    loopback_up()?;
+    // A smaller limit only bounds the size of a lab.
+    setrlimit(Resource::RLIMIT_NOFILE, OPEN_FILES, OPEN_FILES).unwrap_or_default();
+    let level = Path::new("/proc/sys/kernel/printk");
+    fs::write(level, ERRORS).map_err(|source| BootError::Io { what: "write", path: level.to_owned(), source })
+}
+
+/// Ends what [`boot`] began: in a guest it writes out what was written and switches the machine off.
 pub fn leave(boot: &Boot) {
-    if matches!(boot, Boot::Uml { .. }) {
+    if !matches!(boot, Boot::Host { .. }) {
         // The output's pages are written out by the guest's kernel when asked to, not by its end.
         nix::unistd::sync();
         // Where it fails the first process ends, which the kernel takes for a reason to stop as well.
@@ -216,6 +251,29 @@ fn open_serial_line() -> io::Result<File> {
     cfmakeraw(&mut settings);
     tcsetattr(&line, SetArg::TCSANOW, &settings)?;
     Ok(line)
+}
+
+/// How long the devices of a virtual machine may take to show once their modules are loaded.
+const PORTS_WITHIN: Duration = Duration::from_secs(5);
+
+/// Opens the port of a virtual machine that has a name; there is no udev here that would link it.
+fn open_port(name: &str) -> io::Result<File> {
+    let listed = Path::new("/sys/class/virtio-ports");
+    let deadline = Instant::now() + PORTS_WITHIN;
+    loop {
+        let entries = fs::read_dir(listed).map(|entries| entries.flatten().collect::<Vec<_>>()).unwrap_or_default();
+        let named = |entry: &fs::DirEntry| {
+            fs::read_to_string(entry.path().join("name")).is_ok_and(|found| found.trim() == name)
+        };
+        if let Some(port) = entries.iter().find(|entry| named(entry)) {
+            let device = Path::new("/dev").join(port.file_name());
+            return OpenOptions::new().read(true).write(true).open(device);
+        }
+        if Instant::now() > deadline {
+            return Err(io::Error::new(io::ErrorKind::NotFound, format!("the machine has no port named {name}")));
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 fn loopback_up() -> Result<(), BootError> {

@@ -144,6 +144,9 @@ pub fn of_tools(text: &str) -> Vec<&'static str> {
     wanted
 }
 
+/// What a virtual machine's ports are made of, where it is not built in.
+pub const OF_PORTS: [&str; 2] = ["virtio_pci", "virtio_console"];
+
 const ARP_FILTER: [&str; 3] = ["arp_tables", "arptable_filter", "arpt_mangle"];
 const IP_FILTER: [&str; 6] = ["ip_tables", "iptable_filter", "iptable_mangle", "xt_tcpudp", "xt_mark", "xt_multiport"];
 

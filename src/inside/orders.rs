@@ -14,14 +14,17 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 
+use super::boot::Booted;
 use super::build::{BuildError, Lab};
 use super::capture::{Capture, CaptureError, Closing};
+use super::files::{Files, FilesError};
 use super::modules::{self, ModulesError};
 use super::probe::{self, ProbeError};
 use super::programs::{CommandError, DaemonError, Daemons};
 use super::record::{self, RecordError};
 use super::serve::{ServeError, Servers};
 use super::shell::ShellError;
+use super::survey;
 use super::timeline::{self, Stage, TimelineError};
 use super::weblogs::{self, WeblogError};
 use crate::base::{NodeName, error_chain};
@@ -60,6 +63,8 @@ enum OrderError {
     Execute { program: String, source: io::Error },
     #[error("could not read the commands in {path}")]
     Script { path: String, source: io::Error },
+    #[error("could not hand files over")]
+    Files(#[from] FilesError),
     #[error("could not run commands in a node")]
     Shell(#[from] ShellError),
     #[error("{0}")]
@@ -99,9 +104,10 @@ const HEARTBEAT: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// Those of the channel.
-pub fn carry_out(channel: File, told: Vec<Command>, modules: Option<&Path>, kernel: String) -> io::Result<()> {
+pub fn carry_out(booted: Booted, kernel: String) -> io::Result<()> {
+    let Booted { channel, modules, orders: told, files } = booted;
     let mut reader = BufReader::new(channel.try_clone()?);
-    let mut orders = Orders { voice: Voice(Arc::new(Mutex::new(channel))), modules, standing: None };
+    let mut orders = Orders { voice: Voice(Arc::new(Mutex::new(channel))), modules, files, standing: None };
     orders.voice.tell(&Event::Hello { version: channel::VERSION, kernel })?;
     if !told.is_empty() {
         for command in told {
@@ -151,13 +157,14 @@ impl Voice {
     }
 }
 
-struct Orders<'m> {
+struct Orders {
     voice: Voice,
-    modules: Option<&'m Path>,
+    modules: Option<PathBuf>,
+    files: Option<Files>,
     standing: Option<Standing>,
 }
 
-impl Orders<'_> {
+impl Orders {
     fn answer(&mut self, command: Command) -> Event {
         self.carry_out(command)
             .unwrap_or_else(|error| Event::Failed(Failure { kind: error.kind(), chain: error_chain(&error) }))
@@ -170,6 +177,7 @@ impl Orders<'_> {
                     return Err(OrderError::Order("could not build a lab: one stands already"));
                 }
                 let since = Instant::now();
+                self.bring(&plan)?;
                 self.standing = Some(self.build(&read_plan(&plan)?, &options)?);
                 Ok(Event::Built(timing(since)))
             }
@@ -183,7 +191,11 @@ impl Orders<'_> {
                 Ok(Event::Rested)
             }
             Command::RunLoads => self.run(true).map(Event::Ran),
-            Command::StopCapture => self.stop_capture().map(Event::Captured),
+            Command::StopCapture => {
+                let stats = self.stop_capture()?;
+                self.deliver()?;
+                Ok(Event::Captured(stats))
+            }
             Command::StartCapture { file } => {
                 let standing = self.standing()?;
                 if standing.capture.is_some() {
@@ -194,6 +206,12 @@ impl Orders<'_> {
                 Ok(Event::Capturing)
             }
             Command::Shell { node, script } => self.shell(node, script).map(Event::Executed),
+            Command::Survey => {
+                if let Some(folder) = &self.modules {
+                    modules::load(folder, &modules::all())?;
+                }
+                Ok(Event::Surveyed(survey::look()))
+            }
             Command::TearDown => {
                 let since = Instant::now();
                 let left = self.standing.take().map(Standing::tear_down).unwrap_or_default();
@@ -201,13 +219,25 @@ impl Orders<'_> {
             }
             Command::Execute { argv } => {
                 let _alive = self.voice.beat();
-                if let Some(folder) = self.modules {
+                if let Some(folder) = &self.modules {
                     modules::load(folder, &modules::all())?;
                 }
-                execute(&argv).map(Event::Executed)
+                let executed = execute(&argv)?;
+                self.deliver()?;
+                Ok(Event::Executed(executed))
             }
             Command::Halt => Err(OrderError::Order("could not answer a halt")),
         }
+    }
+
+    /// Has a file here that outside has written, where it is not seen here by itself.
+    fn bring(&mut self, path: &str) -> Result<(), OrderError> {
+        Ok(self.files.as_mut().map_or(Ok(()), |files| files.bring(Path::new(path)))?)
+    }
+
+    /// Has outside what was written here.
+    fn deliver(&mut self) -> Result<(), OrderError> {
+        Ok(self.files.as_mut().map_or(Ok(()), Files::deliver)?)
     }
 
     fn standing(&mut self) -> Result<&mut Standing, OrderError> {
@@ -215,7 +245,7 @@ impl Orders<'_> {
     }
 
     fn build(&self, plan: &Plan, options: &BuildOptions) -> Result<Standing, OrderError> {
-        if let Some(folder) = self.modules {
+        if let Some(folder) = &self.modules {
             self.voice.mention(&Event::Progress("loading kernel modules".to_owned()));
             // A module that is missing shows where it is needed, with the step that fails for it.
             modules::load(folder, &modules::needed(plan))?;
@@ -272,8 +302,9 @@ impl Orders<'_> {
     }
 
     fn shell(&mut self, node: NodeName, script: String) -> Result<Executed, OrderError> {
+        self.bring(&script)?;
         let text = std::fs::read_to_string(&script).map_err(|source| OrderError::Script { path: script, source })?;
-        if let Some(folder) = self.modules {
+        if let Some(folder) = &self.modules {
             modules::load(folder, &modules::of_tools(&text))?;
         }
         let standing = self.standing()?;

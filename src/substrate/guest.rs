@@ -95,6 +95,7 @@ pub struct Guest {
     threads: Vec<JoinHandle<()>>,
     kernel: String,
     folder: Option<RunFolder>,
+    slowness: u32,
     _life: LifeLine,
 }
 
@@ -174,7 +175,17 @@ impl Guest {
             std::thread::spawn(move || watched.watch(child)),
             std::thread::spawn(move || kept.keep(console, on_console.as_ref())),
         ];
-        Self { stream, console: lines, process, threads, kernel: String::new(), folder, _life: life }
+        Self { stream, console: lines, process, threads, kernel: String::new(), folder, slowness: 1, _life: life }
+    }
+
+    /// Lets the guest take so many times as long as others for anything.
+    pub(super) fn slow_down(&mut self, slowness: u32) {
+        self.slowness = slowness;
+    }
+
+    /// How many times as long as others it may take for anything.
+    pub fn slowness(&self) -> u32 {
+        self.slowness
     }
 
     /// Waits for the hello that comes first.

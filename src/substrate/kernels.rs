@@ -1,7 +1,10 @@
-//! Which User-Mode Linux kernels this machine has, and how one is had.
+//! Which kernels this machine has for guests, and how one is had: User-Mode Linux, and those of distributions for `qemu`.
 //!
-//! Owns: finding them, their versions and modules. Refuses: booting them. A kernel that can't say its version is not
-//! listed.
+//! Owns: finding them, their versions and modules, and which one a name means. Refuses: booting them. A kernel that can't
+//! say its version is not listed.
+
+mod distribution;
+mod modinfo;
 
 use std::fs;
 use std::io;
@@ -10,6 +13,7 @@ use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
+use super::Substrate;
 use super::cache::{Cache, CacheError};
 use super::own::{self, Built};
 use super::packages::{self, PackageError};
@@ -42,14 +46,14 @@ impl std::fmt::Display for Origin {
     }
 }
 
-/// A User-Mode Linux kernel.
+/// A kernel for guests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kernel {
-    /// What it is called in lists: `uml-VERSION`, or `drlab-VERSION` for drlab's own.
+    /// What it is called in lists: `uml-VERSION`, `drlab-VERSION` for drlab's own, `debian-VERSION` for those of `qemu`.
     pub name: String,
     /// Its release, as `uname -r` will have it.
     pub version: String,
-    /// The program.
+    /// The program; for `qemu` the image, `vmlinuz-VERSION`.
     pub image: PathBuf,
     /// The folder with its `modules.dep`.
     pub modules: Option<PathBuf>,
@@ -58,6 +62,21 @@ pub struct Kernel {
 }
 
 impl Kernel {
+    /// What starts it. Images to boot are called `vmlinuz` everywhere; User-Mode Linux is a program.
+    pub fn substrate(&self) -> Substrate {
+        let is_image = self.image.file_name().is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz"));
+        if is_image { Substrate::Qemu } else { Substrate::Uml }
+    }
+
+    /// Whether a name means this kernel: its own, the beginning of it up to a dot or dash, or the same of its version.
+    pub fn is_meant_by(&self, name: &str) -> bool {
+        let begins = |text: &str| {
+            text.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-', '+']))
+        };
+        let number = self.name.split_once('-').map_or("", |(_, number)| number);
+        !name.is_empty() && (begins(&self.name) || begins(number) || begins(&self.version))
+    }
+
     /// Whether it is drlab's own, which has virtual time and draws its random numbers from a seed.
     pub fn is_own(&self) -> bool {
         self.version.ends_with(own::SUFFIX)
@@ -83,6 +102,20 @@ pub enum KernelError {
     /// None is there, and none was asked to be fetched.
     #[error("there is no User-Mode Linux kernel on this machine; `drlab kernel fetch` fetches one, without root")]
     None,
+    /// None is there for `qemu`.
+    #[error("there is no kernel for virtual machines here; `drlab kernel fetch 6.12` fetches Debian's, without root")]
+    NoneForQemu,
+    /// None of those that are there is meant by a name.
+    #[error("no kernel here is called {name}; `drlab kernel list` shows those that are, and {hint}")]
+    Unknown {
+        /// The name.
+        name: String,
+        /// What would get it.
+        hint: String,
+    },
+    /// What is fetched is for another processor.
+    #[error("kernels for virtual machines are fetched for x86-64 only, which this machine is not")]
+    Architecture,
     /// The one that `DRLAB_KERNEL` names can't be used.
     #[error("could not use {} as the kernel, which DRLAB_KERNEL names", .path.display())]
     Named {
@@ -92,7 +125,7 @@ pub enum KernelError {
         source: io::Error,
     },
     /// It could not be fetched.
-    #[error("could not fetch a User-Mode Linux kernel")]
+    #[error("could not fetch a kernel")]
     Fetch {
         /// Why.
         #[from]
@@ -113,8 +146,8 @@ pub enum KernelError {
     },
 }
 
-/// All kernels, the one that is taken first: `DRLAB_KERNEL`'s, drlab's own, the system's, the fetched ones; of several the
-/// newest.
+/// All kernels, the one that is taken first: `DRLAB_KERNEL`'s, drlab's own, the system's, the fetched ones, of several the
+/// newest; behind them those of distributions, which only `qemu` takes.
 ///
 /// # Errors
 /// [`KernelError::Named`] where `DRLAB_KERNEL` names none, for then another one would be a surprise.
@@ -136,15 +169,63 @@ pub fn list(cache: &Cache) -> Result<Vec<Kernel>, KernelError> {
         .collect();
     fetched.sort_by_key(|kernel| std::cmp::Reverse(version_key(&kernel.version)));
     kernels.extend(fetched);
+    kernels.extend(distribution::list(cache));
     Ok(kernels)
 }
 
-/// The kernel that is taken where nothing else is said.
+/// The kernel that `uml` takes where nothing else is said.
 ///
 /// # Errors
 /// [`KernelError`].
 pub fn chosen(cache: &Cache) -> Result<Kernel, KernelError> {
-    list(cache)?.into_iter().next().ok_or(KernelError::None)
+    list(cache)?.into_iter().find(|kernel| kernel.substrate() == Substrate::Uml).ok_or(KernelError::None)
+}
+
+/// The kernel that `qemu` takes where nothing else is said.
+///
+/// # Errors
+/// [`KernelError`].
+pub fn chosen_for_qemu(cache: &Cache) -> Result<Kernel, KernelError> {
+    list(cache)?.into_iter().find(|kernel| kernel.substrate() == Substrate::Qemu).ok_or(KernelError::NoneForQemu)
+}
+
+/// The same; Debian's newest is fetched first where there is none.
+///
+/// # Errors
+/// [`KernelError`].
+pub fn chosen_or_fetched_for_qemu(cache: &Cache, progress: &mut dyn FnMut(&str)) -> Result<Kernel, KernelError> {
+    match chosen_for_qemu(cache) {
+        Err(KernelError::NoneForQemu) => {
+            progress("no kernel for virtual machines is here: fetching Debian's package, without root");
+            distribution::fetch(cache, None, progress)
+        }
+        other => other,
+    }
+}
+
+/// The first kernel of the list that a name means.
+///
+/// # Errors
+/// [`KernelError::Unknown`], and those of [`list`].
+pub fn called(cache: &Cache, name: &str) -> Result<Kernel, KernelError> {
+    let found = list(cache)?.into_iter().find(|kernel| kernel.is_meant_by(name));
+    found.ok_or_else(|| {
+        let series = name.strip_prefix("debian-").unwrap_or(name);
+        let hint = if series.starts_with(|c: char| c.is_ascii_digit()) {
+            format!("`drlab kernel fetch {series}` fetches Debian's")
+        } else {
+            "`drlab kernel fetch` fetches some".to_owned()
+        };
+        KernelError::Unknown { name: name.to_owned(), hint }
+    })
+}
+
+/// Fetches the newest of Debian's kernels of a series, such as `6.12`, for `qemu`.
+///
+/// # Errors
+/// [`KernelError`].
+pub fn fetch_series(cache: &Cache, series: &str, progress: &mut dyn FnMut(&str)) -> Result<Kernel, KernelError> {
+    distribution::fetch(cache, Some(series), progress)
 }
 
 /// The kernel that is taken where nothing else is said; fetched first where there is none.
@@ -173,6 +254,11 @@ pub fn fetch(cache: &Cache, progress: &mut dyn FnMut(&str)) -> Result<Kernel, Ke
 
 fn named(path: &Path) -> Result<Kernel, KernelError> {
     let image = fs::canonicalize(path).map_err(|source| KernelError::Named { path: path.to_owned(), source })?;
+    if let Some(release) = image.file_name().and_then(|name| name.to_str()?.strip_prefix("vmlinuz-")) {
+        let modules = module_folders(&image).map(|folder| folder.join(release)).find(|folder| has_modules(folder));
+        let (name, version) = (format!("named-{release}"), release.to_owned());
+        return Ok(Kernel { name, version, image, modules, origin: Origin::Named });
+    }
     let version = ask_version(&image).map_err(|source| KernelError::Named { path: path.to_owned(), source })?;
     let modules = module_folders(&image).map(|folder| folder.join(&version)).find(|folder| has_modules(folder));
     Ok(Kernel { name: name(&version), version, image, modules, origin: Origin::Named })
@@ -238,7 +324,27 @@ fn version_key(version: &str) -> Vec<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{name, version_key};
+    use super::{Kernel, Origin, name, version_key};
+    use crate::substrate::Substrate;
+
+    #[test]
+    fn a_kernel_is_meant_by_its_name_and_by_whole_parts_of_it() {
+        let kernel = Kernel {
+            name: "debian-6.12.117".into(),
+            version: "6.12.117+deb12-cloud-amd64".into(),
+            image: "/boot/vmlinuz-6.12.117+deb12-cloud-amd64".into(),
+            modules: None,
+            origin: Origin::System,
+        };
+        for name in ["debian", "debian-6.12", "debian-6.12.117", "6.12", "6", "6.12.117+deb12-cloud-amd64"] {
+            assert!(kernel.is_meant_by(name), "{name}");
+        }
+        for name in ["", "deb", "debian-6.1", "6.1", "uml", "12.117"] {
+            assert!(!kernel.is_meant_by(name), "{name}");
+        }
+        assert_eq!(kernel.substrate(), Substrate::Qemu);
+        assert_eq!(Kernel { image: "/usr/bin/linux.uml".into(), ..kernel }.substrate(), Substrate::Uml);
+    }
 
     #[test]
     fn our_own_kernel_is_known_by_the_end_of_its_release() {

@@ -96,10 +96,15 @@ const HALF_DONE: &str = ".new";
 
 /// The folders of a package's versions that are in the cache, in no order.
 pub fn cached(cache: &Cache, package: &str) -> Vec<PathBuf> {
+    cached_like(cache, &|name| name == package)
+}
+
+/// The folders of the packages in the cache whose names are wanted, in no order.
+pub(super) fn cached_like(cache: &Cache, wanted: &dyn Fn(&str) -> bool) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(cache.root().join("packages")) else { return Vec::new() };
     entries
         .flatten()
-        .filter(|entry| entry.file_name().to_string_lossy().split('_').next() == Some(package))
+        .filter(|entry| entry.file_name().to_string_lossy().split('_').next().is_some_and(wanted))
         .map(|entry| entry.path())
         .filter(|path| path.is_dir())
         .collect()
@@ -134,6 +139,105 @@ pub fn fetch_source(cache: &Cache, package: &str, progress: &mut dyn FnMut(&str)
     match fetch(cache, package, progress) {
         Err(PackageError::NoSuchPackage { .. }) => debian::fetch_source(cache, package, progress),
         other => other,
+    }
+}
+
+/// Fetches a package and all that it needs and this machine lacks, unpacked into one folder.
+///
+/// # Errors
+/// [`PackageError`]; the cache then has of this package what it had before.
+pub fn fetch_with_needs(cache: &Cache, package: &str, progress: &mut dyn FnMut(&str)) -> Result<PathBuf, PackageError> {
+    let needs: Complete<'_> = &mut |apt, unpacked, room, progress| {
+        progress("fetching what it needs and this machine lacks");
+        for file in trees::download(apt, &[package.to_owned()], room, progress)? {
+            let is_itself =
+                || file.file_name().is_some_and(|name| name.to_string_lossy().split('_').next() == Some(package));
+            if file.extension().is_some_and(|extension| extension == "deb") && !is_itself() {
+                let mut command = Command::new("dpkg-deb");
+                command.arg("-x").args([file.as_path(), unpacked]);
+                apt::run(command, "dpkg-deb", progress)?;
+            }
+        }
+        Ok(())
+    };
+    fetch_with(cache, package, &|| of_this_machine(cache), needs, progress)
+}
+
+/// A package that is chosen by what the sources have.
+pub(super) struct Choice<'a> {
+    /// What is wanted, for people.
+    pub(super) wanted: &'a str,
+    /// How the names begin that come into question.
+    pub(super) prefix: &'a str,
+    /// Chooses among names.
+    pub(super) choose: &'a dyn Fn(&[String]) -> Option<String>,
+    /// The release of Debian's that has it where the machine's sources don't.
+    pub(super) release: &'a str,
+}
+
+/// Is given where a package is unpacked, and what unpacks a further one to the same place.
+pub(super) type Completed<'a> =
+    &'a mut dyn FnMut(&Path, &mut dyn FnMut(&str) -> Result<(), PackageError>) -> Result<(), PackageError>;
+
+/// Unpacks a package to where another one is; its file is put below `room`.
+fn unpack_into(
+    apt: &Apt,
+    package: &str,
+    room: &Path,
+    unpacked: &Path,
+    progress: &mut dyn FnMut(&str),
+) -> Result<(), PackageError> {
+    let folder = room.join(package);
+    fs::create_dir_all(&folder).map_err(io_on("make the folder", &folder))?;
+    apt.download(package, &folder, progress)?;
+    let mut command = Command::new("dpkg-deb");
+    command.arg("-x").args([only_file(&folder)?.as_path(), unpacked]);
+    apt::run(command, "dpkg-deb", progress).map(drop)
+}
+
+/// Fetches the package that is chosen of those that the machine's sources have, else of those that Debian's release has.
+///
+/// # Errors
+/// [`PackageError`]; the cache then has of this package what it had before.
+pub(super) fn fetch_chosen(
+    cache: &Cache,
+    choice: &Choice<'_>,
+    complete: Completed<'_>,
+    progress: &mut dyn FnMut(&str),
+) -> Result<PathBuf, PackageError> {
+    let complete: Complete<'_> = &mut |apt, unpacked, room, progress| {
+        complete(unpacked, &mut |package| unpack_into(apt, package, room, unpacked, progress))
+    };
+    let own: Source<'_> = &|| of_this_machine(cache);
+    match choose(&own()?, choice, progress) {
+        Ok(package) => return fetch_with(cache, &package, own, complete, progress),
+        Err(PackageError::NoSuchPackage { .. }) => {}
+        Err(other) => return Err(other),
+    }
+    progress(&format!("this machine's sources have no {}: taking that of Debian {}", choice.wanted, choice.release));
+    let (folder, line) = debian::source_of(cache, choice.wanted, choice.release, progress)?;
+    let debian: Source<'_> = &|| Apt::with_source(&folder, &line);
+    let package = choose(&debian()?, choice, progress)?;
+    fetch_with(cache, &package, debian, complete, progress)
+}
+
+/// Chooses by earlier lists where they have what is wanted, else by new ones.
+fn choose(apt: &Apt, choice: &Choice<'_>, progress: &mut dyn FnMut(&str)) -> Result<String, PackageError> {
+    let chosen = |apt: &Apt| Ok::<_, PackageError>((choice.choose)(&apt.names(choice.prefix)?));
+    if apt.has_lists()
+        && let Some(package) = chosen(apt)?
+    {
+        return Ok(package);
+    }
+    progress("fetching the lists of packages");
+    let update = apt.update(progress);
+    match (chosen(apt)?, update) {
+        (Some(package), _) => Ok(package),
+        (None, Err(cause)) => Err(cause),
+        (None, Ok(())) => Err(PackageError::NoSuchPackage {
+            package: choice.wanted.to_owned(),
+            said: "no package has such a name".to_owned(),
+        }),
     }
 }
 

@@ -134,14 +134,31 @@ impl Apt {
         })
     }
 
+    /// The names of all packages that the sources have, by the beginning of their names.
+    pub(super) fn names(&self, prefix: &str) -> Result<Vec<String>, PackageError> {
+        let mut command = self.command("apt-cache", &["pkgnames", prefix]);
+        command.current_dir(&self.folder).stderr(Stdio::null());
+        let output = command.output().map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => PackageError::NoProgram { name: "apt-cache", source },
+            _ => PackageError::NoStart { name: "apt-cache", source },
+        })?;
+        Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
+    }
+
     fn call(
         &self,
         arguments: &[&str],
         from: &Path,
         progress: &mut dyn FnMut(&str),
     ) -> Result<Vec<String>, PackageError> {
+        let mut command = self.command("apt-get", arguments);
+        command.current_dir(from);
+        run(command, "apt-get", progress)
+    }
+
+    fn command(&self, program: &str, arguments: &[&str]) -> Command {
         let at = |key: &str, path: &Path| format!("{key}={}", path.display());
-        let mut command = Command::new("apt-get");
+        let mut command = Command::new(program);
         command
             .arg("-q")
             .args(["-o", &at("Dir::State", &self.folder), "-o", &at("Dir::State::lists", &self.folder.join("lists"))])
@@ -153,11 +170,10 @@ impl Apt {
             ])
             .args(["-o", "Dir::State::status=/dev/null"])
             .args(arguments)
-            .current_dir(from)
             .env("APT_CONFIG", &self.configuration)
             .env("LC_ALL", "C")
             .stdin(Stdio::null());
-        run(command, "apt-get", progress)
+        command
     }
 }
 

@@ -5,7 +5,7 @@
 //! would be newer than the machine's.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::apt::Apt;
@@ -24,7 +24,7 @@ pub(super) fn fetch_from(
     cache: &Cache,
     package: &str,
     progress: &mut dyn FnMut(&str),
-) -> Result<std::path::PathBuf, PackageError> {
+) -> Result<PathBuf, PackageError> {
     let lacking = |said: &str| PackageError::NoSuchPackage { package: package.to_owned(), said: said.to_owned() };
     let library = library_version().ok_or_else(|| lacking("and this machine has no GNU C library for Debian's"))?;
     let release = RELEASES.iter().find(|(_, needs)| *needs <= library).map(|(release, _)| *release);
@@ -51,16 +51,28 @@ fn fetch_of(
     package: &str,
     progress: &mut dyn FnMut(&str),
 ) -> Result<std::path::PathBuf, PackageError> {
-    let lacking = |said: &str| PackageError::NoSuchPackage { package: package.to_owned(), said: said.to_owned() };
     progress(&format!("this distribution has no {package}: taking that of Debian {release}"));
+    let (folder, line) = source_of(cache, package, release, progress)?;
+    let source: Source<'_> = &|| Apt::with_source(&folder, &line);
+    fetch_with(cache, package, source, &mut |_, _, _, _| Ok(()), progress)
+}
+
+/// The folder for what `apt-get` knows of a release of Debian's, and the line that names it as its source.
+///
+/// # Errors
+/// [`PackageError`].
+pub(super) fn source_of(
+    cache: &Cache,
+    package: &str,
+    release: &str,
+    progress: &mut dyn FnMut(&str),
+) -> Result<(PathBuf, String), PackageError> {
+    let lacking = |said: &str| PackageError::NoSuchPackage { package: package.to_owned(), said: said.to_owned() };
     let knows_archive = fetch(cache, "debootstrap", progress)?.join("usr/sbin/debootstrap");
     let keys = fetch(cache, "debian-archive-keyring", progress)?.join("usr/share/keyrings/debian-archive-keyring.gpg");
     let text = fs::read_to_string(&knows_archive).map_err(io_on("read", &knows_archive))?;
     let archive = archive_in(&text).ok_or_else(|| lacking("and its debootstrap names no archive of Debian's"))?;
-    let line = source_line(archive, &keys, release);
-    let folder = cache.folder("apt-debian")?;
-    let source: Source<'_> = &|| Apt::with_source(&folder, &line);
-    fetch_with(cache, package, source, &mut |_, _, _, _| Ok(()), progress)
+    Ok((cache.folder(&format!("apt-debian-{release}"))?, source_line(archive, &keys, release)))
 }
 
 fn source_line(archive: &str, keys: &Path, release: &str) -> String {
