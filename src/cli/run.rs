@@ -253,16 +253,16 @@ pub(super) fn prepare_under(
 /// Programs that scenarios call are not there, and can't be fetched without setting them up.
 #[derive(Debug, thiserror::Error)]
 #[error("this machine lacks programs that the scenarios call:\n  {}", .0.join("\n  "))]
-struct Lacking(Vec<String>);
+struct Uncallable(Vec<String>);
 
 /// The packages of the programs that the plans' nodes call.
-fn needed(plans: &[Plan]) -> Result<Vec<&'static str>, Lacking> {
+fn needed(plans: &[Plan]) -> Result<Vec<&'static str>, Uncallable> {
     let nodes = || plans.iter().flat_map(|plan| &plan.nodes);
     let (mut tools, mut lacking) = called(plans);
     lacking.sort();
     lacking.dedup();
     if !lacking.is_empty() {
-        return Err(Lacking(lacking));
+        return Err(Uncallable(lacking));
     }
     if nodes().any(|node| !node.arptables.is_empty()) {
         tools.push("arptables");
