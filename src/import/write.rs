@@ -1,5 +1,7 @@
 //! A lab as a scenario's text, with comments that say what is assumed and what is left out.
 
+#![expect(clippy::format_push_string, reason = "a scenario is small, and lines read better as they are written")]
+
 use std::net::IpAddr;
 
 use super::assemble::{Node, Scene, Service, VipPlace};
