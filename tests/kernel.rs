@@ -144,8 +144,12 @@ fn ladder(scenario: &str) -> Result<(), Failed> {
     let report: Report = serde_json::from_slice(&run.stdout)
         .map_err(|error| format!("{error}\n{}", String::from_utf8_lossy(&run.stderr)))?;
     let rungs = report.journey.iter().map(|rung| {
-        let changed: Vec<&str> =
-            rung.changed.iter().map(String::as_str).filter(|what| !what.contains("checksum")).collect();
+        let changed: Vec<&str> = rung
+            .changed
+            .iter()
+            .map(String::as_str)
+            .filter(|what| DRAWN.iter().all(|word| !what.contains(*word)))
+            .collect();
         let (from, to) = &rung.macs;
         let packet = without_drawn_ports(&rung.packet);
         let changed = if changed.is_empty() { String::new() } else { format!("  changed: {}", changed.join(", ")) };
@@ -157,6 +161,9 @@ fn ladder(scenario: &str) -> Result<(), Failed> {
     });
     Ok(())
 }
+
+/// Words of what is drawn, or made of what is drawn, in what a hop changed.
+const DRAWN: [&str; 9] = ["checksum", "IP id", " port", " number", "flags", "window", "pointer", "options", "payload"];
 
 fn without_drawn_ports(packet: &str) -> String {
     let drawn = |port: &str| port.parse::<u16>().is_ok_and(|port| port >= 32_768);
