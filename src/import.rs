@@ -180,7 +180,7 @@ pub fn import(request: &Request, library: &mut dyn Library) -> Result<Imported, 
     if !wrong.is_empty() {
         return Err(ImportError::Wrong(wrong));
     }
-    let mut scene = assemble::assemble(&sources, request, heard)?;
+    let mut scene = assemble::assemble(&sources, request, &heard)?;
     scene.settle();
     Ok(write::write(&sources, request, &scene))
 }

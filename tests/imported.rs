@@ -42,7 +42,7 @@ fn imported(case: &Case) -> Imported {
     while let Some(word) = words.next() {
         match word {
             "--set" => {
-                request.variables.extend(words.next().unwrap().split_once('=').map(|(n, v)| (n.into(), v.into())))
+                request.variables.extend(words.next().unwrap().split_once('=').map(|(n, v)| (n.into(), v.into())));
             }
             "--id" => request.id = words.next().map(str::to_owned),
             _ => {

@@ -197,7 +197,7 @@ fn same_twice(scenario: &str) -> Result<(), Failed> {
     if report != report_again {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let (one, other) = (text(&report), text(&report_again));
-        let differs = one.lines().zip(other.lines()).find(|(one, other)| one != other);
+        let differs = one.lines().zip(other.lines()).find(|(line, its_like)| line != its_like);
         return Err(format!("the reports differ: {differs:?}").into());
     }
     Ok(())

@@ -235,16 +235,13 @@ fn notes(imported: &Imported, length: Length) -> String {
         out += &list(format!("{}, and not in the lab", not_understood(imported)), items);
     }
     if length == Length::Short {
-        out += &format!(
-            "{} assumptions, {} statements left out; the file lists them",
-            imported.assumed.len(),
-            imported.left_out.len()
-        );
+        let (assumed, left_out) = (imported.assumed.len(), imported.left_out.len());
+        let line = format!("{assumed} assumptions, {left_out} statements left out; the file lists them\n");
+        out += &line;
     } else if !imported.left_out.is_empty() {
-        out += &format!(
-            "left out: {} statements that a lab has no use for (`drlab import` lists them)\n",
-            imported.left_out.len()
-        );
+        let left_out = imported.left_out.len();
+        let line = format!("left out: {left_out} statements that a lab has no use for (`drlab import` lists them)\n");
+        out += &line;
     }
     out
 }
@@ -258,7 +255,7 @@ fn wrapped(item: &str) -> String {
         if line.chars().count() + 1 + word.chars().count() > width && line.trim().len() > 1 {
             out += &line;
             out.push('\n');
-            line = "   ".to_owned();
+            line = String::from("   ");
         }
         line.push(' ');
         line += word;

@@ -27,12 +27,11 @@ pub struct Line {
 pub fn parse(line: &str) -> Option<Line> {
     let (client, rest) = line.trim().split_once(' ')?;
     // Apache can put the site before the client (`vhost_combined`).
-    let (client, rest) = match client.parse() {
-        Ok(client) => (client, rest),
-        Err(_) => {
-            let (client, rest) = rest.split_once(' ')?;
-            (client.parse().ok()?, rest)
-        }
+    let (client, rest) = if let Ok(client) = client.parse() {
+        (client, rest)
+    } else {
+        let (client, rest) = rest.split_once(' ')?;
+        (client.parse().ok()?, rest)
     };
     let (_, rest) = rest.split_once("] \"")?;
     let (asked, rest) = rest.split_once("\" ")?;

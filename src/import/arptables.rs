@@ -5,21 +5,21 @@ use super::source::{Sources, lines, words};
 
 /// Reads saved rules.
 pub(super) fn read(sources: &mut Sources, file: usize) -> Heard {
-    let text = sources.text(file).to_owned();
+    let saved = sources.text(file).to_owned();
     let mut heard = Heard::default();
-    for (start, line) in lines(&text) {
-        let line_words = words(file, start, line);
-        let (Some(first), Some(last)) = (line_words.first(), line_words.last()) else { continue };
+    for (start, line) in lines(&saved) {
+        let typed = words(file, start, line);
+        let (Some(first), Some(last)) = (typed.first(), typed.last()) else { continue };
         let place = first.place.to(&last.place);
         // Counters in front of a rule (`[12:336] -A …`).
-        let rule = if first.text.starts_with('[') { &line_words[1..] } else { &line_words[..] };
-        let Some(head) = rule.first() else { continue };
-        match head.text.as_str() {
+        let told = if first.text.starts_with('[') { &typed[1..] } else { &typed[..] };
+        let Some(keyword) = told.first() else { continue };
+        match keyword.text.as_str() {
             comment if comment.starts_with('#') => {}
             "*filter" | "COMMIT" => {}
             table if table.starts_with('*') => heard.wonder(&place, format!("table `{}` of arptables", &table[1..])),
             chain if chain.starts_with(':') => {
-                let policy = rule.get(1).map_or("", |w| w.text.as_str());
+                let policy = told.get(1).map_or("", |w| w.text.as_str());
                 match policy {
                     "ACCEPT" => {}
                     "DROP" => heard.say(Statement::Arptables(format!("-P {} DROP", &chain[1..])), &place),
@@ -28,7 +28,7 @@ pub(super) fn read(sources: &mut Sources, file: usize) -> Heard {
                 }
             }
             option if option.starts_with('-') => {
-                let rule: Vec<&str> = rule.iter().map(|w| w.text.as_str()).collect();
+                let rule: Vec<&str> = told.iter().map(|w| w.text.as_str()).collect();
                 heard.say(Statement::Arptables(rule.join(" ")), &place);
             }
             other => heard.wonder(&place, format!("`{other}` is no rule of arptables")),

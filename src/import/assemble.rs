@@ -60,6 +60,7 @@ pub(super) struct Node {
     pub(super) interfaces: Vec<Interface>,
     pub(super) gateway: Option<String>,
     /// Destination, next hop, device, source.
+    #[expect(clippy::type_complexity, reason = "read in one place, where each has its name")]
     pub(super) routes: Vec<(String, Option<IpAddr>, Option<String>, Option<IpAddr>)>,
     /// Address, MAC, device.
     pub(super) neighbours: Vec<(IpAddr, String, Option<String>)>,
@@ -220,11 +221,11 @@ impl Stage<'_> {
 }
 
 /// Makes one lab of the texts.
-pub(super) fn assemble(sources: &Sources, request: &Request, texts: Vec<OfText>) -> Result<Scene, ImportError> {
+pub(super) fn assemble(sources: &Sources, request: &Request, texts: &[OfText]) -> Result<Scene, ImportError> {
     let mut odd: Vec<(Place, String)> = Vec::new();
-    let parts = parts::sort(&texts, &mut odd);
+    let parts = parts::sort(texts, &mut odd);
     let mut scene = Scene::default();
-    for text in &texts {
+    for text in texts {
         text.heard.assumed.iter().for_each(|what| scene.assume(what.clone()));
         scene.left_out.extend(text.heard.left_out.iter().map(|(place, what)| sources.told(place, what.clone())));
         scene

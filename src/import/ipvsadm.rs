@@ -118,12 +118,11 @@ pub(super) fn command(sources: &mut Sources, heard: &mut Heard, arguments: &[Wor
         let letters: Vec<char> = if long.starts_with("--") {
             let exact = LONG.iter().find(|(name, _)| *name == long);
             let begins = || LONG.iter().find(|(name, _)| long.len() > 3 && name.starts_with(long));
-            match exact.or_else(begins) {
-                Some((_, letter)) => vec![*letter],
-                None => {
-                    heard.wonder(&word.place, format!("`{}` is no option of ipvsadm that is known", word.text));
-                    continue;
-                }
+            if let Some((_, letter)) = exact.or_else(begins) {
+                vec![*letter]
+            } else {
+                heard.wonder(&word.place, format!("`{}` is no option of ipvsadm that is known", word.text));
+                continue;
             }
         } else if let Some(letters) = long.strip_prefix('-').filter(|l| !l.is_empty()) {
             letters.chars().collect()
@@ -144,7 +143,7 @@ pub(super) fn command(sources: &mut Sources, heard: &mut Heard, arguments: &[Wor
             match one(&mut line, *letter, &mut value) {
                 Ok(Known::Yes) => {}
                 Ok(Known::No) => {
-                    heard.wonder(&word.place, format!("`{}` is no option of ipvsadm that is known", word.text))
+                    heard.wonder(&word.place, format!("`{}` is no option of ipvsadm that is known", word.text));
                 }
                 Err(Wrong { place, message }) => {
                     sources.wrong_at(&place.unwrap_or_else(|| word.place.clone()), message, None);

@@ -37,7 +37,7 @@ fn top(sources: &mut Sources, heard: &mut Heard, groups: &servers::Groups, entry
         "static_routes" => vrrp::static_routes(sources, heard, entry),
         "global_defs" => globals(sources, heard, entry),
         "vrrp_sync_group" => {
-            heard.leave_out(entry.place(), "vrrp_sync_group: instances of a group move together, and none moves here")
+            heard.leave_out(entry.place(), "vrrp_sync_group: instances of a group move together, and none moves here");
         }
         "vrrp_script"
         | "vrrp_track_process"

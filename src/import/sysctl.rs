@@ -19,13 +19,14 @@ pub(super) fn read(sources: &mut Sources, file: usize) -> Heard {
                 let key = key.trim().trim_start_matches('-').trim();
                 set(sources, &mut heard, key, value.trim(), &place);
             }
-            None => match line.strip_prefix('-').and_then(key) {
-                Some(key) => heard.say(Statement::NoSysctl { key }, &place),
-                None => {
+            None => {
+                if let Some(key) = line.strip_prefix('-').and_then(key) {
+                    heard.say(Statement::NoSysctl { key }, &place);
+                } else {
                     let help = Some("write `key = value`, as `net.ipv4.conf.all.arp_ignore = 1`".to_owned());
                     sources.wrong_at(&place, "a line without `=`", help);
                 }
-            },
+            }
         }
     }
     heard

@@ -211,7 +211,8 @@ fn vip(node: &Node, vips: usize) -> String {
         }
         [only] => format!("vip = [{}]\n", one(only, true)),
         several => {
-            format!("vip = [\n{}]\n", several.iter().map(|p| format!("  {},\n", one(p, true))).collect::<String>())
+            let lines: Vec<String> = several.iter().map(|p| format!("  {},\n", one(p, true))).collect();
+            format!("vip = [\n{}]\n", lines.concat())
         }
     }
 }

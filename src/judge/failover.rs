@@ -318,12 +318,12 @@ fn carried(traffic: &Traffic<'_>, vip: IpAddr, (from, to): (&Station, &Station),
     }
     let mut carried = Carried::default();
     for ((client, service), then) in crossed {
-        let answers = traffic.replies().map(|(packet, _)| packet).filter(|packet| {
+        let mut answers = traffic.replies().map(|(packet, _)| packet).filter(|packet| {
             packet.source == service
                 && packet.destination == client
                 && packet.hops.first().is_some_and(|hop| hop.frame.at_ns > then)
         });
-        let first = answers.filter_map(|packet| packet.ip.tcp()).next();
+        let first = answers.find_map(|packet| packet.ip.tcp());
         match first {
             None => carried.unanswered += 1,
             Some(tcp) if tcp.flags & Tcp::RST != 0 => carried.reset += 1,

@@ -84,7 +84,8 @@ fn mistakes_of_other_formats_have_their_places_too() {
 fn definitions_that_grow_without_end_are_stopped() {
     let mut text = String::from("$A=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n");
     for (one, other) in ["B", "C", "D", "E", "F", "G", "H"].iter().zip(["A", "B", "C", "D", "E", "F", "G"]) {
-        text.push_str(&format!("${one}={}\n", format!("${other} ").repeat(10)));
+        let line = format!("${one}={}\n", format!("${other} ").repeat(10));
+        text.push_str(&line);
     }
     text.push_str("global_defs {\n  router_id $H\n}\n");
     let said = error("keepalived.conf", &text, &[]).to_string();

@@ -132,7 +132,11 @@ pub(super) fn interfaces(
             let wired = host.addresses.iter().filter(|a| host.wires().any(|w| *w == a.device));
             wired.filter(there).map(|a| a.device.clone()).next()
         };
-        let numbered = || (0..).map(|n| format!("eth{n}")).find(|name| free(name) && !host.devices.contains(name));
+        let numbered = || {
+            (0..=host.devices.len() + 64)
+                .map(|n| format!("eth{n}"))
+                .find(|name| free(name) && !host.devices.contains(name))
+        };
         let name = said.map(|a| a.device.clone()).or_else(on_net).filter(|name| free(name));
         let name = name
             .or_else(|| host.wires().find(|w| free(w)).cloned())
@@ -192,7 +196,7 @@ fn more_addresses(stage: &Stage<'_>, scene: &mut Scene, node: &mut Node, host: &
         match named.filter(|i| i.dummy) {
             Some(interface) => interface.addresses.push(address.net.to_string()),
             None => {
-                scene.assume(format!("{}: {} on {} has no part in the lab", host.name, address.net, address.device))
+                scene.assume(format!("{}: {} on {} has no part in the lab", host.name, address.net, address.device));
             }
         }
     }

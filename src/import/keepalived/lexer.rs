@@ -119,24 +119,23 @@ impl Lexer<'_> {
         let mut at = 0;
         while let Some(&cell) = cells.get(at) {
             let used = (cell.0 == '$' && depth < DEPTH).then(|| reference(&cells[at..])).flatten();
-            match used.and_then(|(name, length)| Some((self.definitions.get(&name)?.clone(), length))) {
-                Some((value, length)) => {
-                    let (from, to) = (cell.1, cells.get(at + length - 1).map_or(cell.2, |c| c.2));
-                    self.left = self.left.saturating_sub(value.len());
-                    if self.left == 0 {
-                        let place = Place { file, span: from..to };
-                        let help = Some("a definition that uses others many times grows fast".to_owned());
-                        self.sources.wrong_at(&place, "definitions come to more text than is read", help);
-                        return out;
-                    }
-                    let inner: Vec<Cell> = value.chars().map(|c| (c, from, to)).collect();
-                    out.extend(self.expand(file, &inner, depth + 1));
-                    at += length;
+            if let Some((value, length)) =
+                used.and_then(|(name, length)| Some((self.definitions.get(&name)?.clone(), length)))
+            {
+                let (from, to) = (cell.1, cells.get(at + length - 1).map_or(cell.2, |c| c.2));
+                self.left = self.left.saturating_sub(value.len());
+                if self.left == 0 {
+                    let place = Place { file, span: from..to };
+                    let help = Some("a definition that uses others many times grows fast".to_owned());
+                    self.sources.wrong_at(&place, "definitions come to more text than is read", help);
+                    return out;
                 }
-                None => {
-                    out.push(cell);
-                    at += 1;
-                }
+                let inner: Vec<Cell> = value.chars().map(|c| (c, from, to)).collect();
+                out.extend(self.expand(file, &inner, depth + 1));
+                at += length;
+            } else {
+                out.push(cell);
+                at += 1;
             }
         }
         out

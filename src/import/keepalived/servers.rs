@@ -106,12 +106,11 @@ fn range(text: &str) -> Result<Vec<IpAddr>, String> {
     let IpAddr::V4(first) = values::address(first)? else {
         return Err(format!("`{text}`: ranges of IPv6 addresses are not read"));
     };
-    let last: Ipv4Addr = match last.parse() {
-        Ok(last) => last,
-        Err(_) => {
-            let [a, b, c, _] = first.octets();
-            Ipv4Addr::new(a, b, c, last.parse().map_err(|_| bad())?)
-        }
+    let last: Ipv4Addr = if let Ok(last) = last.parse() {
+        last
+    } else {
+        let [a, b, c, _] = first.octets();
+        Ipv4Addr::new(a, b, c, last.parse().map_err(|_| bad())?)
     };
     let (from, to) = (u32::from(first), u32::from(last));
     if to < from || to - from >= RANGE {
@@ -216,12 +215,11 @@ fn targets(sources: &mut Sources, groups: &Groups, entry: &Entry) -> Vec<Target>
     match first.text.as_str() {
         "group" => {
             let Some(name) = second(sources, "the group's name") else { return Vec::new() };
-            match groups.by_name.get(&name.text) {
-                Some(targets) => targets.clone(),
-                None => {
-                    sources.wrong_at(&name.place, format!("there is no virtual_server_group `{}`", name.text), None);
-                    Vec::new()
-                }
+            if let Some(targets) = groups.by_name.get(&name.text) {
+                targets.clone()
+            } else {
+                sources.wrong_at(&name.place, format!("there is no virtual_server_group `{}`", name.text), None);
+                Vec::new()
             }
         }
         "fwmark" => {
@@ -309,10 +307,10 @@ fn real_server(
             "weight" => server.weight = read_value(sources, inner, "a weight", weight).unwrap_or(1),
             "lb_kind" | "lvs_method" => server.forwarding = read_value(sources, inner, "DR, NAT or TUN", forwarding),
             "uthreshold" => {
-                server.upper = read_value(sources, inner, "a number of connections", values::number).unwrap_or(0)
+                server.upper = read_value(sources, inner, "a number of connections", values::number).unwrap_or(0);
             }
             "lthreshold" => {
-                server.lower = read_value(sources, inner, "a number of connections", values::number).unwrap_or(0)
+                server.lower = read_value(sources, inner, "a number of connections", values::number).unwrap_or(0);
             }
             key if CHECKS.contains(&key) || WATCHING.contains(&key) => note(left_out, key),
             key => heard.wonder(inner.place(), format!("`{key}` of a real_server")),

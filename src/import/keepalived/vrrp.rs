@@ -74,15 +74,16 @@ pub(super) fn instance(sources: &mut Sources, heard: &mut Heard, entry: &Entry) 
     let mut left_out: Vec<&str> = Vec::new();
     for inner in entry.inner() {
         match inner.key() {
-            "state" => match read_value(sources, inner, "MASTER or BACKUP", state) {
-                Some(master) => vrrp.master = master,
-                None => continue,
-            },
+            "state" => {
+                if let Some(master) = read_value(sources, inner, "MASTER or BACKUP", state) {
+                    vrrp.master = master;
+                }
+            }
             "interface" => drop(value(sources, inner, "an interface")),
             "virtual_router_id" => vrrp.router_id = read_value(sources, inner, "a number of 1 to 255", router_id),
             "priority" => vrrp.priority = read_value(sources, inner, "a number of 1 to 255", router_id).unwrap_or(100),
             "unicast_src_ip" | "mcast_src_ip" => {
-                vrrp.source = read_value(sources, inner, "an address", values::address)
+                vrrp.source = read_value(sources, inner, "an address", values::address);
             }
             "unicast_peer" => {
                 for peer in inner.inner() {
@@ -144,18 +145,18 @@ fn address(sources: &mut Sources, heard: &mut Heard, entry: &Entry, usual: Optio
     let mut found = HostAddress { device: usual.unwrap_or("eth0").to_owned(), label: None, net, broadcast: None };
     let mut rest = entry.words[1..].iter();
     while let Some(word) = rest.next() {
-        let mut next = |sources: &mut Sources| -> Option<&Word> {
-            let value = rest.next();
-            if value.is_none() {
+        let mut following = |sources: &mut Sources| -> Option<&Word> {
+            let after = rest.next();
+            if after.is_none() {
                 sources.wrong_at(&word.place, format!("`{}` has no value", word.text), None);
             }
-            value
+            after
         };
         match word.text.as_str() {
-            "dev" => found.device = next(sources)?.text.clone(),
-            "label" => found.label = next(sources).map(|w| w.text.clone()).filter(|label| label.contains(':')),
-            "brd" | "broadcast" => found.broadcast = next(sources)?.text.parse().ok(),
-            "scope" | "peer" | "preferred_lft" | "track_group" => drop(next(sources)),
+            "dev" => found.device.clone_from(&following(sources)?.text),
+            "label" => found.label = following(sources).map(|w| w.text.clone()).filter(|label| label.contains(':')),
+            "brd" | "broadcast" => found.broadcast = following(sources)?.text.parse().ok(),
+            "scope" | "peer" | "preferred_lft" | "track_group" => drop(following(sources)),
             "home" | "-nodad" | "mngtmpaddr" | "noprefixroute" | "autojoin" | "no_track" | "nodad" => {}
             other => heard.wonder(&word.place, format!("`{other}` of an address")),
         }
@@ -168,30 +169,31 @@ fn route(sources: &mut Sources, heard: &mut Heard, entry: &Entry) -> Option<Host
     let mut found = HostRoute { to: None, via: None, device: None, source: None };
     let mut rest = entry.words.iter();
     while let Some(word) = rest.next() {
-        let mut next = |sources: &mut Sources| {
+        let mut following = |sources: &mut Sources| {
             rest.next().or_else(|| {
                 sources.wrong_at(&word.place, format!("`{}` has no value", word.text), None);
                 None
             })
         };
         let mut host = |sources: &mut Sources| -> Option<IpAddr> {
-            let word = next(sources)?;
+            let word = following(sources)?;
             parsed(sources, word, values::address)
         };
         match word.text.as_str() {
             "default" => found.to = None,
             "via" | "gw" | "gateway" => found.via = host(sources),
             "src" => found.source = host(sources),
-            "dev" | "oif" => found.device = next(sources).map(|w| w.text.clone()),
-            "metric" | "scope" | "table" | "proto" | "weight" | "mtu" | "tos" => drop(next(sources)),
+            "dev" | "oif" => found.device = following(sources).map(|w| w.text.clone()),
+            "metric" | "scope" | "table" | "proto" | "weight" | "mtu" | "tos" => drop(following(sources)),
             "no_track" | "onlink" | "to" => {}
-            text => match values::net(text) {
-                Ok(net) => found.to = Some(net.trunc()).filter(|net: &IpNet| net.prefix_len() > 0),
-                Err(_) => {
+            text => {
+                if let Ok(net) = values::net(text) {
+                    found.to = Some(net.trunc()).filter(|net: &IpNet| net.prefix_len() > 0);
+                } else {
                     heard.wonder(&whole(&entry.words)?, format!("`{text}` of a route"));
                     return None;
                 }
-            },
+            }
         }
     }
     Some(found)

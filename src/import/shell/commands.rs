@@ -261,14 +261,14 @@ pub(super) fn call(sources: &mut Sources, heard: &mut Heard, call: &Call<'_>) {
         "arptables" | "arptables-legacy" | "arptables-nft" => filter(heard, arguments, place, Filter::Arp),
         "iptables" | "iptables-legacy" | "iptables-nft" => filter(heard, arguments, place, Filter::Ip),
         "ipvsadm" if arguments.iter().any(|w| w.text == "-R" || w.text == "--restore") => {
-            rules(sources, heard, call, Rules::Ipvsadm)
+            rules(sources, heard, call, Rules::Ipvsadm);
         }
         "ipvsadm" => ipvsadm::command(sources, heard, arguments, &call.name.place),
         "ipvsadm-restore" => rules(sources, heard, call, Rules::Ipvsadm),
         "arptables-restore" => rules(sources, heard, call, Rules::Arptables),
         "ipvsadm-save" | "arptables-save" | "iptables-save" | "ip6tables-save" => {}
         name if SERVICES.contains(&name) => {
-            heard.leave_out(place, format!("`{}`: nothing is installed, started or read", short_call(sources, place)))
+            heard.leave_out(place, format!("`{}`: nothing is installed, started or read", short_call(sources, place)));
         }
         name if IDLE.contains(&name) => {}
         _ => heard.wonder(place, format!("`{}`", short_call(sources, place))),
@@ -305,7 +305,11 @@ fn written(sources: &mut Sources, heard: &mut Heard, call: &Call<'_>, name: &str
         }
         return;
     }
-    let help = if target.ends_with(".conf") { "; give that file by itself" } else { "" };
+    let help = if std::path::Path::new(target).extension().is_some_and(|ext| ext.eq_ignore_ascii_case("conf")) {
+        "; give that file by itself"
+    } else {
+        ""
+    };
     heard.wonder(place, format!("it writes {target}{help}"));
 }
 
@@ -467,7 +471,7 @@ fn ip_link(sources: &mut Sources, heard: &mut Heard, act: &str, rest: &[Word], p
     }
     for (key, word) in &pairs {
         let wrong = |sources: &mut Sources, what: &str| {
-            sources.wrong_at(&word.place, format!("`{}` is no {what}", word.text), None)
+            sources.wrong_at(&word.place, format!("`{}` is no {what}", word.text), None);
         };
         match *key {
             "arp" => heard.say(Statement::Arp { device: device.clone(), arp: word.text == "on" }, place),

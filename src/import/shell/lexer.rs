@@ -277,8 +277,8 @@ impl<'a> Lexer<'a> {
     /// A variable, or something that is computed, at a `$` or a backquote.
     fn variable(&mut self, quoted: bool) -> Part {
         let rest = self.rest();
-        if rest.starts_with('`') {
-            let end = rest[1..].find('`').map_or(rest.len(), |at| at + 2);
+        if let Some(inner) = rest.strip_prefix('`') {
+            let end = inner.find('`').map_or(rest.len(), |at| at + 2);
             let text = rest[..end].to_owned();
             self.at += end;
             return computed(&text, text.trim_matches('`'));

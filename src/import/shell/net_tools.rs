@@ -52,12 +52,11 @@ pub(super) fn ifconfig(sources: &mut Sources, heard: &mut Heard, arguments: &[Wo
             },
             "promisc" | "-promisc" | "allmulti" | "-allmulti" | "multicast" | "-multicast" | "dynamic" | "inet"
             | "add" => {}
-            "inet6" => drop(rest.next()),
+            "inet6" | "metric" | "txqueuelen" | "media" => drop(rest.next()),
             "del" | "delete" => {
                 let gone = rest.next().and_then(|w| values::net(&w.text).ok()).map(|net| net.addr());
                 return heard.say(Statement::NoAddress { device: dev(), address: gone }, place);
             }
-            "metric" | "txqueuelen" | "media" => drop(rest.next()),
             text if address.is_none()
                 && text.starts_with(|c: char| c.is_ascii_hexdigit())
                 && text.contains(['.', ':']) =>

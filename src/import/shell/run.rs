@@ -108,10 +108,9 @@ impl Runner<'_> {
         for (link, command) in all {
             let follow = match (link, status) {
                 (Link::First, _) | (Link::And, Some(true)) | (Link::Or, Some(false)) => true,
-                (Link::And, Some(false)) | (Link::Or, Some(true)) => false,
+                (Link::And, Some(false)) | (Link::Or, Some(true) | None) => false,
                 // What comes of an unknown condition is done, unless it gives up.
                 (Link::And, None) => !gives_up(std::slice::from_ref(command)),
-                (Link::Or, None) => false,
             };
             if !follow {
                 continue;

@@ -164,12 +164,11 @@ impl Parser<'_> {
             self.next();
             self.skip_lines();
             let link = if operator == "&&" { Link::And } else { Link::Or };
-            match self.pipe() {
-                Some(command) => all.push((link, command)),
-                None => {
-                    let place = self.last.clone();
-                    self.sources.wrong_at(&place, format!("nothing stands behind `{operator}`"), None);
-                }
+            if let Some(command) = self.pipe() {
+                all.push((link, command));
+            } else {
+                let place = self.last.clone();
+                self.sources.wrong_at(&place, format!("nothing stands behind `{operator}`"), None);
             }
         }
         if all.len() == 1 { all.pop().map(|(_, command)| command) } else { Some(Command::Chain(all)) }
@@ -211,9 +210,9 @@ impl Parser<'_> {
             return Some(self.redirected(Command::Group(body)));
         }
         match self.word() {
-            Some("if") => self.condition(),
+            Some("if") => Some(self.condition()),
             Some("case") => self.case(),
-            Some("for") => self.each(),
+            Some("for") => Some(self.each()),
             Some(word @ ("while" | "until" | "select")) => {
                 let kind = word.to_owned();
                 self.next();
@@ -252,7 +251,7 @@ impl Parser<'_> {
         command
     }
 
-    fn condition(&mut self) -> Option<Command> {
+    fn condition(&mut self) -> Command {
         self.next();
         let place = self.last.clone();
         let (mut arms, mut otherwise) = (Vec::new(), Vec::new());
@@ -271,7 +270,7 @@ impl Parser<'_> {
             }
         }
         self.expect("fi", &place, "if");
-        Some(self.redirected(Command::If { arms, otherwise, place }))
+        self.redirected(Command::If { arms, otherwise, place })
     }
 
     fn case(&mut self) -> Option<Command> {
@@ -319,18 +318,17 @@ impl Parser<'_> {
         Some(self.redirected(Command::Case { subject, arms }))
     }
 
-    fn each(&mut self) -> Option<Command> {
+    fn each(&mut self) -> Command {
         self.next();
         let place = self.last.clone();
-        let variable = match self.next() {
-            Some(Token::Word(word)) => word.plain().unwrap_or_default().to_owned(),
-            _ => {
-                // An arithmetic loop.
-                while !self.tokens.is_empty() && self.word() != Some("do") {
-                    self.next();
-                }
-                String::new()
+        let variable = if let Some(Token::Word(word)) = self.next() {
+            word.plain().unwrap_or_default().to_owned()
+        } else {
+            // An arithmetic loop.
+            while !self.tokens.is_empty() && self.word() != Some("do") {
+                self.next();
             }
+            String::new()
         };
         let mut words = Vec::new();
         self.skip_lines();
@@ -346,9 +344,9 @@ impl Parser<'_> {
         let body = self.list(&["done"]);
         self.expect("done", &place, "for");
         if variable.is_empty() {
-            return Some(self.redirected(Command::Loop(place, "for ((…))".to_owned())));
+            return self.redirected(Command::Loop(place, "for ((…))".to_owned()));
         }
-        Some(self.redirected(Command::For { variable, words, body, place }))
+        self.redirected(Command::For { variable, words, body, place })
     }
 
     fn function(&mut self, name: &RawWord) -> Command {

@@ -135,7 +135,9 @@ impl Drop for Process {
 /// else clean up before its turn comes.
 fn slay_all(family: &BTreeSet<Pid>) {
     // One that has just ended is what was wanted.
-    family.iter().for_each(|pid| kill(*pid, Signal::SIGSTOP).unwrap_or_default());
+    for pid in family {
+        kill(*pid, Signal::SIGSTOP).unwrap_or_default();
+    }
     family.iter().rev().for_each(|pid| kill(*pid, Signal::SIGKILL).unwrap_or_default());
 }
 

@@ -184,15 +184,15 @@ pub(in crate::judge) fn matches(words: &[&str], packet: Shown<'_>) -> bool {
     true
 }
 
-/// Whether a list of ports and ranges, as `80,443,8000:8100`, has the port.
-fn has_port(list: &str, port: u16) -> bool {
-    list.split(',').any(|part| match part.split_once(':') {
+/// Whether a ports of ports and ranges, as `80,443,8000:8100`, has the port.
+fn has_port(ports: &str, port: u16) -> bool {
+    ports.split(',').any(|one| match one.split_once(':') {
         Some((first, last)) => {
-            let from = if first.is_empty() { Ok(0) } else { first.parse::<u16>() };
-            let to = if last.is_empty() { Ok(u16::MAX) } else { last.parse::<u16>() };
-            matches!((from, to), (Ok(from), Ok(to)) if (from..=to).contains(&port))
+            let lowest = if first.is_empty() { Ok(0) } else { first.parse::<u16>() };
+            let highest = if last.is_empty() { Ok(u16::MAX) } else { last.parse::<u16>() };
+            matches!((lowest, highest), (Ok(lowest), Ok(highest)) if (lowest..=highest).contains(&port))
         }
-        None => part.parse() == Ok(port),
+        None => one.parse() == Ok(port),
     })
 }
 

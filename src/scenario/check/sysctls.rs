@@ -68,6 +68,7 @@ fn range(names: &[Sysctl], name: &str) -> Option<(i64, i64)> {
 }
 
 /// Whether the network has a sysctl of that name, and the values that it takes where these are bounded.
+#[expect(clippy::option_option, reason = "no such name, and a name without bounds, are two things")]
 pub(crate) fn known_sysctl(key: &str) -> Option<Option<(i64, i64)>> {
     let parts: Vec<&str> = key.split('.').collect();
     let (names, name) = family(&parts)?;

@@ -35,10 +35,12 @@ fn accounts(tree: &Path) -> Result<(), PackageError> {
     for (_, name, home) in wanted {
         let number = free_number(&users, &groups);
         if !has(&groups, name) {
-            groups.push_str(&format!("{name}:x:{number}:\n"));
+            let group = format!("{name}:x:{number}:\n");
+            groups += &group;
         }
         if !has(&users, name) {
-            users.push_str(&format!("{name}:x:{number}:{number}::{home}:/bin/false\n"));
+            let user = format!("{name}:x:{number}:{number}::{home}:/bin/false\n");
+            users += &user;
         }
     }
     write(&tree.join("etc/passwd"), &users)?;
@@ -55,7 +57,7 @@ fn free_number(users: &str, groups: &str) -> u32 {
         let number = number.to_string();
         users.lines().chain(groups.lines()).any(|line| line.split(':').nth(2) == Some(&number))
     };
-    (FIRST_NUMBER..).find(|number| !taken(*number)).unwrap_or(FIRST_NUMBER)
+    (FIRST_NUMBER..=u32::from(u16::MAX)).find(|number| !taken(*number)).unwrap_or(FIRST_NUMBER)
 }
 
 /// PHP's settings for each of its programs, its extensions, and the plain name of its program.
@@ -66,7 +68,9 @@ fn php(tree: &Path) -> Result<(), PackageError> {
         for package in names(&tree.join("usr/share")).iter().filter(|name| name.starts_with(&format!("php{version}-")))
         {
             for part in folders(&tree.join("usr/share").join(package)) {
-                for file in names(&part).iter().filter(|name| name.ends_with(".ini")) {
+                for file in names(&part).iter().filter(|name| {
+                    std::path::Path::new(name).extension().is_some_and(|ext| ext.eq_ignore_ascii_case("ini"))
+                }) {
                     copy(&part.join(file), &available.join(file))?;
                 }
             }
