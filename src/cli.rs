@@ -62,7 +62,7 @@ Examples:
   drlab matrix                              all kernels that are here
   drlab matrix lvs-dr 'broken/arp/*' --kernels uml,debian-6.1,debian-6.12")]
     Matrix(MatrixArguments),
-    /// Search seeds for one under which a race shows: a lab that does what is expected, and under some seeds not
+    /// Search seeds for one under which a race shows
     #[command(after_help = "\
 Every frame is held back at the switch by a time of its own below --jitter, and every piece of a node's
 work, all drawn from the seed. A seed that breaks what the scenario expects does so each time.

@@ -196,8 +196,8 @@ fn same_twice(scenario: &str) -> Result<(), Failed> {
     }
     if report != report_again {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let (one, other) = (text(&report), text(&report_again));
-        let differs = one.lines().zip(other.lines()).find(|(line, its_like)| line != its_like);
+        let (said, said_again) = (text(&report), text(&report_again));
+        let differs = said.lines().zip(said_again.lines()).find(|(line, its_like)| line != its_like);
         return Err(format!("the reports differ: {differs:?}").into());
     }
     Ok(())
