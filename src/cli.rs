@@ -594,7 +594,7 @@ Examples:
         #[arg(value_name = "WHAT", default_value = "uml")]
         what: Vec<String>,
     },
-    /// Build drlab's own kernel: small, quick to boot, every scheduler, virtual time; without root, in some minutes
+    /// Build drlab's own kernel, without root, in some minutes
     #[command(after_help = "\
 It is made of Debian's linux-source-6.12, which is fetched, and kept in the cache. From then on it is
 taken in place of Debian's kernel. Needs gcc and libc6-dev; what else is missing is unpacked.

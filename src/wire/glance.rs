@@ -1,6 +1,6 @@
 //! A quick look at the frames that captures are full of: a whole, unfragmented TCP or UDP packet over Ethernet.
 //!
-//! Owns: saying the same as [`super::decode`] of such frames, a dozen times as fast, as nothing is put together. Refuses
+//! Owns: saying the same as `decode` of such frames, a dozen times as fast, as nothing is put together. Refuses
 //! whatever is out of the ordinary (options of IPv4, extension headers, fragments, IP in IP, a wrong header checksum, a length
 //! that contradicts another): of that it says nothing, and the frame is to be decoded. Errs towards nothing.
 
