@@ -608,9 +608,11 @@ Example:\n  drlab kernel build")]
     /// Print the path of the kernel that would be used
     #[command(after_help = "Example:\n  drlab kernel path")]
     Path,
-    /// Boot a kernel and run a command in it as root: User-Mode Linux over a read-only view of this machine, a virtual
-    /// machine with nothing but the programs that the command names
+    /// Boot a kernel and run a command in it as root
     #[command(after_help = "\
+User-Mode Linux has a read-only view of this machine, a virtual machine nothing but the programs
+that the command names.
+
 Examples:
   drlab kernel run -- uname -a
   drlab kernel run --kernel debian-6.12 -- sh -c 'cat /proc/version; ls /proc/sys/net/ipv4/vs'")]
