@@ -79,7 +79,11 @@ pub fn verify(arguments: &VerifyArguments) -> Exit {
         complain(&told);
     }
     let name = path.file_stem().map_or_else(|| "imported".to_owned(), |stem| stem.to_string_lossy().into_owned());
-    run::run_text(&arguments.run, &name, &path.display().to_string(), &imported.scenario)
+    let exit = run::run_text(&arguments.run, &name, &path.display().to_string(), &imported.scenario);
+    if arguments.scenario.is_none() && arguments.run.format == ReportFormat::Text {
+        print("             # imported.toml is written where the same command has `-o imported.toml`\n");
+    }
+    exit
 }
 
 fn typed(path: &Path) -> String {
@@ -213,11 +217,13 @@ enum Length {
     Whole,
 }
 
+fn statements(count: usize) -> String {
+    if count == 1 { "1 statement".to_owned() } else { format!("{count} statements") }
+}
+
 fn not_understood(imported: &Imported) -> String {
-    match imported.not_understood.len() {
-        1 => "1 statement is not understood".to_owned(),
-        several => format!("{several} statements are not understood"),
-    }
+    let count = imported.not_understood.len();
+    format!("{} {} not understood", statements(count), if count == 1 { "is" } else { "are" })
 }
 
 /// What is to be told of an import before its result.
@@ -236,11 +242,12 @@ fn notes(imported: &Imported, length: Length) -> String {
     }
     if length == Length::Short {
         let (assumed, left_out) = (imported.assumed.len(), imported.left_out.len());
-        let line = format!("{assumed} assumptions, {left_out} statements left out; the file lists them\n");
+        let line = format!("{assumed} assumptions, {} left out; the file lists them\n", statements(left_out));
         out += &line;
     } else if !imported.left_out.is_empty() {
         let left_out = imported.left_out.len();
-        let line = format!("left out: {left_out} statements that a lab has no use for (`drlab import` lists them)\n");
+        let line =
+            format!("{} left out, for a lab has no use for them (`drlab import` lists them)\n", statements(left_out));
         out += &line;
     }
     out
