@@ -21,6 +21,7 @@ mod programs;
 #[path = "inside/table.rs"]
 mod table;
 
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use cases::CASES;
@@ -37,10 +38,20 @@ fn main() -> ExitCode {
     let root = nix::unistd::geteuid().is_root();
     let kernel = std::env::var("DRLAB_TEST_UML").ok();
     let mut trials = Vec::new();
+    let groups = ["cgroup.controllers", "pids"].iter().any(|name| Path::new("/sys/fs/cgroup").join(name).exists());
     for (case, _, needs_modules) in CASES {
-        let on_host = root && !needs_modules;
-        let trial = Trial::test(format!("host::{case}"), || alone(case)).with_ignored_flag(!on_host);
-        trials.push(if on_host { trial } else { trial.with_kind(if root { "lacks modules" } else { "lacks root" }) });
+        // A container may have no control groups, and programs in nodes are bounded by them.
+        let lacks = if !root {
+            Some("lacks root")
+        } else if *needs_modules {
+            Some("lacks modules")
+        } else if !groups && programs::CASES.contains(case) {
+            Some("lacks control groups")
+        } else {
+            None
+        };
+        let trial = Trial::test(format!("host::{case}"), || alone(case)).with_ignored_flag(lacks.is_some());
+        trials.push(lacks.into_iter().fold(trial, Trial::with_kind));
         let uml = kernel.clone();
         let trial = Trial::test(format!("uml::{case}"), move || guest::boot(&uml.unwrap_or_default(), case));
         let trial = trial.with_ignored_flag(kernel.is_none());

@@ -71,6 +71,17 @@ fn refused(daemons: &Daemons, text: &str, deadline_ms: u64) -> String {
     chain(&outcome.unwrap_err())
 }
 
+/// The cases of this file, which need control groups.
+pub(super) const CASES: [&str; 7] = [
+    "a_placed_file_is_the_nodes_alone",
+    "a_program_can_change_nothing_of_the_machines",
+    "a_command_without_end_is_killed_with_what_it_started",
+    "a_program_that_only_forks_meets_its_bound",
+    "a_daemon_is_ready_once_its_condition_holds_and_is_ended_or_killed",
+    "a_daemon_that_dies_says_why",
+    "what_is_sent_to_the_systems_log_is_kept",
+];
+
 pub(super) fn a_placed_file_is_the_nodes_alone() {
     let (_, lab, daemons, output) = standing(|_| {});
     assert_eq!(said(&daemons, "cat /etc/keepalived/keepalived.conf"), "vrrp_instance VI_1 {\n}");
