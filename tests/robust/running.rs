@@ -46,14 +46,15 @@ impl Ordinary {
         }
         let root = std::env::temp_dir().join(format!("drlab-robust-{}-{name}", std::process::id()));
         let place = Place::at(root.clone());
-        let usr = KERNEL.parent().unwrap().parent().unwrap();
-        let copied =
-            Command::new("cp").arg("-a").args([usr.join("lib/uml"), KERNEL.clone()]).arg(&root).status().unwrap();
-        assert!(copied.success());
         fs::create_dir_all(root.join("usr/lib")).unwrap();
         fs::create_dir_all(root.join("usr/bin")).unwrap();
-        fs::rename(root.join("uml"), root.join("usr/lib/uml")).unwrap();
-        fs::rename(root.join("linux.uml"), root.join("usr/bin/linux.uml")).unwrap();
+        fs::copy(&*KERNEL, root.join("usr/bin/linux.uml")).unwrap();
+        // A kernel of drlab's own has everything built in.
+        let modules = KERNEL.parent().unwrap().parent().unwrap().join("lib/uml");
+        if modules.is_dir() {
+            let copied = Command::new("cp").arg("-a").args([modules, root.join("usr/lib/uml")]).status().unwrap();
+            assert!(copied.success());
+        }
         fs::copy(env!("CARGO_BIN_EXE_drlab"), root.join("drlab")).unwrap();
         let owned = Command::new("chown").args(["-R", &format!("{NOBODY}:{NOBODY}")]).arg(&root).status().unwrap();
         assert!(owned.success());

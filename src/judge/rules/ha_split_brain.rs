@@ -52,9 +52,11 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
                 mended(stale, Dialect::Keepalived, "start it again: it takes the VIP away before it stands by"),
             ]
         }
+        // The one of lower priority stands back with the next advertisement; what is forgotten before is learned anew.
         Vrrp::Dropped(rules) => rules
             .into_iter()
-            .map(|(node, rule)| mended(node, Dialect::Iptables, format!("iptables {}", rule.replacen("-A ", "-D ", 1))))
+            .map(|(node, rule)| (node, rule.replacen("-A ", "-D ", 1)))
+            .map(|(node, rule)| mended(node, Dialect::Iptables, format!("iptables {rule} && sleep 3")))
             .collect(),
         Vrrp::Silent => off(node, interface, vip),
     };
