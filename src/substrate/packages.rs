@@ -14,7 +14,6 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use apt::Apt;
 
@@ -153,9 +152,7 @@ pub fn fetch_with_needs(cache: &Cache, package: &str, progress: &mut dyn FnMut(&
             let is_itself =
                 || file.file_name().is_some_and(|name| name.to_string_lossy().split('_').next() == Some(package));
             if file.extension().is_some_and(|extension| extension == "deb") && !is_itself() {
-                let mut command = Command::new("dpkg-deb");
-                command.arg("-x").args([file.as_path(), unpacked]);
-                apt::run(command, "dpkg-deb", progress)?;
+                apt::unpack(&file, unpacked, progress)?;
             }
         }
         Ok(())
@@ -190,9 +187,7 @@ fn unpack_into(
     let folder = room.join(package);
     fs::create_dir_all(&folder).map_err(io_on("make the folder", &folder))?;
     apt.download(package, &folder, progress)?;
-    let mut command = Command::new("dpkg-deb");
-    command.arg("-x").args([only_file(&folder)?.as_path(), unpacked]);
-    apt::run(command, "dpkg-deb", progress).map(drop)
+    apt::unpack(&only_file(&folder)?, unpacked, progress)
 }
 
 /// Fetches the package that is chosen of those that the machine's sources have, else of those that Debian's release has.
@@ -320,9 +315,7 @@ fn fetch_into(
     }
     progress(&format!("unpacking it to {}", folder.display()));
     let unpacked = half_done.join("unpacked");
-    let mut command = Command::new("dpkg-deb");
-    command.arg("-x").args([&file, &unpacked]);
-    apt::run(command, "dpkg-deb", progress)?;
+    apt::unpack(&file, &unpacked, progress)?;
     link_alternatives(&unpacked)?;
     complete(&apt, &unpacked, &half_done.join("libraries"), progress)?;
     fs::rename(&unpacked, &folder).map_err(io_on("put in place", &folder))?;

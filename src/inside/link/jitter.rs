@@ -3,12 +3,11 @@
 //! Owns: the queueing discipline. Refuses: loss. Frames may overtake each other, as they may on a network with several
 //! ways.
 
-use futures_util::StreamExt;
-use rtnetlink::packet_core::{DefaultNla, NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
-use rtnetlink::packet_route::RouteNetlinkMessage;
+use rtnetlink::packet_core::DefaultNla;
 use rtnetlink::packet_route::tc::{TcAttribute, TcHandle, TcMessage};
 use rtnetlink::{Error, Handle};
 
+use super::port::add_discipline;
 use crate::base::IfName;
 use crate::inside::rtnl::{Attempt, RtnlError};
 
@@ -34,15 +33,7 @@ async fn add(handle: &Handle, index: u32, limit_us: u32) -> Result<(), Error> {
     message.header.parent = TcHandle::from(u32::MAX);
     message.attributes.push(TcAttribute::Kind("netem".to_owned()));
     message.attributes.push(TcAttribute::Other(DefaultNla::new(OPTIONS, options(limit_us))));
-    let mut request = NetlinkMessage::from(RouteNetlinkMessage::NewQueueDiscipline(message));
-    request.header.flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE;
-    let mut answers = handle.clone().request(request)?;
-    while let Some(answer) = answers.next().await {
-        if let NetlinkPayload::Error(error) = answer.payload {
-            return if error.code.is_none() { Ok(()) } else { Err(Error::NetlinkError(error)) };
-        }
-    }
-    Ok(())
+    add_discipline(handle, message).await
 }
 
 /// `struct tc_netem_qopt` (latency, limit, loss, gap, duplicate, jitter) and two attributes that take nanoseconds. The

@@ -82,6 +82,11 @@ async fn clsact(handle: &Handle, index: u32) -> Result<(), Error> {
     message.header.handle = TcHandle::from(0xffff_0000);
     message.header.parent = TcHandle::from(CLSACT);
     message.attributes.push(TcAttribute::Kind("clsact".to_owned()));
+    add_discipline(handle, message).await
+}
+
+/// Makes a queueing discipline and waits for the kernel's word.
+pub(super) async fn add_discipline(handle: &Handle, message: TcMessage) -> Result<(), Error> {
     let mut request = NetlinkMessage::from(RouteNetlinkMessage::NewQueueDiscipline(message));
     request.header.flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE;
     let mut answers = handle.clone().request(request)?;

@@ -177,6 +177,13 @@ impl Apt {
     }
 }
 
+/// Unpacks a package's file into a folder.
+pub(super) fn unpack(file: &Path, into: &Path, progress: &mut dyn FnMut(&str)) -> Result<(), PackageError> {
+    let mut command = Command::new("dpkg-deb");
+    command.arg("-x").args([file, into]);
+    run(command, "dpkg-deb", progress).map(drop)
+}
+
 /// Runs a program that ends with us, passes on what it fetches, and takes its last error from what it says; gives its
 /// last lines.
 pub(super) fn run(

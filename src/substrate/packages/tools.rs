@@ -210,9 +210,7 @@ fn add_needs(
         |file: &Path| file.file_name().is_some_and(|name| name.to_string_lossy().split('_').next() == Some(package));
     let needed = trees::download(apt, &[package.to_owned()], room, progress)?;
     for file in needed.iter().filter(|file| !itself(file)) {
-        let mut command = Command::new("dpkg-deb");
-        command.arg("-x").args([file.as_path(), unpacked]);
-        apt::run(command, "dpkg-deb", progress)?;
+        apt::unpack(file, unpacked, progress)?;
     }
     Ok(())
 }

@@ -10,7 +10,6 @@ use std::fs;
 use std::hash::{Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use super::apt::{self, Apt};
 use super::{HALF_DONE, PackageError, installed, io_on, locked, of_this_machine, remove};
@@ -100,9 +99,7 @@ fn make(
     fs::create_dir_all(unpacked.join("usr")).map_err(io_on("make the folder", &unpacked))?;
     let mut names = Vec::new();
     for file in &files {
-        let mut command = Command::new("dpkg-deb");
-        command.arg("-x").args([file, &unpacked]);
-        apt::run(command, "dpkg-deb", progress)?;
+        apt::unpack(file, &unpacked, progress)?;
         names.push(file.file_stem().unwrap_or_default().to_string_lossy().into_owned());
     }
     progress(&format!("unpacked {} packages", names.len()));
