@@ -541,6 +541,8 @@ pub enum MendChoice {
     Ipvsadm,
     /// `ifconfig`, `route`, `arp`
     NetTools,
+    /// `ethtool`
+    Ethtool,
 }
 
 impl MendChoice {
@@ -554,6 +556,7 @@ impl MendChoice {
             Self::Iptables => Some(Dialect::Iptables),
             Self::Ipvsadm => Some(Dialect::Ipvsadm),
             Self::NetTools => Some(Dialect::NetTools),
+            Self::Ethtool => Some(Dialect::Ethtool),
         };
         Mending { preferred }
     }

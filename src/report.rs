@@ -366,7 +366,7 @@ pub struct TopologyMember {
     pub node: NodeName,
     /// Its part.
     pub role: Role,
-    /// What makes a Director of it, where that is not drlab's own IPVS table.
+    /// What makes a Director of it, where it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<DirectorKind>,
     /// The interface.

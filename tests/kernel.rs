@@ -27,7 +27,10 @@ use drlab::trace::Trace;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// What Debian's kernel lacks, and the words in which drlab has to say so: such a scenario is not run, never passed.
-const LACKED: &[(&str, &str)] = &[("schedulers/twos", "the kernel does not know the scheduler")];
+const LACKED: &[(&str, &str)] = &[
+    ("schedulers/twos", "the kernel does not know the scheduler"),
+    ("apps/director-nftables", "Could not process rule: No such file or directory | table netdev lvs"),
+];
 
 /// Correct scenarios of which each single thing is broken.
 const MUTATED: [&str; 3] = ["basic/lvs-dr", "arp/static-binding", "arp/arptables"];

@@ -108,6 +108,7 @@ mod virt_arp_guard;
 mod virt_ipvlan;
 mod virt_port_security;
 mod virt_pvlan;
+mod virt_tx_csum;
 mod virt_vmac_filter;
 mod ways;
 
@@ -229,6 +230,7 @@ pub const ALL: &[Rule] = &[
     rs_remote_subnet::RULE,
     v6_vip_on_nic_dad::RULE,
     virt_ipvlan::RULE,
+    virt_tx_csum::RULE,
     rs_vip_missing_forwarding::RULE,
     rs_vip_missing::RULE,
     rs_rpfilter_two_nic::RULE,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::base::{DirectorKind, Forwarding, NodeName, Role, Verdict};
+use crate::base::{Forwarding, NodeName, Role, Verdict};
 use crate::facts::NodeFacts;
 use crate::facts::run::{CaptureStats, DaemonEnded, Outcome, Ran, Stopped};
 use crate::facts::statements::is_left_open;
@@ -90,7 +90,7 @@ fn member(plan: &Plan, node: &Node, interface: &Interface) -> Option<TopologyMem
     Some(TopologyMember {
         node: node.name.clone(),
         role: node.role,
-        kind: Some(node.kind).filter(|kind| node.role == Role::Director && *kind != DirectorKind::Ipvs),
+        kind: Some(node.kind).filter(|_| node.role == Role::Director),
         interface: interface.name.to_string(),
         mac: interface.mac?,
         addresses: interface

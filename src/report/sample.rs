@@ -6,7 +6,7 @@ use super::{
     CaptureSummary, CensusEntry, Expected, Facts, LadderRung, Latency, LoadSummary, Mended, MendedCommand, Report,
     RunVerdict, SCHEMA, TimingMs, Topology, TopologyMember, TopologySegment,
 };
-use crate::base::{Mac, Role, Verdict};
+use crate::base::{DirectorKind, Mac, Role, Verdict};
 use crate::facts::run::Acted;
 use crate::judge::checks::Check;
 use crate::judge::{CheckResult, Confidence, Dialect, Evidence, Finding, FrameRef, Mend};
@@ -334,7 +334,7 @@ fn member(node: &str, role: Role, interface: &str, number: u8, address: &str, vi
     TopologyMember {
         node: node.parse().unwrap(),
         role,
-        kind: None,
+        kind: (role == Role::Director).then_some(DirectorKind::Ipvs),
         interface: interface.to_owned(),
         mac: Mac([0x02, 0xd1, 0, 0, number, 0]),
         addresses: vec![address.to_owned()],
