@@ -95,6 +95,7 @@ fn of_programs(plan: &Plan, node: &Node) -> Vec<&'static str> {
 pub fn all() -> Vec<&'static str> {
     let mut all = vec!["overlay", "ipv6", "bridge", "veth", "af_packet", "dummy", "ipip", "ip_vs"];
     all.extend(ARP_FILTER.into_iter().chain(IP_FILTER).chain(SCHEDULER_MODULES));
+    all.extend(NFTABLES.into_iter().chain(TRAFFIC_CONTROL));
     all
 }
 

@@ -249,13 +249,13 @@ fn judge(
 fn answered_together<'w, 'a>(traffic: &Traffic<'_>, words: &[&'w Word<'a>]) -> Vec<&'w Word<'a>> {
     let asked = || words.iter().filter(|w| w.said == Said::Asked && !speaks_for(traffic, w));
     for question in asked() {
-        let (asker, number) = (question.frame.decoded.source, question.frame.number);
-        let later = asked().filter(|w| w.frame.decoded.source == asker && w.frame.number > number);
+        let (whose, number) = (question.frame.decoded.source, question.frame.number);
+        let later = asked().filter(|w| w.frame.decoded.source == whose && w.frame.number > number);
         let next = later.map(|w| w.frame.number).min().unwrap_or(u32::MAX);
         let answers = words.iter().filter(|w| {
             w.said == Said::Answered
                 && speaks_for(traffic, w)
-                && w.frame.decoded.destination == asker
+                && w.frame.decoded.destination == whose
                 && (number..next).contains(&w.frame.number)
                 && w.frame.at_ns.saturating_sub(question.frame.at_ns) < AT_ONCE_NS
         });
