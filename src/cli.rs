@@ -514,7 +514,7 @@ impl From<AuditRole> for crate::base::Role {
 pub enum SubstrateChoice {
     /// `host` for root on a kernel with IPVS, else `uml`
     Auto,
-    /// This kernel, in namespaces of its own; needs root and `ip_vs`
+    /// This kernel, in namespaces of its own; needs root, and `ip_vs` where the Director is IPVS
     Host,
     /// User-Mode Linux: a real kernel as an ordinary process; needs nothing
     Uml,

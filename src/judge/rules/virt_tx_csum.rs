@@ -13,7 +13,7 @@ pub(super) const RULE: Rule = Rule {
               in, as it would to a network card: the field holds the sum of the pseudo header only, and the packet is \
               marked (CHECKSUM_PARTIAL). Whatever forwards in the kernel, IPVS included, hands the mark on, or computes \
               the sum where a card needs it. A program that takes frames up by itself (AF_PACKET without \
-              PACKET_VNET_HDR, AF_XDP, a tap) gets the bytes without the mark and sends them on as they are. Now the \
+              PACKET_VNET_HDR, AF_XDP) gets the bytes without the mark and sends them on as they are. Now the \
               checksum is wrong for good, and the real server drops the packet without a word but for a counter. Turn \
               the offload off where the packets come from, or leave forwarding to the kernel. Trap: what comes by a \
               real wire has its checksum and works, so that only clients, containers and routers on the Director's own \
