@@ -103,6 +103,7 @@ mod tests {
             start_ns: 1,
             latency_us: 1,
             outcome: Outcome::Answered { status: 200, server: None, bytes: 615, whole: true },
+            lacks: None,
         };
         let mut loads = [LoadResult { name: "load".into(), ms: 1.0, requests: vec![request] }];
         let text = "203.0.113.101 - - [x] \"GET / HTTP/1.1\" 200 615 \"-\" \"drlab load/7\"";
