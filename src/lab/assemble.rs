@@ -124,7 +124,11 @@ pub fn load(plan: &Plan, ran: &Ran) -> LoadSummary {
                     summary.ok += 1;
                 } else {
                     summary.failed += 1;
-                    let kind = if *whole { format!("status {status}") } else { "wrong or cut body".to_owned() };
+                    let kind = match &request.lacks {
+                        Some(_) if *status == 200 => "without the text that it has to hold".to_owned(),
+                        _ if *whole || *status != 200 => format!("status {status}"),
+                        _ => "wrong or cut body".to_owned(),
+                    };
                     *summary.errors.entry(kind).or_default() += 1;
                 }
                 latencies.push(request.latency_us);
