@@ -62,6 +62,9 @@ pub struct Report {
     /// Why it was not run, or why the lab failed: a chain, outermost first.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub failure: Vec<String>,
+    /// Where the lab failed: what its programs and commands had written, by the files' places in the output folder.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub logs: Vec<String>,
     /// `host`, `uml` or `qemu`.
     pub substrate: String,
     /// The kernel that held the lab, as `uname -r` gives it.

@@ -82,6 +82,7 @@ pub(crate) fn held() -> Report {
         verdict: RunVerdict::Held,
         expected: Expected { met: true, broken: false, differences: Vec::new() },
         failure: Vec::new(),
+        logs: Vec::new(),
         substrate: "uml".to_owned(),
         kernel: "6.1.0-18-um".to_owned(),
         seed: None,
