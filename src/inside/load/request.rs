@@ -17,7 +17,7 @@ use nix::sys::socket::{
 };
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpStream, UdpSocket};
-use tokio::time::timeout_at;
+use tokio::time::{Instant as Moment, sleep, timeout_at};
 
 use super::failure::Kind;
 use crate::facts::run::Outcome;
@@ -62,8 +62,8 @@ impl Answer {
 }
 
 impl Ask<'_> {
-    fn deadline(&self) -> tokio::time::Instant {
-        tokio::time::Instant::now() + Duration::from_millis(self.timeout_ms)
+    fn deadline(&self) -> Moment {
+        Moment::now() + Duration::from_millis(self.timeout_ms)
     }
 }
 
@@ -71,7 +71,7 @@ impl Ask<'_> {
 /// the client's never runs out, and the next request meets a Director that has seen the end of this one.
 pub(in crate::inside) async fn http(ask: Ask<'_>) -> Answer {
     let deadline = ask.deadline();
-    let stream = match tcp_socket(&ask) {
+    let stream = match tcp_socket_once_free(&ask, deadline).await {
         Ok(stream) => stream,
         Err((doing, error)) => return Answer::failed(None, Kind::of_io(&error).outcome(doing, &error)),
     };
@@ -89,6 +89,26 @@ pub(in crate::inside) async fn http(ask: Ask<'_>) -> Answer {
         (None, Ok(Err(error))) => Answer::failed(local, Kind::of(&error).outcome("could not get an answer", &error)),
         (None, Ok(Ok(())) | Err(_)) => {
             Answer::failed(local, Kind::timed_out("could not get an answer", ask.timeout_ms))
+        }
+    }
+}
+
+/// How long a port that is still in use is left before it is tried again.
+const PORT_AGAIN: Duration = Duration::from_millis(1);
+
+/// As [`tcp_socket`]. The connection before from the same port ends when the server has heard of the client's end, which
+/// nobody here is told of.
+async fn tcp_socket_once_free(ask: &Ask<'_>, deadline: Moment) -> Result<TcpStream, (&'static str, io::Error)> {
+    loop {
+        match tcp_socket(ask) {
+            Err((_, error))
+                if ask.source_port != 0
+                    && error.kind() == io::ErrorKind::AddrNotAvailable
+                    && Moment::now() < deadline =>
+            {
+                sleep(PORT_AGAIN).await;
+            }
+            begun => return begun,
         }
     }
 }

@@ -351,3 +351,25 @@ fn requests_leave_from_the_port_that_is_asked_for() {
         assert_eq!(ports, [port, port], "{result:#?}");
     });
 }
+
+#[test]
+fn a_port_whose_last_connection_is_still_ending_is_waited_for() {
+    here(async {
+        let server = server(&AccessLog::default());
+        let before = tokio::net::TcpSocket::new_v4().unwrap();
+        before.set_reuseaddr(true).unwrap();
+        before.set_zero_linger().unwrap();
+        before.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let before = before.connect(server.at()).await.unwrap();
+        let port = before.local_addr().unwrap().port();
+        let asking = load(server.at());
+        let asking = Load { requests: 1, source_port: Some(port), ..asking };
+        let (result, ()) = tokio::join!(go(&asking), async {
+            for _ in 0..20 {
+                tokio::task::yield_now().await;
+            }
+            drop(before);
+        });
+        assert!(result.requests.iter().all(whole), "{result:#?}");
+    });
+}
