@@ -7,6 +7,7 @@ mod askers;
 pub mod case;
 pub mod census;
 pub mod checks;
+pub mod drain;
 pub mod failover;
 mod host;
 pub mod infer;
@@ -33,6 +34,7 @@ use crate::facts::run::{CaptureStats, Ran};
 use crate::trace::{Frame, Trace};
 pub use case::Case;
 pub use census::{CensusEntry, census};
+pub use drain::{Drain, drains};
 pub use failover::{Failover, failover};
 pub use ladder::{LadderRung, ladder};
 

@@ -24,12 +24,13 @@ use crate::inside::{rtnl, sysctl};
 use crate::plan::Node;
 
 /// Keys below `net.ipv4.conf.<interface>.` that decide about ARP and about which packets are taken or sent on.
-const IPV4_CONF: [&str; 10] = [
+const IPV4_CONF: [&str; 11] = [
     "arp_ignore",
     "arp_announce",
     "arp_filter",
     "arp_notify",
     "arp_accept",
+    "drop_gratuitous_arp",
     "rp_filter",
     "accept_local",
     "proxy_arp",

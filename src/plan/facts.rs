@@ -64,6 +64,7 @@ pub fn asked(plan: &Plan) -> Ran {
             start_ns: 0,
             latency_us: 0,
             outcome: Outcome::Failed { kind: "local".to_owned(), detail: "not asked yet".to_owned() },
+            lacks: None,
         };
         Some(LoadResult { name: load.name.clone(), ms: 0.0, requests: vec![request] })
     };

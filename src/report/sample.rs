@@ -82,6 +82,7 @@ pub(crate) fn held() -> Report {
         verdict: RunVerdict::Held,
         expected: Expected { met: true, broken: false, differences: Vec::new() },
         failure: Vec::new(),
+        logs: Vec::new(),
         substrate: "uml".to_owned(),
         kernel: "6.1.0-18-um".to_owned(),
         seed: None,
@@ -112,9 +113,11 @@ pub(crate) fn held() -> Report {
             at_ns: 1,
             ms: 288.9,
             outcome: "20 of 20 answered".to_owned(),
+            table: None,
         }],
         journey: journey(),
         failover: None,
+        drains: Vec::new(),
         census: vec![CensusEntry {
             vip: "172.16.0.66".to_owned(),
             segment: "lan".to_owned(),
@@ -165,6 +168,7 @@ pub(crate) fn broken() -> Report {
         at_ns: 2,
         ms: 0.2,
         outcome: String::new(),
+        table: None,
     });
     report.census[0].answered =
         counts(&[("director (02:d1:00:00:03:00)", 1), ("rs1 (02:d1:00:00:04:00)", 1), ("rs2 (02:d1:00:00:05:00)", 2)]);

@@ -134,6 +134,12 @@ pub fn with_old_tables(program: &str) -> Option<&'static str> {
     package.filter(|package| matches!(*package, "arptables" | "iptables"))
 }
 
+/// The package of a program, where it is one that drlab fetches by itself.
+pub fn package_fetched_for(program: &str) -> Option<&'static str> {
+    let name = program.rsplit('/').next().unwrap_or(program);
+    PROGRAMS.iter().find(|(known, package)| *known == name && FETCHED.contains(package)).map(|(_, package)| *package)
+}
+
 /// The program that is wanted of a package, where it is not named as the package is.
 fn program(package: &str) -> &str {
     match package {

@@ -5,7 +5,7 @@ use crate::facts::IpvsFacts;
 use crate::judge::rules::tests::faults::failed;
 use crate::judge::rules::tests::segment::{ARP, BOTH, DIP, RIP, SOURCE, guarded, in_vlan, isolated, locked, switched};
 use crate::judge::rules::tests::takeover::{join, moved, on_vmac, reset, tell, vip};
-use crate::judge::testlab::{Back, Exchange, Lab, VIP};
+use crate::judge::testlab::{Back, Exchange, Lab, There, VIP};
 use crate::trace::Direction::{In, Out};
 
 /// A request whose checksum nobody computes, and how many of such rs1 counts.
@@ -64,6 +64,10 @@ fn redirects(lab: &mut Lab, address: &str) {
     iptables(lab, "director", &rule);
 }
 
+fn deaf_to_announcements(lab: &mut Lab) {
+    sysctls(lab, "router", &[("all.drop_gratuitous_arp", 1), ("eth0.drop_gratuitous_arp", 0)]);
+}
+
 #[rustfmt::skip]
 pub(super) const FOURS: &[Four] = &[
     Four { rule: "virt-tx-csum", run: || unfinished(1),
@@ -102,6 +106,11 @@ pub(super) const FOURS: &[Four] = &[
         near: |l| { join(l); edit(l, "lb2", vip("lo")); sysctls(l, "lb2", &[("all.arp_ignore", 1)]); } },
     Four { rule: "ha-no-garp", run: moved,
         broken: |_| {}, unread: without_director, near: tell },
+    Four { rule: "ha-garp-ignored", run: moved,
+        broken: |l| { deaf_to_announcements(l); tell(l); l.exchange(&Exchange::with("rs1").there(There::Swallowed)); },
+        unread: |l| edit(l, "router", |f| { f.sysctls.clear(); f.arptables = None; }),
+        // What was sent before the announcement could not heed it.
+        near: |l| { deaf_to_announcements(l); tell(l); } },
     Four { rule: "ha-failover-no-sync", run: moved,
         broken: |l| { tell(l); reset(l, 40_001); }, unread: without_director,
         near: |l| { tell(l); reset(l, 50_000); } },
