@@ -102,8 +102,9 @@ fn main() {
         .filter(|scenario| scenario.name.starts_with("broken/"))
         .filter(|scenario| UNMENDED.iter().all(|(name, _)| *name != scenario.name))
         .map(|scenario| Trial::test(format!("mend::{}", scenario.name), move || mend(&scenario.name)));
-    let on_host = ["basic/lvs-dr", "basic/ipv6", "broken/arp/rs-arp-default", "apps/director-tc"]
-        .map(|scenario| Trial::test(format!("host::{scenario}"), move || run_on_host_in_guest(scenario, "uml")));
+    let on_host =
+        ["basic/lvs-dr", "basic/ipv6", "broken/arp/rs-arp-default", "apps/director-tc", "broken/virtual/virt-tx-csum"]
+            .map(|scenario| Trial::test(format!("host::{scenario}"), move || run_on_host_in_guest(scenario, "uml")));
     let in_machines = [
         Trial::test("host::basic/lvs-dr under a distribution's kernel", || {
             run_on_host_in_guest("basic/lvs-dr", "debian")

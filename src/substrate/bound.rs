@@ -151,6 +151,7 @@ impl Child {
 
     fn become_bound(&mut self, life: &OwnedFd, ours: RawFd) -> io::Result<()> {
         let group = setsid()?;
+        child::hear_signals()?;
         child::close(ours);
         child::kill_group_with(life.as_raw_fd(), group.as_raw())?;
         child::keep(life.as_raw_fd())?;
@@ -214,11 +215,24 @@ mod child {
 
     use nix::mount::{MsFlags, mount};
     use nix::sched::{CloneFlags, unshare};
+    use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 
     use super::{CAP_DAC_READ_SEARCH, CAP_SETPCAP};
 
     fn done(result: libc::c_long) -> io::Result<()> {
         if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
+    /// Neither blocks nor ignores what tells a process to end: programs of a lab are told so, and inherit this.
+    pub(super) fn hear_signals() -> io::Result<()> {
+        sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
+        for number in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+            // SAFETY: no handler is installed.
+            if unsafe { libc::signal(number, libc::SIG_DFL) } == libc::SIG_ERR {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn close(fd: RawFd) {
@@ -306,5 +320,30 @@ mod child {
         }
         // SAFETY: takes numbers.
         done(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::thread;
+
+    use nix::sys::signal::{SigSet, Signal};
+
+    use super::{Confinement, bind};
+
+    #[test]
+    fn what_is_started_hears_what_we_block() {
+        let started = thread::spawn(|| {
+            let mut blocked = SigSet::empty();
+            blocked.add(Signal::SIGTERM);
+            blocked.thread_block().unwrap();
+            let mut command = Command::new("/bin/sh");
+            command.args(["-c", "kill -TERM $$; echo deaf"]);
+            let _life = bind(&mut command, &[], &Confinement::default()).unwrap();
+            command.output().unwrap()
+        });
+        let output = started.join().unwrap();
+        assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
     }
 }
