@@ -231,12 +231,23 @@ impl Station {
 impl Station {
     fn as_read(&self, facts: Option<&NodeFacts>) -> Self {
         let Some(facts) = facts else { return self.clone() };
-        let ports = self.ports.iter().map(|port| {
+        let addresses = |interface: &IfName| {
+            facts.addresses.iter().filter(|a| a.interface == *interface).map(|a| a.address).collect()
+        };
+        let planned = self.ports.iter().map(|port| {
             let mac = facts.links.iter().find(|l| l.name == port.interface).and_then(|l| l.mac);
-            let addresses = facts.addresses.iter().filter(|a| a.interface == port.interface).map(|a| a.address);
-            StationPort { mac: mac.unwrap_or(port.mac), addresses: addresses.collect(), ..port.clone() }
+            StationPort { mac: mac.unwrap_or(port.mac), addresses: addresses(&port.interface), ..port.clone() }
         });
-        Self { ports: ports.collect(), ..self.clone() }
+        // A program may have made an interface of its own on top of one into a segment.
+        let made = facts.links.iter().filter(|link| !self.ports.iter().any(|p| p.interface == link.name));
+        let made = made.filter_map(|link| {
+            let below = facts.links.iter().find(|l| Some(l.index) == link.below)?;
+            let port = self.ports.iter().find(|p| p.interface == below.name)?;
+            let interface = link.name.clone();
+            let addresses = addresses(&interface);
+            Some(StationPort { interface, segment: port.segment.clone(), mac: link.mac?, addresses })
+        });
+        Self { ports: planned.chain(made).collect(), ..self.clone() }
     }
 }
 

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::Input;
-use super::case::{Elsewhere, Station};
+use super::case::{Elsewhere, Station, StationPort};
 use crate::base::{Mac, NodeName, Role};
 use crate::trace::{Direction, Frame};
 use crate::wire::frame::{Arp, Body, Transport};
@@ -86,14 +86,19 @@ pub(super) fn words<'a>(input: &Input<'a>) -> Vec<Word<'a>> {
         });
         let Some((station, port)) = place else { continue };
         let source = frame.decoded.source;
+        let on_record = |s: &Station, p: &StationPort| {
+            trace.vantages.iter().any(|v| v.node == s.node && v.interface == p.interface)
+        };
+        // What an interface on top sends is seen again below.
+        let again = station.ports.iter().any(|p| p.mac == source && p.mac != port.mac && on_record(station, p));
         let own = match frame.direction {
+            Direction::Out if again => continue,
             Direction::Out => true,
             Direction::In => false,
             Direction::Unknown => source == port.mac,
         };
         let sender = case.owners(source).into_iter().find(|(_, p)| p.segment == port.segment);
-        let captured =
-            sender.is_some_and(|(s, p)| trace.vantages.iter().any(|v| v.node == s.node && v.interface == p.interface));
+        let captured = sender.is_some_and(|(s, p)| on_record(s, p));
         for (said, vip, mac) in said(frame).into_iter().filter(|(_, vip, _)| case.is_vip(*vip)) {
             let speaker = if own { Some(station) } else { sender.map(|(s, _)| s) };
             let word = Word { said, vip, segment: &port.segment, speaker, mac, frame };
