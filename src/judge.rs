@@ -195,13 +195,15 @@ pub enum Dialect {
     Keepalived,
     /// `ifconfig`, `route`.
     NetTools,
+    /// `ethtool`.
+    Ethtool,
     /// No command does it.
     ByHand,
 }
 
 impl Dialect {
     /// Every one.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Ip,
         Self::Sysctl,
         Self::SysctlD,
@@ -211,6 +213,7 @@ impl Dialect {
         Self::Ipvsadm,
         Self::Keepalived,
         Self::NetTools,
+        Self::Ethtool,
         Self::ByHand,
     ];
 }
@@ -227,6 +230,7 @@ impl fmt::Display for Dialect {
             Self::Ipvsadm => "ipvsadm",
             Self::Keepalived => "keepalived",
             Self::NetTools => "net-tools",
+            Self::Ethtool => "ethtool",
             Self::ByHand => "by-hand",
         })
     }

@@ -62,6 +62,9 @@ pub struct Report {
     /// Why it was not run, or why the lab failed: a chain, outermost first.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub failure: Vec<String>,
+    /// Where the lab failed: what its programs and commands had written, by the files' places in the output folder.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub logs: Vec<String>,
     /// `host`, `uml` or `qemu`.
     pub substrate: String,
     /// The kernel that held the lab, as `uname -r` gives it.
@@ -370,7 +373,7 @@ pub struct TopologyMember {
     pub node: NodeName,
     /// Its part.
     pub role: Role,
-    /// What makes a Director of it, where that is not drlab's own IPVS table.
+    /// What makes a Director of it, where it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<DirectorKind>,
     /// The interface.

@@ -111,6 +111,7 @@ mod virt_arp_guard;
 mod virt_ipvlan;
 mod virt_port_security;
 mod virt_pvlan;
+mod virt_tx_csum;
 mod virt_vmac_filter;
 mod ways;
 
@@ -233,6 +234,7 @@ pub const ALL: &[Rule] = &[
     rs_remote_subnet::RULE,
     v6_vip_on_nic_dad::RULE,
     virt_ipvlan::RULE,
+    virt_tx_csum::RULE,
     ha_check_on_rip::RULE,
     rs_vip_missing_forwarding::RULE,
     rs_vip_missing::RULE,

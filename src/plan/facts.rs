@@ -156,6 +156,7 @@ fn link(index: u32, interface: &Interface) -> LinkFact {
         up: interface.up,
         carrier: interface.up,
         noarp: !interface.arp || matches!(interface.kind, LinkKind::Dummy | LinkKind::Ipip),
+        tx_checksum: matches!(interface.kind, LinkKind::Segment(_)).then_some(interface.tx_checksum),
         rx_packets: 0,
         tx_packets: 0,
         dropped: 0,
@@ -248,7 +249,8 @@ fn permanent(entry: &super::Neighbour) -> NeighbourFact {
     }
 }
 
-fn service(service: &Service) -> ServiceFact {
+/// A service that nobody has asked for yet.
+pub(super) fn service(service: &Service) -> ServiceFact {
     ServiceFact {
         service: service.id,
         scheduler: service.scheduler.clone(),

@@ -6,7 +6,7 @@ use super::{
     CaptureSummary, CensusEntry, Expected, Facts, LadderRung, Latency, LoadSummary, Mended, MendedCommand, Report,
     RunVerdict, SCHEMA, TimingMs, Topology, TopologyMember, TopologySegment,
 };
-use crate::base::{Mac, Role, Verdict};
+use crate::base::{DirectorKind, Mac, Role, Verdict};
 use crate::facts::run::Acted;
 use crate::judge::checks::Check;
 use crate::judge::{CheckResult, Confidence, Dialect, Evidence, Finding, FrameRef, Mend};
@@ -82,6 +82,7 @@ pub(crate) fn held() -> Report {
         verdict: RunVerdict::Held,
         expected: Expected { met: true, broken: false, differences: Vec::new() },
         failure: Vec::new(),
+        logs: Vec::new(),
         substrate: "uml".to_owned(),
         kernel: "6.1.0-18-um".to_owned(),
         seed: None,
@@ -337,7 +338,7 @@ fn member(node: &str, role: Role, interface: &str, number: u8, address: &str, vi
     TopologyMember {
         node: node.parse().unwrap(),
         role,
-        kind: None,
+        kind: (role == Role::Director).then_some(DirectorKind::Ipvs),
         interface: interface.to_owned(),
         mac: Mac([0x02, 0xd1, 0, 0, number, 0]),
         addresses: vec![address.to_owned()],

@@ -120,6 +120,10 @@ fn failure(page: &mut Page<'_>, report: &Report) {
         };
         page.wrapped(&[(Ink::Faint, lead.to_owned())], ink, cause);
     }
+    let out = page.style().out.clone();
+    for log in out.iter().flat_map(|out| report.logs.iter().map(move |log| format!("{out}/{log}"))) {
+        page.wrapped(&[(Ink::Faint, "    log: ".to_owned())], Ink::Plain, &log);
+    }
 }
 
 fn unread(page: &mut Page<'_>, report: &Report) {
@@ -225,7 +229,18 @@ pub(crate) fn broken_as_expected(report: &Report) -> String {
 fn next_step(page: &mut Page<'_>, report: &Report) {
     let scenario = proof::quoted(page.style().scenario.as_deref().unwrap_or(&report.scenario));
     if report.verdict == RunVerdict::NotRun {
-        page.command(0, "next", "drlab doctor", "what this machine can do, and the one command that would change it");
+        if page.style().out.is_none() && !report.logs.is_empty() {
+            let what =
+                if let [one] = report.logs.as_slice() { one.as_str() } else { "what programs wrote, below nodes/" };
+            page.command(0, "next", &format!("drlab run {scenario} --out OUT"), &format!("keeps {what}"));
+        } else {
+            page.command(
+                0,
+                "next",
+                "drlab doctor",
+                "what this machine can do, and the one command that would change it",
+            );
+        }
         let plan = format!("drlab plan {scenario}");
         page.command(0, "", &plan, "what would have been built");
         if report.substrate == "host" {

@@ -84,6 +84,7 @@ pub(super) fn report(gathering: Gathering, known: &Known) -> Report {
         verdict,
         expected: Expected { met: verdict == RunVerdict::Held, broken: false, differences: Vec::new() },
         failure: Vec::new(),
+        logs: Vec::new(),
         substrate: "capture".to_owned(),
         kernel: "-".to_owned(),
         seed: None,

@@ -140,10 +140,24 @@ pub(in crate::judge) enum Kind<'a> {
     Redirected { rule: &'a str, at: SocketAddr },
     /// The VIP has come to it from another Director, and it has told nobody; in the frame somebody still sends to that one.
     Unannounced { vip: IpAddr, from: &'a NodeName, asker: Option<&'a NodeName>, frame: u32 },
+    /// Its interface leaves checksums to others; the capture shows that a Director hands such packets on as they came, and
+    /// a real server counts them as wrong.
+    Unfinished { seen: Unfinished<'a> },
     /// It has heard in one frame that the VIP is at another Director now, and in the other still sends to the old one.
     Unheeded { vip: IpAddr, from: &'a NodeName, to: &'a NodeName, heard: u32, frame: u32 },
     /// The VIP has come to it from another Director, whose connections it does not know: it resets them.
     Unsynced { vip: IpAddr, from: &'a NodeName, frame: u32 },
+}
+
+/// A packet with a wrong checksum on its way, by the numbers of its frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::judge) struct Unfinished<'a> {
+    pub(in crate::judge) director: &'a NodeName,
+    pub(in crate::judge) server: &'a NodeName,
+    /// Entering the Director, leaving it, entering the real server.
+    pub(in crate::judge) frames: [u32; 3],
+    /// The real server's counter of wrong checksums, with its value before and after.
+    pub(in crate::judge) counter: (&'static str, u64, u64),
 }
 
 /// A write that a real server took in.
@@ -177,7 +191,7 @@ impl Deviation<'_> {
         use Kind::{
             AsksAs, AsksInVain, Blocked, Deafened, Forgotten, HalfSeen, Lacks, Muted, Narrow, NarrowPrefix, NoSite,
             Orphaned, Pinned, Refuses, Reused, Rival, Silent, Stays, Sticky, ThroughDirector, Tight, Unaddressed,
-            Unheeded,
+            Unfinished, Unheeded,
         };
         if self.node != other.node || self.interface != other.interface {
             return false;
@@ -206,6 +220,7 @@ impl Deviation<'_> {
             | (Lacks { .. }, Lacks { .. })
             | (Forgotten { .. }, Forgotten { .. })
             | (Unaddressed { .. }, Unaddressed { .. })
+            | (Unfinished { .. }, Unfinished { .. })
             | (Reused { .. }, Reused { .. }) => true,
             (NarrowPrefix { fact: a, .. }, NarrowPrefix { fact: b, .. }) => a == b,
             // The first frame that a port stops is enough to tell why.

@@ -49,6 +49,7 @@ const SEEN: &[(&str, Seen)] = &[
     ("dir-dad-conflict", Seen::Both("who answers a probe for the VIP, only frames show")),
     ("unexplained-drop", Seen::Both("it is what no configuration explains")),
     ("unexplained-refusal", Seen::Both("it is what no configuration explains")),
+    ("virt-tx-csum", Seen::Both("no configuration says that a program forwards frames by itself")),
     ("app-udp-source", Seen::Both("no configuration says from which address a program answers")),
 ];
 

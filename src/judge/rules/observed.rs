@@ -1,8 +1,8 @@
 //! What only a run shows: a real server that announces a VIP, or answers from its RIP what the VIP was asked; what IPVS
 //! remembers and forgets of connections; shares that are not as they were to be; sites that a server does not have; what
-//! one real server has and another lacks. No
-//! fact says what a program sends.
+//! one real server has and another lacks; checksums that nobody computed. No fact says what a program sends.
 
+mod checksums;
 mod content;
 mod memory;
 pub(super) mod shares;
@@ -36,6 +36,7 @@ pub(super) fn add<'a>(input: &'a Input<'a>, predicted: &mut Predicted<'a>) {
             predicted.note(&speaker.node, port.map(|p| &p.interface), kind);
         }
     }
+    checksums::add(&traffic, predicted);
     memory::add(&traffic, predicted);
     shares::add(&traffic, predicted);
     content::add(&traffic, predicted);

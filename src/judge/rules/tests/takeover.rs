@@ -153,6 +153,12 @@ fn a_redirect_is_a_mistake_on_the_director_and_for_the_vip_only() {
     let rule = |rule: &'static str| with("director", move |f| f.iptables = Some(vec![rule.to_owned()]));
     let found = rule("-t nat -A PREROUTING -d 172.16.0.66/32 -p tcp -m tcp --dport 80 -j REDIRECT --to-ports 80");
     assert_eq!(found, ["ha-backup-redirect-left"]);
+    let listed = rule("-t nat -A PREROUTING -d 172.16.0.66/32 -p tcp -m multiport --dports 443,80 -j REDIRECT");
+    assert_eq!(listed, ["ha-backup-redirect-left"]);
+    assert_eq!(
+        rule("-t nat -A PREROUTING -d 172.16.0.66/32 -p tcp -m multiport --dports 443,8080 -j REDIRECT"),
+        [""; 0]
+    );
     assert_eq!(rule("-t nat -A PREROUTING -d 172.16.0.67/32 -p tcp -m tcp --dport 80 -j REDIRECT"), [""; 0]);
     assert_eq!(rule("-t nat -A OUTPUT -d 172.16.0.66/32 -p tcp -m tcp --dport 80 -j REDIRECT"), [""; 0]);
     assert_eq!(with("director", |f| f.iptables = None), [""; 0]);
