@@ -278,6 +278,26 @@ mod tests {
     }
 
     #[test]
+    fn an_interface_that_a_program_made_on_top_of_another_is_on_its_segment() {
+        let mut lab = Lab::textbook();
+        let mac: Mac = "00:00:5e:00:01:33".parse().unwrap();
+        lab.edit_facts("director", |f| {
+            let below = f.links.iter().find(|l| l.name == *"eth0").unwrap().clone();
+            let name = "vrrp51".parse().unwrap();
+            f.links.push(crate::facts::LinkFact { name, index: 9, below: Some(below.index), mac: Some(mac), ..below });
+        });
+        let read = lab.case.as_read(&lab.before);
+        let (station, port) = read.owner_of(mac).unwrap();
+        assert_eq!(
+            (station.node.as_str(), port.interface.as_str(), port.segment.as_str()),
+            ("director", "vrrp51", "lan")
+        );
+        // One that is on top of nothing that is known is on no segment.
+        lab.edit_facts("director", |f| f.links.last_mut().unwrap().below = None);
+        assert!(lab.case.as_read(&lab.before).owner_of(mac).is_none());
+    }
+
+    #[test]
     fn what_was_changed_is_read_from_the_facts() {
         let mut lab = Lab::textbook();
         let mac = Mac([2, 0, 0, 0, 0, 9]);

@@ -223,6 +223,24 @@ mod tests {
     }
 
     #[test]
+    fn what_an_interface_on_top_announces_is_counted_once_though_it_is_seen_below_too() {
+        let mut lab = Lab::textbook();
+        let mac: crate::base::Mac = "00:00:5e:00:01:33".parse().unwrap();
+        let vip = crate::judge::testlab::VIP.into();
+        let mut port = lab.port("director", "lan");
+        (port.interface, port.mac) = ("vrrp51".parse().unwrap(), mac);
+        let (node, interface) = (crate::judge::testlab::name("director"), port.interface.clone());
+        lab.case.stations.iter_mut().find(|s| s.node == "director").unwrap().ports.push(port);
+        lab.vantages.push(crate::trace::Vantage { node, interface });
+        lab.broadcast("director", "lan", crate::judge::testlab::arp(1, mac, vip, crate::base::Mac([0; 6]), vip));
+        lab.frames.iter_mut().for_each(|f| f.data[6..12].copy_from_slice(&mac.0));
+        let below = lab.frames.iter().find(|f| f.direction == crate::trace::Direction::Out).unwrap().clone();
+        lab.frames.push(crate::trace::RawFrame { vantage: lab.vantages.len() - 1, ..below });
+        let entries = lab.judged(census);
+        assert_eq!(entries[0].gratuitous, [("director (00:00:5e:00:01:33)".to_owned(), 1)].into());
+    }
+
+    #[test]
     fn a_stranger_on_the_segment_is_counted_once_by_its_mac() {
         let mut lab = Lab::textbook();
         let mut data = crate::judge::testlab::arp(
