@@ -319,16 +319,13 @@ impl Node {
         let (name, within, later) = (&self.tap.node, self.within.as_ref(), &mut self.later);
         let each = |frame: RawFrame<'_>| {
             let known = interfaces.keys().position(|&index| index == frame.interface).map(|at| first + at);
-            let vantage = match known {
-                Some(known) => Some(known),
-                None => match later.get(&frame.interface) {
-                    Some(known) => *known,
-                    None => {
-                        let made = out.later(&frame, name, within).map_err(Halt::Write)?;
-                        later.insert(frame.interface, made);
-                        made
-                    }
-                },
+            let known = known.map(Some).or_else(|| later.get(&frame.interface).copied());
+            let vantage = if let Some(known) = known {
+                known
+            } else {
+                let made = out.later(&frame, name, within).map_err(Halt::Write)?;
+                later.insert(frame.interface, made);
+                made
             };
             match out.take(&frame, vantage).map_err(Halt::Write)? {
                 Taken::Written | Taken::Twin => {}

@@ -51,7 +51,7 @@ pub(in crate::inside) fn name_of(socket: &impl AsRawFd, interface: u32) -> io::R
     if done < 0 {
         return Err(io::Error::last_os_error());
     }
-    let name = request.ifr_name.iter().map(|byte| byte.cast_unsigned()).take_while(|byte| *byte != 0);
+    let name = request.ifr_name.iter().map(|byte| u8::from_ne_bytes(byte.to_ne_bytes())).take_while(|byte| *byte != 0);
     Ok(String::from_utf8_lossy(&name.collect::<Vec<u8>>()).into_owned())
 }
 

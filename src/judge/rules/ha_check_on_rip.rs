@@ -64,8 +64,7 @@ fn answered<'a>(diagnosis: &Diagnosis<'a>, station: &'a Station, vip: IpAddr) ->
     let traffic = &diagnosis.traffic;
     let case = traffic.input.case;
     let served = |p: &Packet<'a>| {
-        let destinations = case.services.iter().flat_map(|s| &s.destinations);
-        destinations.into_iter().any(|d| d.at.ip() == p.source.ip() && (d.at.port() == p.source.port()))
+        case.services.iter().any(|service| service.destinations.iter().any(|d| d.at == p.source))
     };
     let flags = |p: &Packet<'a>| p.ip.tcp().map_or(0, |tcp| tcp.flags);
     let own = |p: &&Packet<'a>| {
