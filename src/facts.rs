@@ -171,6 +171,10 @@ pub struct LinkFact {
     pub index: u32,
     /// Its kind as the kernel names it (`veth`, `dummy`, `ipip`); `None` for the loopback.
     pub kind: Option<String>,
+    /// The number of the interface that it is on top of, for a macvlan, an ipvlan or a VLAN of its own namespace
+    /// (`IFLA_LINK`), where that was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub below: Option<u32>,
     /// Its Ethernet address, where it has one.
     pub mac: Option<Mac>,
     /// Largest IP packet, in bytes.

@@ -217,6 +217,10 @@ impl Sink for Kept {
         Ok(())
     }
 
+    fn vantage(&mut self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+
     fn finish(&mut self) -> io::Result<()> {
         Ok(())
     }

@@ -452,9 +452,10 @@ fn silent(scenario: &str, out: &Path, report: &Report) -> Result<(), Failed> {
         examined: 1,
         evidence: Vec::new(),
     };
+    let case = plan::case(&plan).as_read_on(&report.facts.before, &plan.with_programs());
     let found = rules::findings(
         &Input {
-            case: &plan::case(&plan),
+            case: &case,
             trace: &trace,
             before: &report.facts.before,
             after: &report.facts.after,

@@ -114,11 +114,12 @@ fn all_differ<T: Ord>(all: &[T]) -> bool {
 }
 
 /// Labs that come to root causes, which have labs of their own, by another way: by a real daemon.
-const VARIANTS: [(&str, &[&str]); 4] = [
+const VARIANTS: [(&str, &[&str]); 5] = [
     ("keepalived-killed", &["ha-split-brain"]),
     ("keepalived-removed", &["ipvs-nodest-drop"]),
     ("keepalived-no-sync", &["ha-failover-no-sync", "ipvs-nodest-drop"]),
     ("keepalived-split-brain", &["ha-split-brain"]),
+    ("keepalived-vmac", &["ha-vmac"]),
 ];
 
 #[test]

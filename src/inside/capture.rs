@@ -1,15 +1,16 @@
 //! Capturing every interface of every node by one thread.
 //!
 //! Owns: which frame belongs to which vantage, its direction, its bytes as a wire would carry them, and the count of
-//! what is missing. Refuses: choosing a file; frames go to a [`Sink`]. It errs towards "lost": a frame of an interface
-//! that nobody named counts as dropped on its node, so that no check takes the capture for whole.
+//! what is missing. Refuses: choosing a file; frames go to a [`Sink`]. An Ethernet interface that a program makes while the
+//! capture runs (keepalived's macvlan) becomes a vantage with its first frame. It errs towards "lost": a frame of any other
+//! interface that nobody named counts as dropped on its node, so that no check takes the capture for whole.
 
 pub mod file;
 mod turn;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::ring::{RawFrame, Ring, RingError};
+use super::ring::{RawFrame, Ring, RingError, socket};
 use crate::base::{IfName, NodeName};
 use crate::facts::run::CaptureStats;
 use crate::wire::frame::Direction;
@@ -64,6 +65,12 @@ pub trait Sink: Send + 'static {
     /// # Errors
     /// Those of writing; they end the capture.
     fn frame(&mut self, vantage: usize, direction: Direction, at_ns: u64, length: u32, data: &[u8]) -> io::Result<()>;
+
+    /// Takes one more vantage, whose number is that of vantages so far.
+    ///
+    /// # Errors
+    /// Those of writing; they end the capture.
+    fn vantage(&mut self, name: &str) -> io::Result<()>;
 
     /// Writes out what is still held back.
     ///
@@ -189,11 +196,17 @@ struct Node {
     /// Index of its first vantage.
     first: usize,
     dropped: u64,
+    /// A descriptor in its network namespace, to ask for names by.
+    within: Option<OwnedFd>,
+    /// Interfaces that came later, each with its vantage; none where it is not to be had.
+    later: BTreeMap<u32, Option<usize>>,
 }
 
 struct Out<S> {
     sink: S,
     frames: u64,
+    /// Names of all vantages.
+    vantages: Vec<String>,
     /// Where a frame is put together that is not written as it lies in the ring.
     scratch: Vec<u8>,
 }
@@ -219,15 +232,17 @@ enum Halt {
 impl<S: Sink> Reader<S> {
     fn new(taps: Vec<Tap>, sink: S) -> Self {
         let mut first = 0;
+        let vantages = vantages(&taps);
         let nodes = taps
             .into_iter()
             .map(|tap| {
                 let begin = first;
                 first += tap.interfaces.len();
-                Node { tap, first: begin, dropped: 0 }
+                let within = tap.ring.as_fd().try_clone_to_owned().ok();
+                Node { tap, first: begin, dropped: 0, within, later: BTreeMap::new() }
             })
             .collect();
-        Self { nodes, out: Out { sink, frames: 0, scratch: Vec::new() } }
+        Self { nodes, out: Out { sink, frames: 0, vantages, scratch: Vec::new() } }
     }
 
     fn run(mut self, stop: &EventFd) -> Result<(CaptureStats, Closing), CaptureError> {
@@ -287,15 +302,13 @@ impl<S: Sink> Reader<S> {
     fn finish(mut self) -> Result<(CaptureStats, Closing), CaptureError> {
         self.out.sink.finish().map_err(CaptureError::Write)?;
         let mut dropped = BTreeMap::new();
-        let mut vantages = Vec::new();
         for node in &self.nodes {
             let name = &node.tap.node;
             let drops =
                 node.tap.ring.take_drops().map_err(|source| CaptureError::Ring { node: name.clone(), source })?;
             dropped.insert(name.clone(), node.dropped + u64::from(drops));
-            vantages.extend(node.tap.vantages());
         }
-        let stats = CaptureStats { frames: self.out.frames, dropped, vantages };
+        let stats = CaptureStats { frames: self.out.frames, dropped, vantages: self.out.vantages };
         Ok((stats, Closing::begin(self.nodes.into_iter().map(|node| node.tap.ring).collect())))
     }
 }
@@ -303,8 +316,18 @@ impl<S: Sink> Reader<S> {
 impl Node {
     fn read(&mut self, out: &mut Out<impl Sink>) -> Result<(), CaptureError> {
         let (interfaces, first, dropped) = (&self.tap.interfaces, self.first, &mut self.dropped);
+        let (name, within, later) = (&self.tap.node, self.within.as_ref(), &mut self.later);
         let each = |frame: RawFrame<'_>| {
-            match out.take(&frame, interfaces, first).map_err(Halt::Write)? {
+            let known = interfaces.keys().position(|&index| index == frame.interface).map(|at| first + at);
+            let known = known.map(Some).or_else(|| later.get(&frame.interface).copied());
+            let vantage = if let Some(known) = known {
+                known
+            } else {
+                let made = out.later(&frame, name, within).map_err(Halt::Write)?;
+                later.insert(frame.interface, made);
+                made
+            };
+            match out.take(&frame, vantage).map_err(Halt::Write)? {
                 Taken::Written | Taken::Twin => {}
                 Taken::Unnamed => *dropped += 1,
             }
@@ -319,19 +342,29 @@ impl Node {
 }
 
 impl<S: Sink> Out<S> {
-    fn take(&mut self, frame: &RawFrame<'_>, interfaces: &BTreeMap<u32, IfName>, first: usize) -> io::Result<Taken> {
+    /// The vantage of an interface that came later; none for devices that carry no Ethernet, which come with modules, and for
+    /// one that is gone.
+    fn later(&mut self, frame: &RawFrame<'_>, node: &NodeName, within: Option<&OwnedFd>) -> io::Result<Option<usize>> {
+        let ethernet = frame.hardware == libc::ARPHRD_ETHER;
+        let name = within.filter(|_| ethernet).and_then(|fd| socket::name_of(fd, frame.interface).ok());
+        let Some(name) = name.and_then(|name| name.parse::<IfName>().ok()) else { return Ok(None) };
+        let vantage = format!("{node}:{name}");
+        self.sink.vantage(&vantage)?;
+        self.vantages.push(vantage);
+        Ok(Some(self.vantages.len() - 1))
+    }
+
+    fn take(&mut self, frame: &RawFrame<'_>, vantage: Option<usize>) -> io::Result<Taken> {
         let outgoing = frame.packet_type == libc::PACKET_OUTGOING;
         // The loopback hands each frame over twice, on its way out and in again.
         if outgoing && frame.hardware == libc::ARPHRD_LOOPBACK {
             return Ok(Taken::Twin);
         }
-        let Some(at) = interfaces.keys().position(|&index| index == frame.interface) else {
-            return Ok(Taken::Unnamed);
-        };
+        let Some(vantage) = vantage else { return Ok(Taken::Unnamed) };
         let direction = if outgoing { Direction::Out } else { Direction::In };
         let added = as_on_a_wire(frame, &mut self.scratch);
         let data = if added == 0 { frame.data } else { &self.scratch };
-        self.sink.frame(first + at, direction, frame.at_ns, frame.length + added, data)?;
+        self.sink.frame(vantage, direction, frame.at_ns, frame.length + added, data)?;
         self.frames += 1;
         Ok(Taken::Written)
     }

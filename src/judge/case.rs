@@ -236,12 +236,23 @@ impl Station {
 impl Station {
     fn as_read(&self, facts: Option<&NodeFacts>) -> Self {
         let Some(facts) = facts else { return self.clone() };
-        let ports = self.ports.iter().map(|port| {
+        let addresses = |interface: &IfName| {
+            facts.addresses.iter().filter(|a| a.interface == *interface).map(|a| a.address).collect()
+        };
+        let planned = self.ports.iter().map(|port| {
             let mac = facts.links.iter().find(|l| l.name == port.interface).and_then(|l| l.mac);
-            let addresses = facts.addresses.iter().filter(|a| a.interface == port.interface).map(|a| a.address);
-            StationPort { mac: mac.unwrap_or(port.mac), addresses: addresses.collect(), ..port.clone() }
+            StationPort { mac: mac.unwrap_or(port.mac), addresses: addresses(&port.interface), ..port.clone() }
         });
-        Self { ports: ports.collect(), ..self.clone() }
+        // A program may have made an interface of its own on top of one into a segment.
+        let made = facts.links.iter().filter(|link| !self.ports.iter().any(|p| p.interface == link.name));
+        let made = made.filter_map(|link| {
+            let below = facts.links.iter().find(|l| Some(l.index) == link.below)?;
+            let port = self.ports.iter().find(|p| p.interface == below.name)?;
+            let interface = link.name.clone();
+            let addresses = addresses(&interface);
+            Some(StationPort { interface, segment: port.segment.clone(), mac: link.mac?, addresses })
+        });
+        Self { ports: planned.chain(made).collect(), ..self.clone() }
     }
 }
 
@@ -264,6 +275,26 @@ mod tests {
         assert_eq!(read.services, lab.case.services);
         assert_eq!(read.stations, lab.case.stations);
         assert!(read.wanted.is_empty() && !read.changes);
+    }
+
+    #[test]
+    fn an_interface_that_a_program_made_on_top_of_another_is_on_its_segment() {
+        let mut lab = Lab::textbook();
+        let mac: Mac = "00:00:5e:00:01:33".parse().unwrap();
+        lab.edit_facts("director", |f| {
+            let below = f.links.iter().find(|l| l.name == *"eth0").unwrap().clone();
+            let name = "vrrp51".parse().unwrap();
+            f.links.push(crate::facts::LinkFact { name, index: 9, below: Some(below.index), mac: Some(mac), ..below });
+        });
+        let read = lab.case.as_read(&lab.before);
+        let (station, port) = read.owner_of(mac).unwrap();
+        assert_eq!(
+            (station.node.as_str(), port.interface.as_str(), port.segment.as_str()),
+            ("director", "vrrp51", "lan")
+        );
+        // One that is on top of nothing that is known is on no segment.
+        lab.edit_facts("director", |f| f.links.last_mut().unwrap().below = None);
+        assert!(lab.case.as_read(&lab.before).owner_of(mac).is_none());
     }
 
     #[test]

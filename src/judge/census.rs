@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::Input;
-use super::case::{Elsewhere, Station};
+use super::case::{Elsewhere, Station, StationPort};
 use crate::base::{Mac, NodeName, Role};
 use crate::trace::{Direction, Frame};
 use crate::wire::frame::{Arp, Body, Transport};
@@ -86,14 +86,19 @@ pub(super) fn words<'a>(input: &Input<'a>) -> Vec<Word<'a>> {
         });
         let Some((station, port)) = place else { continue };
         let source = frame.decoded.source;
+        let on_record = |s: &Station, p: &StationPort| {
+            trace.vantages.iter().any(|v| v.node == s.node && v.interface == p.interface)
+        };
+        // What an interface on top sends is seen again below.
+        let again = station.ports.iter().any(|p| p.mac == source && p.mac != port.mac && on_record(station, p));
         let own = match frame.direction {
+            Direction::Out if again => continue,
             Direction::Out => true,
             Direction::In => false,
             Direction::Unknown => source == port.mac,
         };
         let sender = case.owners(source).into_iter().find(|(_, p)| p.segment == port.segment);
-        let captured =
-            sender.is_some_and(|(s, p)| trace.vantages.iter().any(|v| v.node == s.node && v.interface == p.interface));
+        let captured = sender.is_some_and(|(s, p)| on_record(s, p));
         for (said, vip, mac) in said(frame).into_iter().filter(|(_, vip, _)| case.is_vip(*vip)) {
             let speaker = if own { Some(station) } else { sender.map(|(s, _)| s) };
             let word = Word { said, vip, segment: &port.segment, speaker, mac, frame };
@@ -215,6 +220,24 @@ mod tests {
         assert_eq!(entries[0].asked, [("router".to_owned(), 3)].into());
         let answered = [("director (02:d1:00:00:00:04)".to_owned(), 3), ("rs1 (02:d1:00:00:00:05)".to_owned(), 1)];
         assert_eq!(entries[0].answered, answered.into());
+    }
+
+    #[test]
+    fn what_an_interface_on_top_announces_is_counted_once_though_it_is_seen_below_too() {
+        let mut lab = Lab::textbook();
+        let mac: crate::base::Mac = "00:00:5e:00:01:33".parse().unwrap();
+        let vip = crate::judge::testlab::VIP.into();
+        let mut port = lab.port("director", "lan");
+        (port.interface, port.mac) = ("vrrp51".parse().unwrap(), mac);
+        let (node, interface) = (crate::judge::testlab::name("director"), port.interface.clone());
+        lab.case.stations.iter_mut().find(|s| s.node == "director").unwrap().ports.push(port);
+        lab.vantages.push(crate::trace::Vantage { node, interface });
+        lab.broadcast("director", "lan", crate::judge::testlab::arp(1, mac, vip, crate::base::Mac([0; 6]), vip));
+        lab.frames.iter_mut().for_each(|f| f.data[6..12].copy_from_slice(&mac.0));
+        let below = lab.frames.iter().find(|f| f.direction == crate::trace::Direction::Out).unwrap().clone();
+        lab.frames.push(crate::trace::RawFrame { vantage: lab.vantages.len() - 1, ..below });
+        let entries = lab.judged(census);
+        assert_eq!(entries[0].gratuitous, [("director (00:00:5e:00:01:33)".to_owned(), 1)].into());
     }
 
     #[test]

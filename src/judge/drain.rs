@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -211,18 +212,17 @@ fn note(flows: &mut BTreeMap<Ends, Flow<'_>>, ends: Ends, packet: &Packet<'_>, a
     } else if tcp.flags & Tcp::FIN != 0 {
         flow.closed_ns = earliest(flow.closed_ns);
     }
-    match asks {
-        true if tcp.payload > 0 => flow.asked_ns = latest(flow.asked_ns),
-        true => {}
-        false => flow.answered_ns = latest(flow.answered_ns),
+    if !asks {
+        flow.answered_ns = latest(flow.answered_ns);
+    } else if tcp.payload > 0 {
+        flow.asked_ns = latest(flow.asked_ns);
     }
 }
 
 /// When an act was done.
 fn end_ns(act: &Acted) -> u64 {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an act takes minutes at most")]
-    let took_ns = (act.ms.max(0.0) * 1e6) as u64;
-    act.at_ns + took_ns
+    let took = Duration::try_from_secs_f64(act.ms / 1e3).unwrap_or_default();
+    act.at_ns.saturating_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX))
 }
 
 fn ms(from_ns: u64, to_ns: u64) -> f64 {

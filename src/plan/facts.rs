@@ -150,6 +150,7 @@ fn link(index: u32, interface: &Interface) -> LinkFact {
             LinkKind::Ipip => Some("ipip".to_owned()),
             LinkKind::Upper(upper) => Some(if upper.macvlan { "macvlan" } else { "ipvlan" }.to_owned()),
         },
+        below: None,
         mac: interface.mac,
         mtu: interface.mtu,
         up: interface.up,

@@ -36,6 +36,12 @@ impl<W: Write + Send + 'static> Sink for Pcapng<W> {
         self.writer.packet(&NewPacket { interface, direction, at_ns, length, data, comments: &[] })
     }
 
+    fn vantage(&mut self, name: &str) -> io::Result<()> {
+        let interface = self.writer.interface(name, "", SNAPLEN)?;
+        self.interfaces.push(interface);
+        Ok(())
+    }
+
     fn finish(&mut self) -> io::Result<()> {
         self.writer.flush()
     }

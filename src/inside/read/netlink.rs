@@ -74,6 +74,7 @@ fn link_fact(message: &LinkMessage) -> Option<LinkFact> {
         name: link::name(message)?,
         index: message.header.index,
         kind: None,
+        below: None,
         mac: None,
         mtu: 0,
         up: flags.contains(LinkFlags::Up),
@@ -87,6 +88,7 @@ fn link_fact(message: &LinkMessage) -> Option<LinkFact> {
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::Mtu(mtu) => fact.mtu = *mtu,
+            LinkAttribute::Link(index) => fact.below = Some(*index),
             LinkAttribute::Address(bytes) => fact.mac = <[u8; 6]>::try_from(bytes.as_slice()).ok().map(Mac),
             LinkAttribute::Stats64(stats) => {
                 fact.rx_packets = stats.rx_packets;
@@ -101,6 +103,10 @@ fn link_fact(message: &LinkMessage) -> Option<LinkFact> {
             }
             _ => {}
         }
+    }
+    // The other end of a pair is elsewhere, and what has no kind is itself below.
+    if !matches!(fact.kind.as_deref(), Some("macvlan" | "ipvlan" | "vlan")) {
+        fact.below = None;
     }
     Some(fact)
 }

@@ -38,6 +38,23 @@ pub(in crate::inside) fn bind(socket: &OwnedFd, interface: u32, ether_type: u16)
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// The name of an interface of the socket's network namespace, whichever the calling thread is in (`SIOCGIFNAME`).
+///
+/// # Errors
+/// Where there is none of that number any more.
+pub(in crate::inside) fn name_of(socket: &impl AsRawFd, interface: u32) -> io::Result<String> {
+    // SAFETY: `ifreq` is made of integers and an unused pointer, for all of which zero is a value.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    request.ifr_ifru.ifru_ifindex = interface.cast_signed();
+    // SAFETY: `request` lives through the call, which writes a name of `IFNAMSIZ` bytes at most into it.
+    let done = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFNAME, &raw mut request) };
+    if done < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let name = request.ifr_name.iter().map(|byte| u8::from_ne_bytes(byte.to_ne_bytes())).take_while(|byte| *byte != 0);
+    Ok(String::from_utf8_lossy(&name.collect::<Vec<u8>>()).into_owned())
+}
+
 /// Lets the calling thread's runtime watch a socket.
 ///
 /// # Errors

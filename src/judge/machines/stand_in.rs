@@ -94,6 +94,7 @@ impl Made {
             name: port.interface.clone(),
             index,
             kind: Some("veth".to_owned()),
+            below: None,
             mac: Some(port.mac),
             mtu: mtu(&port.segment),
             up: true,

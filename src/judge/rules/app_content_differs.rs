@@ -22,7 +22,7 @@ pub(super) const RULE: Rule = Rule {
     claims,
 };
 
-/// Ports at which databases listen: MySQL and MariaDB, PostgreSQL, Redis, memcached, MongoDB.
+/// Ports at which databases listen, each with who does.
 const STORES: [(u16, &str); 5] =
     [(3306, "MariaDB or MySQL"), (5432, "PostgreSQL"), (6379, "Redis"), (11211, "memcached"), (27017, "MongoDB")];
 

@@ -63,31 +63,27 @@ struct Check<'a> {
 fn answered<'a>(diagnosis: &Diagnosis<'a>, station: &'a Station, vip: IpAddr) -> Option<Check<'a>> {
     let traffic = &diagnosis.traffic;
     let case = traffic.input.case;
-    let served = |p: &Packet<'a>| {
-        let destinations = case.services.iter().flat_map(|s| &s.destinations);
-        destinations.into_iter().any(|d| d.at.ip() == p.source.ip() && (d.at.port() == p.source.port()))
-    };
+    let served =
+        |p: &Packet<'a>| case.services.iter().any(|service| service.destinations.iter().any(|d| d.at == p.source));
     let flags = |p: &Packet<'a>| p.ip.tcp().map_or(0, |tcp| tcp.flags);
     let own = |p: &&Packet<'a>| {
         let rip = p.source.ip();
         rip.is_ipv4() == vip.is_ipv4() && !case.is_vip(rip) && station.has(rip) && served(p)
     };
-    let accepted = traffic.packets.iter().filter(own).filter(|p| {
+    let mut accepted = traffic.packets.iter().filter(own).filter(|p| {
         flags(p) & (Tcp::SYN | Tcp::ACK) == Tcp::SYN | Tcp::ACK && traffic.is_directors_address(p.destination.ip())
     });
-    accepted
-        .filter_map(|answer| {
-            let told = answer.entry(|s| traffic.is_director(s))?;
-            answer.exit(|s| s.node == station.node)?;
-            let question = traffic.packets.iter().find(|p| {
-                (p.source, p.destination) == (answer.destination, answer.source)
-                    && p.ip.tcp().is_some_and(Tcp::opens)
-                    && p.exit(|s| s.node == told.station.node).is_some()
-            })?;
-            let asked = question.exit(|s| s.node == told.station.node)?;
-            Some(Check { by: &told.station.node, rip: answer.source.ip(), asked: asked.frame, told: told.frame })
-        })
-        .next()
+    accepted.find_map(|answer| {
+        let told = answer.entry(|s| traffic.is_director(s))?;
+        answer.exit(|s| s.node == station.node)?;
+        let question = traffic.packets.iter().find(|p| {
+            (p.source, p.destination) == (answer.destination, answer.source)
+                && p.ip.tcp().is_some_and(Tcp::opens)
+                && p.exit(|s| s.node == told.station.node).is_some()
+        })?;
+        let asked = question.exit(|s| s.node == told.station.node)?;
+        Some(Check { by: &told.station.node, rip: answer.source.ip(), asked: asked.frame, told: told.frame })
+    })
 }
 
 /// That the Director's table has the real server at the end as well.

@@ -23,6 +23,7 @@ fn node(case: &Case, station: &Station) -> NodeFacts {
             name: port.interface.clone(),
             index,
             kind: Some("veth".into()),
+            below: None,
             mac: Some(port.mac),
             mtu: 1500,
             up: true,
