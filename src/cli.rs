@@ -441,7 +441,7 @@ impl From<AuditRole> for crate::base::Role {
 pub enum SubstrateChoice {
     /// `host` for root on a kernel with IPVS, else `uml`
     Auto,
-    /// This kernel, in namespaces of its own; needs root and `ip_vs`
+    /// This kernel, in namespaces of its own; needs root, and `ip_vs` where the Director is IPVS
     Host,
     /// User-Mode Linux: a real kernel as an ordinary process; needs nothing
     Uml,
@@ -468,6 +468,8 @@ pub enum MendChoice {
     Ipvsadm,
     /// `ifconfig`, `route`, `arp`
     NetTools,
+    /// `ethtool`
+    Ethtool,
 }
 
 impl MendChoice {
@@ -481,6 +483,7 @@ impl MendChoice {
             Self::Iptables => Some(Dialect::Iptables),
             Self::Ipvsadm => Some(Dialect::Ipvsadm),
             Self::NetTools => Some(Dialect::NetTools),
+            Self::Ethtool => Some(Dialect::Ethtool),
         };
         Mending { preferred }
     }

@@ -24,7 +24,7 @@ pub(crate) fn complaints(budget: &str, figures: &[&Figure]) -> Vec<String> {
         let was = allowed(budget, what)?;
         let over = match goal {
             Goal::AtLeast(_) => was / now,
-            Goal::AtMost(_) | Goal::Under(_) => now / was,
+            Goal::AtMost(_) | Goal::Under(_) | Goal::Less => now / was,
         };
         (over > SLACK).then(|| format!("{what}: {now:.2}, and the budget says {was:.2}"))
     };

@@ -17,6 +17,10 @@ const TEXTBOOK: &str = "basic/lvs-dr";
 const VIP: &str = "172.16.0.66";
 const PORT: u16 = 80;
 const LONG_BYTES: u64 = 1_000_000_000;
+/// A tenth of it, for how the cost grows.
+const SHORT_BYTES: u64 = 100_000_000;
+/// Processor time for each frame of the long one over that of the short one.
+const LINEAR: f64 = 1.25;
 const SAMPLES: usize = 5;
 
 /// What `perf record` says of where the time goes, and what follows for the goal that is not reached.
@@ -42,7 +46,7 @@ fn captures(bytes: u64) -> Result<(PathBuf, Written), BenchError> {
     }
     let short = folder.join(TEXTBOOK).join("capture.pcapng");
     let source = fs::read(&short).map_err(BenchError::io(format!("read {}", short.display())))?;
-    let long = folder.join("long.pcapng");
+    let long = folder.join(format!("of-{bytes}.pcapng"));
     let file = File::create(&long).map_err(BenchError::io(format!("write {}", long.display())))?;
     let written = repeated::repeat(&source, PORT, bytes, &mut BufWriter::with_capacity(1 << 20, file));
     Ok((long.clone(), written.map_err(BenchError::io(format!("write {}", long.display())))?))
@@ -67,22 +71,42 @@ pub(crate) fn all(hint: &mut dyn FnMut(&str) -> Result<(), BenchError>) -> Resul
         }
     }
     fs::remove_file(&long).map_err(BenchError::io(format!("remove {path}")))?;
+    hint("a capture of 100 MB")?;
+    let (short, few) = captures(SHORT_BYTES)?;
+    let short_path = short.display().to_string();
+    let shorts: Vec<Shown> =
+        (0..SAMPLES).map(|_| call(DRLAB, &["analyze", &short_path, "--vip", VIP])).collect::<Result<_, _>>()?;
+    fs::remove_file(&short).map_err(BenchError::io(format!("remove {short_path}")))?;
     let rate = |run: &Shown| written.frames as f64 / run.cpu_ms / 1e3;
     let cpu = |runs: &[Shown]| Samples::new(runs.iter().map(|run| run.cpu_ms).collect());
-    let ratio = cpu(&others).median() / cpu(&runs).median();
+    let wall = |runs: &[Shown]| Samples::new(runs.iter().map(|run| run.wall_ms).collect());
+    let growth = (cpu(&runs).median() / written.frames as f64) / (cpu(&shorts).median() / few.frames as f64);
     let figures = vec![
         Figure {
-            what: "frames read, traced and judged by `drlab analyze`, of a capture of 1 GB, one processor".to_owned(),
-            unit: "million/s",
+            what: "frames read, traced and judged by `drlab analyze`, of a capture of 1 GB, a second of processor time"
+                .to_owned(),
+            unit: "million",
             goal: Goal::AtLeast(1.0),
             samples: Samples::new(if judged { runs.iter().map(rate).collect() } else { Vec::new() }),
         },
-        Figure {
-            what: "`tshark -q -z conv,tcp` over the same, processor time".to_owned(),
-            unit: "×",
-            goal: Goal::AtLeast(50.0),
-            samples: Samples::new([ratio].into_iter().filter(|ratio| ratio.is_finite()).collect()),
-        },
+        Figure::once(
+            "`tshark -q -z conv,tcp` over the same, wall".to_owned(),
+            "×",
+            Goal::AtLeast(50.0),
+            wall(&others).median() / wall(&runs).median(),
+        ),
+        Figure::once(
+            "the same, processor time".to_owned(),
+            "×",
+            Goal::AtLeast(50.0),
+            cpu(&others).median() / cpu(&runs).median(),
+        ),
+        Figure::once(
+            "processor time for each frame of 1 GB over that of 100 MB".to_owned(),
+            "×",
+            Goal::AtMost(LINEAR),
+            growth,
+        ),
         Figure {
             what: "memory of the same".to_owned(),
             unit: "MB",

@@ -11,6 +11,9 @@ pub(crate) enum BenchError {
     /// Ratios that have become worse.
     #[error("worse by over a quarter than ci/budget.txt allows:\n{0}")]
     Budget(String),
+    /// Parts that could not be measured.
+    #[error("not measured: {0}; the page tells why")]
+    Failed(String),
     /// A file, pipe or process.
     #[error("could not {what}")]
     Io {

@@ -54,15 +54,24 @@ pub(crate) enum Goal {
     AtMost(f64),
     /// This at least.
     AtLeast(f64),
+    /// None: it is told, and as a ratio kept from growing.
+    Less,
 }
 
 impl Figure {
+    /// One value, or none where it is no number.
+    pub(crate) fn once(what: String, unit: &'static str, goal: Goal, value: f64) -> Self {
+        let samples = Samples::new([value].into_iter().filter(|value| value.is_finite()).collect());
+        Self { what, unit, goal, samples }
+    }
+
     pub(crate) fn reached(&self) -> bool {
         let seen = self.samples.median();
         match self.goal {
             Goal::Under(limit) => seen < limit,
             Goal::AtMost(limit) => seen <= limit,
             Goal::AtLeast(limit) => seen >= limit,
+            Goal::Less => true,
         }
     }
 }

@@ -11,19 +11,29 @@ mod budget;
 mod capture;
 mod error;
 mod figure;
+mod guest;
+mod kernels;
 mod machine;
+mod machines;
 mod namespaces;
 mod page;
 mod peers;
 mod pinned;
 mod program;
+mod seeded;
+mod suite;
 mod traffic;
+mod wide;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use error::BenchError;
+
+/// What can be measured, in the order of the page.
+const PARTS: [&str; 10] =
+    ["run", "guest", "seeded", "namespaces", "peers", "wide", "traffic", "capture", "machines", "scenarios"];
 
 const HELP: &str = "\
 Measures drlab on two processors of this machine and prints a page of figures.
@@ -33,7 +43,7 @@ Usage: cargo bench --bench figures -- [--write FILE] [--samples N] [--only PART]
   --write FILE   write the page to FILE as well
   --budget       write the ratios to ci/budget.txt instead of comparing them with it
   --samples N    how many samples each median is of [default: 10]
-  --only PART    run, namespaces, peers, traffic, capture or scenarios; all of them where not said
+  --only PART    run, guest, seeded, namespaces, peers, wide, traffic, capture, machines or scenarios; all where not said
 ";
 
 fn main() -> ExitCode {
@@ -43,6 +53,8 @@ fn main() -> ExitCode {
         ["one-load", way, at_once, requests] => traffic::sample::ask(way, at_once, requests),
         ["one-flood", seconds] => traffic::sample::flood(seconds),
         ["one-bare", size] => peers::bare(size),
+        ["one-boot", kernel, program] => guest::sample::boot(kernel, program),
+        ["one-exec", times] => guest::sample::exec(times),
         ["one-run", program, scenarios @ ..] => program::sample::run(program, scenarios),
         _ => measure(&words),
     };
@@ -78,37 +90,50 @@ fn measure(words: &[String]) -> Result<(), BenchError> {
     let wanted = read(words)?;
     let machine = machine::describe(pinned::to_two()?)?;
     let mut page = page::Page::new(machine, wanted.samples);
-    if ["run", "capture", "scenarios"].iter().any(|part| wanted.part(part)) {
-        program::fetch_kernel()?;
-    }
-    if wanted.part("run") {
-        hint("drlab run lvs-dr")?;
-        page.add(program::textbook(wanted.samples)?);
-    }
-    if wanted.part("namespaces") {
-        hint("labs in namespaces")?;
-        page.add(namespaces::all(wanted.samples, &mut |what| hint(what))?);
-    }
-    if wanted.part("peers") {
-        page.add(peers::all(&mut |what| hint(what))?);
-    }
-    if wanted.part("traffic") {
-        hint("traffic")?;
-        page.add(traffic::all(&mut |what| hint(what))?);
-    }
-    if wanted.part("capture") {
-        page.add(capture::all(&mut |what| hint(what))?);
-    }
-    if wanted.part("scenarios") {
-        hint("every shipped scenario")?;
-        page.add(program::every_scenario(&mut |what| hint(what))?);
+    program::fetch_kernel()?;
+    let kernels = kernels::look()?;
+    let mut failed = Vec::new();
+    for part in PARTS.into_iter().filter(|part| wanted.part(part)) {
+        let begun = std::time::Instant::now();
+        hint(part)?;
+        match one_part(part, &kernels, wanted.samples) {
+            Ok(measured) => page.add(measured),
+            // The others are worth having all the same.
+            Err(error) => {
+                let why = drlab::base::error_chain(&error).join("\n  caused by: ");
+                hint(&format!("{part}: {why}"))?;
+                page.add(figure::Part {
+                    details: format!("## Not measured: {part}\n\n```text\n{why}\n```\n"),
+                    ..Default::default()
+                });
+                failed.push(part);
+            }
+        }
+        hint(&format!("{part}: took {:.0} s", begun.elapsed().as_secs_f64()))?;
     }
     let text = page.render();
     say(&text)?;
     if let Some(path) = wanted.write {
         std::fs::write(&path, &text).map_err(BenchError::io(format!("write {}", path.display())))?;
     }
-    keep_budget(wanted.budget, &page.figures())
+    keep_budget(wanted.budget, &page.figures())?;
+    if failed.is_empty() { Ok(()) } else { Err(BenchError::Failed(failed.join(", "))) }
+}
+
+fn one_part(part: &str, kernels: &kernels::Kernels, samples: usize) -> Result<figure::Part, BenchError> {
+    let hint = &mut |what: &str| hint(what);
+    match part {
+        "run" => program::textbook(kernels, samples),
+        "guest" => guest::all(kernels, samples, hint),
+        "seeded" => seeded::all(kernels, hint),
+        "namespaces" => namespaces::all(samples, hint),
+        "peers" => peers::all(hint),
+        "wide" => wide::all(kernels, hint),
+        "traffic" => traffic::all(hint),
+        "capture" => capture::all(hint),
+        "machines" => machines::all(kernels, hint),
+        _ => suite::all(kernels, hint),
+    }
 }
 
 /// Compares the ratios with what they may be, or writes them down.
@@ -139,9 +164,7 @@ fn read(words: &[String]) -> Result<Wanted, BenchError> {
                 wanted.samples = count.ok_or_else(|| refused("--samples takes a number from 1"))?;
             }
             "--only" => match value()?.as_str() {
-                part @ ("run" | "namespaces" | "peers" | "traffic" | "capture" | "scenarios") => {
-                    wanted.parts.push(part.to_owned());
-                }
+                part if PARTS.contains(&part) => wanted.parts.push(part.to_owned()),
                 other => return Err(refused(&format!("there is no part {other}"))),
             },
             other => return Err(refused(&format!("{other} means nothing here"))),

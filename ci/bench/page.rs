@@ -55,6 +55,7 @@ fn line(figure: &Figure) -> String {
         Goal::Under(limit) => format!("under {limit}{unit}"),
         Goal::AtMost(limit) => format!("{limit}{unit} at most"),
         Goal::AtLeast(limit) => format!("{limit}{unit} at least"),
+        Goal::Less => "none".to_owned(),
     };
     let samples = &figure.samples;
     let [min, median, max] = match samples.count() {
@@ -64,8 +65,14 @@ fn line(figure: &Figure) -> String {
     };
     let reached = match (samples.count(), figure.reached()) {
         (0, _) => "**not measured**",
+        _ if matches!(figure.goal, Goal::Less) => "",
         (_, true) => "yes",
         (_, false) => "**no**",
     };
-    format!("| {} | {goal} | {min} | {median} | {max} | {reached} |", figure.what)
+    // Where there is no goal, what the number is of is nowhere else.
+    let what = match figure.goal {
+        Goal::Less if !unit.is_empty() => format!("{},{unit}", figure.what),
+        _ => figure.what.clone(),
+    };
+    format!("| {what} | {goal} | {min} | {median} | {max} | {reached} |")
 }

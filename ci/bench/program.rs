@@ -6,37 +6,40 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::process::{Command, Stdio};
 
+use drlab::substrate::Kernel;
 use serde::Deserialize;
 
 use crate::error::BenchError;
 use crate::figure::{Figure, Goal, Part, Samples, shown};
+use crate::kernels::Kernels;
 use sample::Shown;
 
 pub(crate) const DRLAB: &str = env!("CARGO_BIN_EXE_drlab");
-const TEXTBOOK: &str = "basic/lvs-dr";
-const MEMORY_MB: f64 = 100.0;
-/// The exit code of a run for which this machine or its kernel lacks something.
-const LACKING: i32 = 4;
+pub(crate) const TEXTBOOK: &str = "basic/lvs-dr";
+const OWN_MS: f64 = 800.0;
+const PACKAGED_MS: f64 = 1200.0;
+pub(crate) const MEMORY_MB: f64 = 100.0;
 
 /// What is read of a report.
 #[derive(Debug, Deserialize)]
-struct Report {
-    kernel: String,
-    verdict: String,
-    expected: Expected,
-    timing_ms: BTreeMap<String, f64>,
-    capture: Capture,
+pub(crate) struct Report {
+    pub(crate) scenario: String,
+    pub(crate) kernel: String,
+    pub(crate) verdict: String,
+    pub(crate) expected: Expected,
+    pub(crate) timing_ms: BTreeMap<String, f64>,
+    pub(crate) capture: Capture,
 }
 
 #[derive(Debug, Deserialize)]
-struct Expected {
-    met: bool,
+pub(crate) struct Expected {
+    pub(crate) met: bool,
 }
 
 #[derive(Debug, Deserialize)]
-struct Capture {
-    frames: u64,
-    dropped: u64,
+pub(crate) struct Capture {
+    pub(crate) frames: u64,
+    pub(crate) dropped: u64,
 }
 
 /// Gets the kernel where there is none, so that no sample has to.
@@ -50,115 +53,83 @@ pub(crate) fn fetch_kernel() -> Result<(), BenchError> {
     Err(BenchError::Sample { what, status: status.to_string(), said: "what it says is above".to_owned() })
 }
 
-/// Runs the textbook lab so many times, and as many times again for the report's own times.
-pub(crate) fn textbook(samples: usize) -> Result<Part, BenchError> {
-    one(&["run", TEXTBOOK])?;
-    let mut runs = Vec::with_capacity(samples);
-    let mut reports = Vec::with_capacity(samples);
-    for _ in 0..samples {
-        runs.push(succeeded(one(&["run", TEXTBOOK])?)?);
-        reports.push(report(TEXTBOOK, &one(&["run", TEXTBOOK, "--format", "json"])?)?);
-    }
-    let wall = Samples::new(runs.iter().map(|run| run.wall_ms).collect());
-    let peak = Samples::new(runs.iter().map(Shown::peak_mb).collect());
-    let figures = vec![
-        Figure {
-            what: "`drlab run lvs-dr`, 20 requests, all captured and judged, User-Mode Linux".to_owned(),
-            unit: "ms",
-            goal: Goal::Under(2000.0),
-            samples: wall,
-        },
-        Figure {
-            what: "memory of the same: its largest process, kernel included".to_owned(),
-            unit: "MB",
-            goal: Goal::Under(MEMORY_MB),
-            samples: peak,
-        },
-    ];
-    let guest_kernel = reports.first().map(|report| report.kernel.clone());
-    Ok(Part { figures, details: phases(&reports), guest_kernel })
+/// What the textbook lab came to under one kernel.
+struct Row {
+    runs: Vec<Shown>,
+    reports: Vec<Report>,
 }
 
-fn phases(reports: &[Report]) -> String {
+fn row(kernel: &Kernel, samples: usize) -> Result<Row, BenchError> {
+    let words = ["run", TEXTBOOK, "--kernel", &kernel.name];
+    one(&words)?;
+    let mut row = Row { runs: Vec::with_capacity(samples), reports: Vec::with_capacity(samples) };
+    for _ in 0..samples {
+        row.runs.push(succeeded(one(&words)?)?);
+        let told = one(&["run", TEXTBOOK, "--kernel", &kernel.name, "--format", "json"])?;
+        row.reports.push(report(TEXTBOOK, &told)?);
+    }
+    Ok(row)
+}
+
+impl Row {
+    fn walls(&self) -> Samples {
+        Samples::new(self.runs.iter().map(|run| run.wall_ms).collect())
+    }
+}
+
+/// Runs the textbook lab so many times under each kernel, and as many times again for the report's own times.
+pub(crate) fn textbook(kernels: &Kernels, samples: usize) -> Result<Part, BenchError> {
+    let rows =
+        [&kernels.own, &kernels.packaged].map(|kernel| kernel.as_ref().map(|kernel| row(kernel, samples)).transpose());
+    let [own, packaged] = rows;
+    let (own, packaged) = (own?, packaged?);
+    let walls = |row: &Option<Row>| row.as_ref().map_or_else(|| Samples::new(Vec::new()), Row::walls);
+    let wall = |whose: &str, goal, row: &Option<Row>| Figure {
+        what: format!("`drlab run lvs-dr`, 20 requests, all captured, judged and reported, {whose} kernel"),
+        unit: "ms",
+        goal: Goal::Under(goal),
+        samples: walls(row),
+    };
+    let first = own.as_ref().or(packaged.as_ref());
+    let peaks = first.map(|row| row.runs.iter().map(Shown::peak_mb).collect()).unwrap_or_default();
+    let figures = vec![
+        wall("drlab's own", OWN_MS, &own),
+        wall("Debian's", PACKAGED_MS, &packaged),
+        Figure::once(
+            "the first of these two over the second".to_owned(),
+            "×",
+            Goal::Less,
+            walls(&own).median() / walls(&packaged).median(),
+        ),
+        Figure {
+            what: "memory of the first: its largest process, kernel included".to_owned(),
+            unit: "MB",
+            goal: Goal::Under(MEMORY_MB),
+            samples: Samples::new(peaks),
+        },
+    ];
+    let releases: Vec<String> =
+        [&own, &packaged].iter().filter_map(|row| Some(row.as_ref()?.reports.first()?.kernel.clone())).collect();
+    let guest_kernel = Some(releases.join(", ")).filter(|text| !text.is_empty());
+    Ok(Part { figures, details: phases(&[("drlab's own", &own), ("Debian's", &packaged)]), guest_kernel })
+}
+
+fn phases(rows: &[(&str, &Option<Row>)]) -> String {
     let mut text = "\
 ## Where the time of `drlab run lvs-dr` goes\n\n\
 As its report says, in ms. Reading facts and ending the capture are in the total only.\n\n\
-| phase | min | median | max |\n|---|--:|--:|--:|\n"
+| phase | kernel | min | median | max |\n|---|---|--:|--:|--:|\n"
         .to_owned();
     for phase in ["boot", "build", "load", "judge", "teardown", "total"] {
-        let times = Samples::new(reports.iter().filter_map(|report| report.timing_ms.get(phase).copied()).collect());
-        let cells = [times.min(), times.median(), times.max()].map(shown).join(" | ");
-        // Writing to a String can't fail.
-        writeln!(text, "| {phase} | {cells} |").unwrap_or_default();
-    }
-    text
-}
-
-/// Runs every shipped scenario once by itself, and all in one call.
-pub(crate) fn every_scenario(hint: &mut dyn FnMut(&str) -> Result<(), BenchError>) -> Result<Part, BenchError> {
-    let names: Vec<String> = drlab::cli::select::shipped().into_iter().map(|one| one.name).collect();
-    let mut seen = Vec::with_capacity(names.len());
-    for name in &names {
-        hint(name)?;
-        let run = one(&["run", name, "--format", "json"])?;
-        let report = report(name, &run)?;
-        seen.push((name, run, report));
-    }
-    hint("all in one call")?;
-    let arguments = ["run", "--format", "json"].into_iter().chain(names.iter().map(String::as_str));
-    let together = one(&arguments.collect::<Vec<_>>())?;
-
-    let largest = seen.iter().max_by(|(_, a, _), (_, b, _)| a.peak_kib.cmp(&b.peak_kib));
-    let largest_name = largest.map_or("none", |(name, _, _)| name.as_str());
-    let largest_mb = largest.map_or(f64::NAN, |(_, run, _)| run.peak_mb());
-    // What this kernel lacks a module for is told by its exit code; it has no frames that could be dropped.
-    let lacking = seen.iter().filter(|(_, run, _)| run.code == Some(LACKING)).map(|(name, _, _)| name.as_str());
-    let lacking: Vec<&str> = lacking.collect();
-    let captured = seen.iter().filter(|(_, _, report)| report.capture.frames > 0).count();
-    let without =
-        if lacking.is_empty() { String::new() } else { format!(" (the kernel lacks {})", lacking.join(", ")) };
-    let dropped: u64 = seen.iter().map(|(_, _, report)| report.capture.dropped).sum();
-    let whole = captured + lacking.len() == names.len();
-    let figures = vec![
-        Figure {
-            what: format!("frames dropped in {captured} of {} shipped scenarios{without}", names.len()),
-            unit: "",
-            goal: Goal::AtMost(0.0),
-            samples: Samples::new(if whole { vec![dropped as f64] } else { Vec::new() }),
-        },
-        Figure {
-            what: format!("memory, the shipped scenario that takes most ({largest_name})"),
-            unit: "MB",
-            goal: Goal::Under(MEMORY_MB),
-            samples: Samples::new(vec![largest_mb]),
-        },
-        Figure {
-            what: "memory, all shipped scenarios in one call".to_owned(),
-            unit: "MB",
-            goal: Goal::Under(MEMORY_MB),
-            samples: Samples::new(vec![together.peak_mb()]),
-        },
-    ];
-    let guest_kernel = seen.first().map(|(_, _, report)| report.kernel.clone());
-    Ok(Part { figures, details: table(&seen, &together), guest_kernel })
-}
-
-fn table(seen: &[(&String, Shown, Report)], together: &Shown) -> String {
-    let met = seen.iter().filter(|(_, _, report)| report.expected.met).count();
-    let frames: u64 = seen.iter().map(|(_, _, report)| report.capture.frames).sum();
-    let mut text = format!(
-        "## Every shipped scenario\n\n\
-         Each run once by itself; {met} of {} came out as expected; {frames} frames. All in one call: {} s.\n\n\
-         | scenario | verdict | as expected | ms | frames | dropped | MB |\n|---|---|---|--:|--:|--:|--:|\n",
-        seen.len(),
-        shown(together.wall_ms / 1e3),
-    );
-    for (name, run, report) in seen {
-        let Capture { frames, dropped } = report.capture;
-        let (verdict, met) = (&report.verdict, if report.expected.met { "yes" } else { "no" });
-        let (wall, peak) = (shown(run.wall_ms), shown(run.peak_mb()));
-        // Writing to a String can't fail.
-        writeln!(text, "| {name} | {verdict} | {met} | {wall} | {frames} | {dropped} | {peak} |").unwrap_or_default();
+        for (whose, row) in rows {
+            let reports = row.iter().flat_map(|row| &row.reports);
+            let times = Samples::new(reports.filter_map(|report| report.timing_ms.get(phase).copied()).collect());
+            if times.count() > 0 {
+                let cells = [times.min(), times.median(), times.max()].map(shown).join(" | ");
+                // Writing to a String can't fail.
+                writeln!(text, "| {phase} | {whose} | {cells} |").unwrap_or_default();
+            }
+        }
     }
     text
 }

@@ -7,7 +7,7 @@
 mod assemble;
 
 use std::fs::File;
-use std::io::{self, BufReader};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -154,7 +154,8 @@ impl Gathering {
 
     fn read(&mut self, path: &Path) -> Result<(), AnalyzeError> {
         let file = File::open(path).map_err(|source| AnalyzeError::Open { path: path.to_owned(), source })?;
-        let reader = Reader::new(BufReader::with_capacity(1 << 18, file));
+        // It reads in large pieces by itself.
+        let reader = Reader::new(file);
         let mut reader = reader.map_err(|source| AnalyzeError::Begin { path: path.to_owned(), source })?;
         let mut points = Points { path, seen: Vec::new() };
         let mut kept = 0;

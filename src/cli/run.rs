@@ -254,6 +254,8 @@ pub(super) fn prepare_under(
     if let Some(choice) = mends {
         needed.extend(tools::OF_MENDS);
         needed.extend((choice == MendChoice::NetTools).then_some(tools::NET_TOOLS));
+        let mut interfaces = plans.iter().flat_map(|plan| &plan.nodes).flat_map(|node| &node.interfaces);
+        needed.extend(interfaces.any(|interface| interface.tx_checksum).then_some(tools::ETHTOOL));
         needed.sort_unstable();
         needed.dedup();
     }

@@ -5,6 +5,7 @@
 //! that nobody named counts as dropped on its node, so that no check takes the capture for whole.
 
 pub mod file;
+mod turn;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -117,7 +118,11 @@ impl Capture {
         let watched = std::sync::Arc::clone(&stop);
         let thread = std::thread::Builder::new()
             .name("capture".to_owned())
-            .spawn(move || Reader::new(taps, sink).run(&watched))
+            .spawn(move || {
+                // Where that is not allowed it takes its turn; what is lost then is counted.
+                turn::first().unwrap_or_default();
+                Reader::new(taps, sink).run(&watched)
+            })
             .map_err(|e| thread_error("start", e))?;
         Ok(Self { thread: Some(thread), stop })
     }

@@ -7,7 +7,9 @@
 pub mod failure;
 pub(in crate::inside) mod request;
 
+use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -16,7 +18,7 @@ use tokio::time::MissedTickBehavior;
 use self::request::{Answer, Ask};
 use super::session::Session;
 use super::timeline::clock::epoch_ns;
-use super::timeline::nodes::{NodeGone, Nodes};
+use super::timeline::nodes::{NodeGone, Nodes, start_on};
 use crate::base::Protocol;
 use crate::facts::run::{LoadResult, Outcome, RequestResult};
 use crate::plan::act::LoadClient;
@@ -91,17 +93,59 @@ where
         return Err(empty("path"));
     }
     let began = Instant::now();
+    let failed = |source| LoadError::During { load: load.name.clone(), source };
+    let timed = async { timed_acts(load, began, &during).await.map_err(failed) };
+    let (requests, ()) = if is_unhindered(load) {
+        tokio::try_join!(alone(load, nodes), timed)?
+    } else {
+        tokio::try_join!(conducted(load, began, nodes, &during), timed)?
+    };
+    Ok(LoadResult { name: load.name.clone(), ms: began.elapsed().as_secs_f64() * 1e3, requests })
+}
+
+/// Whether all that its one client has to know is known beforehand.
+fn is_unhindered(load: &Load) -> bool {
+    let waits = |one: &During| matches!(one.when, Trigger::AfterRequests(_));
+    load.clients.len() == 1 && load.rate_per_s.is_none() && load.duration_ms.is_none() && !load.during.iter().any(waits)
+}
+
+/// Has the client send all by itself: two switches of threads for each request would take as long as the request.
+async fn alone<E: std::error::Error + 'static>(
+    load: &Load,
+    nodes: &impl Nodes,
+) -> Result<Vec<RequestResult>, LoadError<E>> {
+    let gone = |ended| LoadError::ClientsGone { load: load.name.clone(), ended };
+    let client = load.clients.first().ok_or_else(|| gone(0))?;
+    let (own, spec) = (client.clone(), Load { during: Vec::new(), ..load.clone() });
+    let all = Client { load: spec, own };
+    // Goes where the load is given up.
+    let wanted = Arc::new(());
+    let still = Arc::downgrade(&wanted);
+    let asking = start_on(nodes, &client.node, move || all.ask_all(still))
+        .map_err(|source| LoadError::Node { load: load.name.clone(), source })?;
+    let mut ended = asking.result().await.map_err(|_| gone(0))?;
+    drop(wanted);
+    if ended.len() < load.requests as usize {
+        return Err(gone(ended.len()));
+    }
+    ended.sort_by_key(|result| result.number);
+    Ok(ended)
+}
+
+/// Gives each request to its client when its time has come.
+async fn conducted<E: std::error::Error + 'static>(
+    load: &Load,
+    began: Instant,
+    nodes: &impl Nodes,
+    during: &impl AsyncFn(&TimedAct) -> Result<(), E>,
+) -> Result<Vec<RequestResult>, LoadError<E>> {
     let (done, results) = mpsc::unbounded_channel();
     let mut clients = Vec::with_capacity(load.clients.len());
     for client in &load.clients {
         clients.push(start_client(load, client, nodes, done.clone())?);
     }
     drop(done);
-    let course = Course { load, began, clients, results, ended: Vec::new() };
-    let failed = |source| LoadError::During { load: load.name.clone(), source };
-    let (requests, ()) =
-        tokio::try_join!(course.run(&during), async { timed_acts(load, began, &during).await.map_err(failed) })?;
-    Ok(LoadResult { name: load.name.clone(), ms: began.elapsed().as_secs_f64() * 1e3, requests })
+    Course { load, began, clients, results, ended: Vec::new() }.run(during).await
 }
 
 async fn timed_acts<E>(
@@ -261,10 +305,7 @@ struct Client {
 
 /// A client's life on its node: one task for each number that it is given, until no more can come.
 async fn live(client: Client, mut asked: mpsc::UnboundedReceiver<u32>, done: mpsc::UnboundedSender<RequestResult>) {
-    let session = match client.load.mode {
-        LoadMode::KeepAlive => Some(Session::new(client.own.source, client.load.timeout_ms)),
-        LoadMode::PerRequest => None,
-    };
+    let session = client.session();
     let shared = Rc::new((client, session));
     while let Some(number) = asked.recv().await {
         let (shared, done) = (Rc::clone(&shared), done.clone());
@@ -277,6 +318,40 @@ async fn live(client: Client, mut asked: mpsc::UnboundedReceiver<u32>, done: mps
 }
 
 impl Client {
+    fn session(&self) -> Option<Result<Session, super::session::SessionError>> {
+        match self.load.mode {
+            LoadMode::KeepAlive => Some(Session::new(self.own.source, self.load.timeout_ms)),
+            LoadMode::PerRequest => None,
+        }
+    }
+
+    /// Sends all requests, as many at once as the load says; in order where that is one. Sends no more once nobody wants them.
+    async fn ask_all(self, wanted: Weak<()>) -> Vec<RequestResult> {
+        let session = self.session();
+        let lanes = self.load.concurrency.clamp(1, self.load.requests.max(1));
+        let shared = Rc::new((self, session, Cell::new(0), wanted));
+        let lanes: Vec<_> = (0..lanes)
+            .map(|_| {
+                let shared = Rc::clone(&shared);
+                tokio::task::spawn_local(async move {
+                    let (client, session, next, wanted) = &*shared;
+                    let mut ended = Vec::new();
+                    while next.get() < client.load.requests && wanted.strong_count() > 0 {
+                        let number = next.replace(next.get() + 1);
+                        ended.push(client.ask(number, session.as_ref()).await);
+                    }
+                    ended
+                })
+            })
+            .collect();
+        let mut ended = Vec::new();
+        for lane in lanes {
+            // One that has panicked has said so; its requests are missing, which is told.
+            ended.extend(lane.await.unwrap_or_default());
+        }
+        ended
+    }
+
     async fn ask(&self, number: u32, session: Option<&Result<Session, super::session::SessionError>>) -> RequestResult {
         let load = &self.load;
         let path = &load.paths[number as usize % load.paths.len()];
@@ -291,6 +366,7 @@ impl Client {
             id: &id,
             timeout_ms: load.timeout_ms,
             foreign: load.foreign,
+            contains: load.contains.as_deref(),
         };
         let (start_ns, began) = (epoch_ns(), Instant::now());
         let answer = match (load.protocol, session) {
@@ -302,6 +378,7 @@ impl Client {
             }
         };
         let took = answer.whole_at.map_or_else(|| began.elapsed(), |at| at.duration_since(began));
+        let lacks = load.contains.clone().filter(|_| answer.lacks);
         let outcome: Outcome = answer.outcome;
         RequestResult {
             number,
@@ -313,6 +390,7 @@ impl Client {
             start_ns,
             latency_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             outcome,
+            lacks,
         }
     }
 }

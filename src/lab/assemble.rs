@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::base::{DirectorKind, Forwarding, NodeName, Role, Verdict};
+use crate::base::{Forwarding, NodeName, Role, Verdict};
 use crate::facts::NodeFacts;
 use crate::facts::run::{CaptureStats, DaemonEnded, Outcome, Ran, Stopped};
 use crate::facts::statements::is_left_open;
@@ -99,7 +99,7 @@ fn member(plan: &Plan, node: &Node, interface: &Interface) -> Option<TopologyMem
     Some(TopologyMember {
         node: node.name.clone(),
         role: node.role,
-        kind: Some(node.kind).filter(|kind| node.role == Role::Director && *kind != DirectorKind::Ipvs),
+        kind: Some(node.kind).filter(|_| node.role == Role::Director),
         interface: interface.name.to_string(),
         mac: interface.mac?,
         addresses: interface
@@ -133,7 +133,11 @@ pub fn load(plan: &Plan, ran: &Ran) -> LoadSummary {
                     summary.ok += 1;
                 } else {
                     summary.failed += 1;
-                    let kind = if *whole { format!("status {status}") } else { "wrong or cut body".to_owned() };
+                    let kind = match &request.lacks {
+                        Some(_) if *status == 200 => "without the text that it has to hold".to_owned(),
+                        _ if *whole || *status != 200 => format!("status {status}"),
+                        _ => "wrong or cut body".to_owned(),
+                    };
                     *summary.errors.entry(kind).or_default() += 1;
                 }
                 latencies.push(request.latency_us);

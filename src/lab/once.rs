@@ -249,6 +249,7 @@ fn judge_first(
     report.topology = assemble::topology_as_read(plan, &case, &observed.before);
     report.by_programs = assemble::by_programs(plan, &observed.before);
     report.failover = judge::failover(&input);
+    report.drains = judge::drains(&input, &report.timeline);
     report.load = assemble::load(plan, &observed.ran);
     report.capture = assemble::capture(&observed.capture);
     report.expected = assemble::expected(&plan.expect, &report.checks, &report.findings, &report.load);
@@ -377,6 +378,7 @@ fn blank(plan: &Plan, kind: Substrate) -> Report {
         journey: Vec::new(),
         census: Vec::new(),
         failover: None,
+        drains: Vec::new(),
         checks: Vec::new(),
         findings: Vec::new(),
         ruled_out: Vec::new(),

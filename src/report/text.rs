@@ -1,12 +1,12 @@
 //! The report as a student reads it at a terminal, and as `report.txt` keeps it.
 //!
 //! Owns: which parts there are and in what order; the headline; the verdict and the next step. The parts are drawn by
-//! `picture`, `ladder`, `traffic`, `failover` and `proof`. Refuses: computing. Errs towards saying what is not known.
+//! `picture`, `ladder`, `traffic`, `failover`, `drain` and `proof`. Refuses: computing. Errs towards saying what is not known.
 
 use super::page::{Page, fold};
 use super::proof::{self, Lookup};
 use super::style::{Ink, Style};
-use super::{Report, RunVerdict, failover, ladder, mended, picture, programs, read, traffic};
+use super::{Report, RunVerdict, drain, failover, ladder, mended, picture, programs, read, traffic};
 use crate::base::Verdict;
 use crate::judge::{CheckResult, checks, rules};
 
@@ -47,6 +47,9 @@ pub(crate) fn render_with(report: &Report, style: &Style, find: &Lookup) -> Stri
             if let Some(told) = &report.failover {
                 failover::draw(&mut page, told);
             }
+        }
+        if !report.drains.is_empty() {
+            drain::draw(&mut page, &report.drains);
         }
         if report.load.requests > 0 {
             traffic::sharing(&mut page, &report.load);

@@ -8,7 +8,7 @@
 
 mod conversation;
 
-use std::collections::hash_map::{DefaultHasher, Entry};
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::net::IpAddr;
@@ -104,7 +104,7 @@ pub struct Alike {
     last: Option<(Key, u32)>,
     /// By what ends them: when to look, which, and which use of its place.
     queues: [VecDeque<(u64, u32, u32)>; 3],
-    kinds: HashMap<Box<[u8]>, Kind, BuildHasherDefault<DefaultHasher>>,
+    kinds: HashMap<Box<[u8]>, Kind, BuildHasherDefault<Folded>>,
     now_ns: u64,
     waiting: usize,
     scratch: conversation::Scratch,
@@ -147,6 +147,33 @@ impl Hasher for Spread {
         let mixed = (self.0 ^ value ^ value >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
         let mixed = (mixed ^ mixed >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
         self.0 = mixed ^ mixed >> 33;
+    }
+}
+
+/// Folds long keys eight bytes at a time (as wyhash does); equality is checked by the map here too.
+#[derive(Debug, Default)]
+struct Folded(u64);
+
+impl Hasher for Folded {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.write_u64(u64::from_le_bytes(*word));
+        }
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        self.write_u64(u64::from_le_bytes(last));
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        let product = u128::from(self.0 ^ value ^ 0xa076_1d64_78bd_642f) * 0xe703_7ed1_a0b4_28db;
+        let (low, high) = (u64::try_from(product & u128::from(u64::MAX)), u64::try_from(product >> 64));
+        // Halves of 128 bits are 64 bits.
+        self.0 = low.unwrap_or_default() ^ high.unwrap_or_default();
     }
 }
 

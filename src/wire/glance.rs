@@ -107,8 +107,11 @@ fn v4(packet: &[u8]) -> Option<Header> {
     let [0x45, _, l0, l1, i0, i1, f0, f1, ttl, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] = *fixed else {
         return None;
     };
-    // RFC 1071: the ones' complement sum over the header, its checksum included.
-    let sum: u32 = fixed.chunks_exact(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
+    // RFC 1071: the ones' complement sum over the header, its checksum included; four bytes at a time come to the same.
+    let sum: u64 = fixed.as_chunks::<4>().0.iter().map(|word| u64::from(u32::from_be_bytes(*word))).sum();
+    let sum = (sum & 0xffff_ffff) + (sum >> 32);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    let sum = (sum & 0xffff) + (sum >> 16);
     let whole = u16::from_be_bytes([f0, f1]).trailing_zeros() >= 14 && (sum & 0xffff) + (sum >> 16) == 0xffff;
     Some(Header {
         v6: false,

@@ -3,6 +3,7 @@
 //! Owns: the blocks and options that a capture of Ethernet frames needs (draft-ietf-opsawg-pcapng). Refuses: other link
 //! types, packets without a time, files in their entirety: both ends are streams.
 
+mod blocks;
 mod reader;
 mod writer;
 

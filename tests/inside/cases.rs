@@ -412,6 +412,7 @@ fn every_kind_of_device_is_made() {
         mac: None,
         mtu,
         arp: true,
+        tx_checksum: false,
         up: true,
         addresses: vec![drlab::plan::Address {
             address: "172.16.0.67/32".parse().unwrap(),

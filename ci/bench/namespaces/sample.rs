@@ -172,7 +172,8 @@ pub(crate) fn plan(lab: Lab) -> Result<Plan, BenchError> {
     plan::compile(name, &scenario).map_err(|error| BenchError::lab("compile a scenario", &error))
 }
 
-fn wide(real_servers: usize) -> String {
+/// The scenario of such a lab.
+pub(crate) fn wide(real_servers: usize) -> String {
     let mut text = "\
 format = 1
 title = \"Direct Routing with many real servers\"

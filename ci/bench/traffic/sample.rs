@@ -1,4 +1,4 @@
-//! Traffic through the textbook lab, built in namespaces of this machine: requests by drlab's own load or by wrk, or datagrams as
+//! Traffic through the textbook lab, built in namespaces of this machine: requests by drlab's own load, by wrk or by oha, or datagrams as
 //! fast as one thread sends them, all captured. Without the IPVS table, which this machine may lack, so that requests go to a
 //! real server's own address, by way of the router.
 
@@ -75,7 +75,7 @@ fn say(shown: &impl Serialize) -> Result<(), BenchError> {
     std::io::stdout().write_all(&text).map_err(BenchError::io("write to stdout".to_owned()))
 }
 
-/// Asks so often, so many at once, by `drlab`, or by the wrk that is given.
+/// Asks so often, so many at once, by `drlab`, or by the wrk or oha that is given.
 pub(crate) fn ask(way: &str, at_once: &str, requests: &str) -> Result<(), BenchError> {
     let number = |text: &str| text.parse::<u32>().map_err(|_| BenchError::Usage(format!("{text} is no number")));
     let (at_once, requests) = (number(at_once)?, number(requests)?);
@@ -90,7 +90,7 @@ pub(crate) fn ask(way: &str, at_once: &str, requests: &str) -> Result<(), BenchE
         let asked = if way == "drlab" {
             by_drlab(&lab, target, at_once, requests).await
         } else {
-            by_wrk(way, &lab, target, at_once)
+            by_another(way, &lab, target, at_once)
         };
         servers.stop_all().await;
         asked
@@ -128,19 +128,26 @@ async fn by_drlab(lab: &Lab, target: SocketAddr, at_once: u32, requests: u32) ->
     Ok(Asked { per_s: f64::from(requests) / ran.ms * 1e3, failed: u64::from(requests) - whole })
 }
 
-fn by_wrk(wrk: &str, lab: &Lab, target: SocketAddr, at_once: u32) -> Result<Asked, BenchError> {
+fn by_another(program: &str, lab: &Lab, target: SocketAddr, at_once: u32) -> Result<Asked, BenchError> {
     let client = name("client")?;
     let worker = lab.worker(&client).ok_or_else(|| BenchError::Usage("there is no client".to_owned()))?;
-    let mut command = Command::new(wrk);
-    command.args(["-t1", "-d3s", "-H", "Connection: close", &format!("-c{at_once}"), &format!("http://{target}/")]);
+    let mut command = Command::new(program);
+    let (at_once, url) = (at_once.to_string(), format!("http://{target}/"));
+    if program.ends_with("oha") {
+        // One thread, as the others.
+        command.env("TOKIO_WORKER_THREADS", "1");
+        command.args(["--no-tui", "--disable-keepalive", "-z", "3s", "-c", &at_once, &url]);
+    } else {
+        command.args(["-t1", "-d3s", "-H", "Connection: close", "-c", &at_once, &url]);
+    }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = worker.space().spawn(&mut command).map_err(BenchError::io(format!("start {wrk}")))?;
-    let answer = child.wait_with_output().map_err(BenchError::io(format!("wait for {wrk}")))?;
+    let child = worker.space().spawn(&mut command).map_err(BenchError::io(format!("start {program}")))?;
+    let answer = child.wait_with_output().map_err(BenchError::io(format!("wait for {program}")))?;
     let text = String::from_utf8_lossy(&answer.stdout).into_owned();
-    let rate = text.lines().find_map(|line| line.strip_prefix("Requests/sec:")?.trim().parse().ok());
+    let rate = text.lines().find_map(|line| line.trim().strip_prefix("Requests/sec:")?.trim().parse().ok());
     let failed = text.lines().filter(|line| line.contains("Socket errors") || line.contains("Non-2xx")).count() as u64;
     rate.map(|per_s| Asked { per_s, failed }).ok_or_else(|| BenchError::Sample {
-        what: wrk.to_owned(),
+        what: program.to_owned(),
         status: answer.status.to_string(),
         said: format!("{text}{}", String::from_utf8_lossy(&answer.stderr)),
     })

@@ -100,6 +100,7 @@ pub(super) fn report(gathering: Gathering, known: &Known) -> Report {
         journey: judge::ladder::ladder(&input),
         census: judge::census::census(&input),
         failover: None,
+        drains: Vec::new(),
         ruled_out: Vec::new(),
         findings,
         checks,

@@ -8,19 +8,22 @@ use pcap_file::pcapng::PcapNgState;
 use pcap_file::pcapng::blocks::block_common::Block;
 use pcap_file::pcapng::blocks::block_common::ENHANCED_PACKET_BLOCK;
 use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
-use pcap_file::pcapng::blocks::interface_description::{InterfaceDescriptionBlock, InterfaceDescriptionOption};
+use pcap_file::pcapng::blocks::interface_description::{
+    InterfaceDescriptionBlock, InterfaceDescriptionOption, InterfaceTsResolution,
+};
 use pcap_file::pcapng::blocks::interface_statistics::InterfaceStatisticsOption;
 use pcap_file::pcapng::blocks::opt_common::CommonOption;
-use pcap_file::pcapng::{PcapNgReadError, PcapNgReader};
+use pcap_file::pcapng::{PcapNgParseError, PcapNgParser, PcapNgReadError};
 
 use super::LINKTYPE_ETHERNET;
+use super::blocks::Blocks;
 use crate::wire::frame::Direction;
 
 /// The largest block that is read, in bytes; larger ones are reported as cut short.
 const BLOCK_LIMIT_BYTES: usize = 1 << 20;
 
 /// What a section header begins with, in either byte order.
-const SECTION_HEADER: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
+pub(super) const SECTION_HEADER: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
 
 /// An interface that the file describes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,10 +141,13 @@ pub enum ReadError {
 /// As an iterator it ends after the first error.
 #[derive(Debug)]
 pub struct Reader<R: Read> {
-    inner: PcapNgReader<Chain<Cursor<Vec<u8>>, R>>,
+    blocks: Blocks<Chain<Cursor<Vec<u8>>, R>>,
+    parser: PcapNgParser,
     interfaces: Vec<Interface>,
     /// Where the interfaces of the section in hand begin.
     section: usize,
+    /// Of the section's interfaces, whether their times are plain nanoseconds.
+    plain: Vec<bool>,
     any_link: bool,
     failed: bool,
 }
@@ -162,11 +168,22 @@ impl<R: Read> Reader<R> {
         if !SECTION_HEADER.starts_with(&start) {
             return Err(ReadError::NotPcapng);
         }
-        match PcapNgReader::with_capacity(Cursor::new(start).chain(stream), BLOCK_LIMIT_BYTES) {
-            Ok(inner) => Ok(Self { inner, interfaces: Vec::new(), section: 0, any_link: false, failed: false }),
-            Err(PcapNgReadError::Io(cause)) => Err(stream_error(0, cause)),
-            Err(cause) => Err(ReadError::Malformed { at_byte: 0, cause: Box::new(cause) }),
-        }
+        let mut blocks = Blocks::new(Cursor::new(start).chain(stream), BLOCK_LIMIT_BYTES);
+        let parser = match blocks.next(true) {
+            Ok(Some(block)) => PcapNgParser::new(block).map(|(_, parser)| parser),
+            Ok(None) => return Err(ReadError::Empty),
+            Err(cause) => return Err(stream_error(0, cause)),
+        };
+        let parser = parser.map_err(|cause| malformed(0, cause))?;
+        Ok(Self {
+            blocks,
+            parser,
+            interfaces: Vec::new(),
+            section: 0,
+            plain: Vec::new(),
+            any_link: false,
+            failed: false,
+        })
     }
 
     /// Reads packets of every link type, as they are; [`Interface::linktype`] tells which each is.
@@ -185,19 +202,23 @@ impl<R: Read> Reader<R> {
     /// # Errors
     /// As the iterator, which ends there; this may not be called again.
     pub fn step(&mut self) -> Option<Result<Option<PacketRef<'_>>, ReadError>> {
-        let at_byte = self.inner.bytes_parsed();
-        let (raw, state) = match self.inner.next_raw_block()? {
-            Ok(read) => read,
-            Err(PcapNgReadError::Io(cause)) => return Some(Err(stream_error(at_byte, cause))),
-            Err(cause) => return Some(Err(ReadError::Malformed { at_byte, cause: Box::new(cause) })),
+        let at_byte = self.blocks.given();
+        let big = self.parser.state().endianness() == Endianness::Big;
+        let whole = match self.blocks.next(big) {
+            Ok(whole) => whole?,
+            Err(cause) => return Some(Err(stream_error(at_byte, cause))),
         };
-        if raw.type_ == ENHANCED_PACKET_BLOCK
-            && let Cow::Borrowed(body) = raw.body
-            && let Some(packet) = plain(body, state, self.section)
+        if let Some(body) = body_of_packet(whole, big)
+            && let Some(packet) = plain(body, big, self.parser.state(), &self.plain, self.section)
             && (self.any_link || is_ethernet(&self.interfaces, packet.interface))
         {
             return Some(Ok(Some(packet)));
         }
+        let raw = match self.parser.next_raw_block(whole) {
+            Ok((_, raw)) => raw,
+            Err(cause) => return Some(Err(malformed(at_byte, cause))),
+        };
+        let state = self.parser.state();
         let block = match raw.try_into_block(state) {
             Ok(block) => block,
             Err(cause) => {
@@ -208,9 +229,12 @@ impl<R: Read> Reader<R> {
         Some(match block {
             Block::SectionHeader(_) => {
                 self.section = self.interfaces.len();
+                self.plain.clear();
                 Ok(None)
             }
             Block::InterfaceDescription(description) => {
+                let nanoseconds = description.ts_resolution() == InterfaceTsResolution::NANO;
+                self.plain.push(nanoseconds && description.ts_offset() == 0);
                 self.interfaces.push(interface(&description));
                 Ok(None)
             }
@@ -270,6 +294,13 @@ fn stream_error(at_byte: u64, cause: io::Error) -> ReadError {
     }
 }
 
+fn malformed(at_byte: u64, cause: PcapNgParseError) -> ReadError {
+    match PcapNgReadError::from(cause) {
+        PcapNgReadError::Io(cause) => stream_error(at_byte, cause),
+        cause => ReadError::Malformed { at_byte, cause: Box::new(cause) },
+    }
+}
+
 fn interface(block: &InterfaceDescriptionBlock<'_>) -> Interface {
     let mut interface = Interface { name: None, description: None, linktype: u32::from(block.linktype), dropped: None };
     for option in &block.options {
@@ -305,12 +336,28 @@ fn way(flags: u32) -> Direction {
     }
 }
 
+/// What stands between the head and the tail of an enhanced packet block; nothing where it is another block, or contradicts
+/// itself.
+fn body_of_packet(whole: &[u8], big: bool) -> Option<&[u8]> {
+    let word = |bytes: [u8; 4]| if big { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) };
+    let (head, rest) = whole.split_first_chunk::<8>()?;
+    let (body, stated) = rest.split_last_chunk::<4>()?;
+    let [t0, t1, t2, t3, length @ ..] = *head;
+    let is_packet = word([t0, t1, t2, t3]) == ENHANCED_PACKET_BLOCK && length == *stated;
+    is_packet.then_some(body)
+}
+
 /// A packet block whose only option is its flags, as nearly all are, read in place; nothing where there is anything else
-/// about it, a mistake included.
-fn plain<'a>(body: &'a [u8], state: &PcapNgState, section: usize) -> Option<PacketRef<'a>> {
+/// about it, a mistake included. `nanoseconds` tells of which interfaces the times are just that.
+fn plain<'a>(
+    body: &'a [u8],
+    big: bool,
+    state: &PcapNgState,
+    nanoseconds: &[bool],
+    section: usize,
+) -> Option<PacketRef<'a>> {
     const FLAGS: u16 = 2;
     let (head, rest) = body.split_first_chunk::<20>()?;
-    let big = state.endianness() == Endianness::Big;
     let word = |bytes: [u8; 4]| if big { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) };
     let [i0, i1, i2, i3, h0, h1, h2, h3, l0, l1, l2, l3, c0, c1, c2, c3, o0, o1, o2, o3] = *head;
     let interface = word([i0, i1, i2, i3]);
@@ -327,12 +374,18 @@ fn plain<'a>(body: &'a [u8], state: &PcapNgState, section: usize) -> Option<Pack
         }
         _ => return None,
     };
-    let time = state.decode_timestamp(interface, word([h0, h1, h2, h3]), word([l0, l1, l2, l3])).ok()?;
+    let (high, low) = (word([h0, h1, h2, h3]), word([l0, l1, l2, l3]));
+    let at = usize::try_from(interface).ok()?;
+    let at_ns = if nanoseconds.get(at) == Some(&true) {
+        u64::from(high) << 32 | u64::from(low)
+    } else {
+        u64::try_from(state.decode_timestamp(interface, high, low).ok()?.as_nanos()).ok()?
+    };
     let whole = usize::try_from(length).is_ok_and(|length| length >= kept);
     Some(PacketRef {
-        interface: section + usize::try_from(interface).ok()?,
+        interface: section + at,
         direction,
-        at_ns: u64::try_from(time.as_nanos()).ok()?,
+        at_ns,
         length,
         data: Cow::Borrowed(data),
         comments: Vec::new(),
