@@ -26,6 +26,7 @@ mod twice;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -33,6 +34,7 @@ use crate::judge::Dialect;
 use crate::judge::infer::Who;
 use crate::lab::mend::Mending;
 pub use exit::Exit;
+use import::arguments::{FILES_HELP, IMPORT_HELP, ImportArguments, VERIFY_HELP, VerifyArguments};
 
 /// LVS Direct Routing labs on real kernels, proven frame by frame.
 #[derive(Debug, Parser)]
@@ -69,7 +71,7 @@ Every frame is held back at the switch by a time of its own below --jitter, and 
 work, all drawn from the seed. A seed that breaks what the scenario expects does so each time.
 
 Example:
-  drlab hunt races/first-answer --seeds 1..100")]
+  drlab hunt races/first-answer --seeds 1..100", mut_arg("memory", |memory| memory.help(HUNT_MEMORY)))]
     Hunt(HuntArguments),
     /// Judge captures that were made elsewhere, by tcpdump or Wireshark
     #[command(after_help = "\
@@ -184,6 +186,26 @@ Example:\n  drlab rules --format json")]
     },
 }
 
+/// What every command takes that runs labs.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct LabOptions {
+    /// How many labs run at once; one for each processor where not said
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: Option<u16>,
+    /// Show no progress
+    #[arg(long, short)]
+    quiet: bool,
+    /// Memory of a guest, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(64..=65536))]
+    memory: u32,
+}
+
+impl LabOptions {
+    fn jobs(self) -> usize {
+        self.jobs.map_or_else(|| thread::available_parallelism().map_or(1, Into::into), usize::from)
+    }
+}
+
 /// What `drlab run` takes.
 #[derive(Debug, clap::Args)]
 pub struct RunArguments {
@@ -221,15 +243,27 @@ pub struct RunArguments {
     /// Hold each frame back at the switch by a time below MS, and each piece of a node's work; drawn from the seed
     #[arg(long, value_name = "MS", requires = "seed", value_parser = hunt::parse_jitter)]
     jitter: Option<u32>,
-    /// How many labs run at once; one for each processor where not said
-    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    jobs: Option<u16>,
-    /// Show no progress
-    #[arg(long, short)]
-    quiet: bool,
-    /// Memory of a guest, in MiB
-    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(64..=65536))]
-    memory: u32,
+    #[command(flatten)]
+    lab: LabOptions,
+}
+
+impl RunArguments {
+    /// How a lab is run whose report is not printed.
+    fn silent(substrate: SubstrateChoice, lab: LabOptions) -> Self {
+        Self {
+            scenarios: Vec::new(),
+            substrate,
+            kernel: Vec::new(),
+            out: None,
+            apply_mend: None,
+            format: ReportFormat::Json,
+            full: false,
+            seed: None,
+            twice: false,
+            jitter: None,
+            lab,
+        }
+    }
 }
 
 /// What `drlab matrix` takes.
@@ -248,15 +282,8 @@ pub struct MatrixArguments {
     /// What is printed
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     format: ReportFormat,
-    /// How many labs run at once; one for each processor where not said
-    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    jobs: Option<u16>,
-    /// Show no progress
-    #[arg(long, short)]
-    quiet: bool,
-    /// Memory of a guest, in MiB
-    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(64..=65536))]
-    memory: u32,
+    #[command(flatten)]
+    lab: LabOptions,
 }
 
 /// What `drlab hunt` takes.
@@ -271,127 +298,8 @@ pub struct HuntArguments {
     /// By up to how many milliseconds frames and work are held back
     #[arg(long, value_name = "MS", default_value = "2", value_parser = hunt::parse_jitter)]
     jitter: u32,
-    /// How many labs run at once; one for each processor where not said
-    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    jobs: Option<u16>,
-    /// Show no progress
-    #[arg(long, short)]
-    quiet: bool,
-    /// Memory of a User-Mode Linux guest, in MiB
-    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(64..=65536))]
-    memory: u32,
-}
-
-/// How configuration is read.
-#[derive(Debug, clap::Args)]
-pub struct ImportOptions {
-    /// What the files are, where their content does not tell
-    #[arg(long = "as", value_enum, value_name = "FORMAT")]
-    read_as: Option<ImportFormat>,
-    /// keepalived's configuration id (its -i), for lines that begin with @ID; the node's name where not said
-    #[arg(long, value_name = "ID")]
-    id: Option<String>,
-    /// A variable of scripts that only their machine knows, or an argument: RIP=10.0.0.2, 1=start; may be given several times
-    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_variable)]
-    set: Vec<(String, String)>,
-    /// The router's address on the real servers' segment, with the prefix length where no file has it
-    #[arg(long, value_name = "ADDR[/LEN]", value_parser = parse_router)]
-    router: Option<(std::net::IpAddr, Option<u8>)>,
-    /// Whether Directors run keepalived itself, on your own keepalived.conf
-    #[arg(long, value_enum, value_name = "HOW", default_value_t = KeepalivedChoice::Auto)]
-    keepalived: KeepalivedChoice,
-}
-
-/// What becomes of a keepalived.conf.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum KeepalivedChoice {
-    /// They do, unless it asks for what only your machines have, as tracked scripts or checks of your own pages; then as
-    /// `retold`, and the reason is told
-    Auto,
-    /// They do; Debian's package is fetched where this machine has none
-    Real,
-    /// They do not: drlab gives them what the file says, with all real servers up and the master settled
-    Retold,
-}
-
-impl From<KeepalivedChoice> for crate::import::Keepalived {
-    fn from(choice: KeepalivedChoice) -> Self {
-        match choice {
-            KeepalivedChoice::Auto => Self::WhereItCan,
-            KeepalivedChoice::Real => Self::Real,
-            KeepalivedChoice::Retold => Self::Retold,
-        }
-    }
-}
-
-/// What `drlab import` takes.
-#[derive(Debug, clap::Args)]
-pub struct ImportArguments {
-    #[arg(required = true, value_name = "[NODE=]FILE", help = FILES_HELP)]
-    files: Vec<String>,
     #[command(flatten)]
-    how: ImportOptions,
-    /// Write the scenario to FILE
-    #[arg(long, short, value_name = "FILE")]
-    out: Option<PathBuf>,
-}
-
-/// What `drlab verify` takes: what `run` does, with files in place of scenarios.
-#[derive(Debug, clap::Args)]
-pub struct VerifyArguments {
-    #[command(flatten)]
-    how: ImportOptions,
-    /// Write the scenario to FILE as well
-    #[arg(long, short = 'o', value_name = "FILE")]
-    scenario: Option<PathBuf>,
-    #[command(flatten)]
-    run: RunArguments,
-}
-
-/// What a file is that is imported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ImportFormat {
-    /// keepalived.conf
-    Keepalived,
-    /// Rules of `ipvsadm-save`, or the table of `ipvsadm -Ln`
-    Ipvsadm,
-    /// sysctl.conf, or a file of sysctl.d
-    Sysctl,
-    /// Rules of `arptables-save`
-    Arptables,
-    /// What `ip -j addr`, `ip -j route` or `ip -j neigh` prints
-    IpJson,
-    /// A shell script
-    Script,
-}
-
-impl From<ImportFormat> for crate::import::Format {
-    fn from(format: ImportFormat) -> Self {
-        match format {
-            ImportFormat::Keepalived => Self::Keepalived,
-            ImportFormat::Ipvsadm => Self::Ipvsadm,
-            ImportFormat::Sysctl => Self::Sysctl,
-            ImportFormat::Arptables => Self::Arptables,
-            ImportFormat::IpJson => Self::IpJson,
-            ImportFormat::Script => Self::Script,
-        }
-    }
-}
-
-fn parse_variable(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
-    let legal = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    if legal { Ok((name.to_owned(), value.to_owned())) } else { Err(format!("`{name}` is no variable")) }
-}
-
-fn parse_router(text: &str) -> Result<(std::net::IpAddr, Option<u8>), String> {
-    match text.parse::<ipnet::IpNet>() {
-        Ok(net) => Ok((net.addr(), Some(net.prefix_len()))),
-        Err(_) => text
-            .parse()
-            .map(|ip| (ip, None))
-            .map_err(|_| "expected an address, as 172.16.0.1 or 172.16.0.1/16".to_owned()),
-    }
+    lab: LabOptions,
 }
 
 /// What `drlab analyze` takes.
@@ -457,15 +365,8 @@ pub struct MutateArguments {
     /// What is printed
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     format: ReportFormat,
-    /// How many labs run at once; one for each processor where not said
-    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    jobs: Option<u16>,
-    /// Show no progress
-    #[arg(long, short)]
-    quiet: bool,
-    /// Memory of a guest, in MiB
-    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(64..=65536))]
-    memory: u32,
+    #[command(flatten)]
+    lab: LabOptions,
 }
 
 /// What `drlab check` takes.
@@ -661,32 +562,8 @@ Examples:
     },
 }
 
-const FILES_HELP: &str = "\
-Files, and whose each is. Without NODE: the Director's where it has virtual services or VRRP, else every real \
-server's. NODE is a name of the Director, `rs` for every real server, `rs1` or a real server's address for one, \
-`router` or `client`. `-` is standard input";
-
-const IMPORT_HELP: &str = "\
-Read are keepalived.conf (with what it includes), rules of ipvsadm-save and arptables-save, the table of
-ipvsadm -Ln, sysctl.conf, ip -j addr|route|neigh, and scripts of ip, ifconfig, route, sysctl, echo > /proc/sys,
-arptables, iptables and ipvsadm lines. Scripts are followed and not executed; keepalived itself runs on its file, as
-far as a lab has what that asks for (--keepalived). What no file says is assumed, and told in comments; what is not
-understood is listed with file, line and column. A real server of which a file speaks gets what the file says and no
-more, so that what is missing there is missing in the lab.
-
-Examples:
-  drlab import keepalived.conf -o my.toml      a scenario to look at, to change and to run
-  drlab import keepalived.conf realserver.sh   the script is every real server's
-  drlab import director=ipvsadm.rules rs1=web1.sh rs2=web2.sh --router 172.16.0.1/16
-  ssh web1 ip -j addr | drlab import keepalived.conf rs1=-";
-
-const VERIFY_HELP: &str = "\
-What `drlab import` reads is read here, and what it tells is told first. Exit codes are those of `run`.
-
-Examples:
-  drlab verify keepalived.conf realserver.sh
-  drlab verify keepalived.conf rs=99-lvs.conf --format junit > junit.xml
-  drlab verify keepalived.conf realserver.sh -o my.toml --out results";
+/// Seeds are for drlab's own kernel.
+const HUNT_MEMORY: &str = "Memory of a User-Mode Linux guest, in MiB";
 
 /// What stands below the options in `drlab --help`.
 fn after_help() -> String {

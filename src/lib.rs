@@ -3,6 +3,7 @@
 //! The map is in `ARCHITECTURE.md`.
 
 pub mod base;
+pub mod calls;
 pub mod channel;
 pub mod cli;
 pub mod facts;

@@ -223,6 +223,8 @@ fn mutated(plan: &Plan, changes: &[Change]) -> Option<Plan> {
 /// The plan as it is run: with short loads, and named for what is broken in it.
 pub fn to_run(plan: &Plan, trial: &Trial) -> Option<Plan> {
     let mut plan = mutated(plan, &trial.changes)?;
+    // These are of as many requests as the scenario sends.
+    plan.expect.share.clear();
     for timed in &mut plan.timeline {
         if let Act::Load(load) = &mut timed.act {
             load.timeout_ms = load.timeout_ms.min(TIMEOUT_MS);

@@ -18,8 +18,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("report", &["base", "facts", "judge"]),
     ("mutate", &["base", "plan", "report"]),
     ("channel", &["base", "facts"]),
-    ("inside", &["base", "facts", "plan", "wire", "channel"]),
-    ("substrate", &["base", "channel"]),
+    ("calls", &[]),
+    ("inside", &["base", "facts", "plan", "wire", "channel", "calls"]),
+    ("substrate", &["base", "channel", "calls"]),
     ("lab", &["base", "facts", "plan", "wire", "trace", "judge", "report", "channel", "substrate"]),
     (
         "cli",

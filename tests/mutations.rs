@@ -53,6 +53,33 @@ fn every_cause_that_may_be_named_is_a_rule_and_every_mutation_can_be_made() {
 }
 
 #[test]
+fn what_programs_have_in_hand_is_not_said_to_break() {
+    let known_checks: Vec<&str> = checks::ALL.iter().map(|check| check.id).collect();
+    let known_findings: Vec<&str> = rules::ALL.iter().map(|rule| rule.id).collect();
+    let of = |name: &str| {
+        let one = select::shipped().into_iter().find(|one| one.name == name).unwrap();
+        plan::compile(name, &scenario::load(&one.origin, &one.text, &known_checks, &known_findings).unwrap()).unwrap()
+    };
+    let refused = |name: &str| mutate::told_by(&of(name)).unwrap_err().to_string();
+    assert!(refused("ha/link-down").contains("what lb1, lb2 runs has the VIP and the table in hand"));
+    assert!(refused("apps/textbook-verbatim").contains("commands or a script set up"));
+    assert_eq!(mutate::told_by(&of("apps/nginx")), Ok(()));
+    assert_eq!(mutate::left_out(&of("apps/nginx")), ["rs1: how nginx is set up", "rs2: how nginx is set up"]);
+    for plan in correct() {
+        assert_eq!(mutate::told_by(&plan), Ok(()), "{}", plan.scenario);
+        assert!(mutate::left_out(&plan).is_empty(), "{}", plan.scenario);
+    }
+}
+
+#[test]
+fn shares_of_a_longer_load_are_not_asked_of_a_short_one() {
+    let mut plan = plan_of("basic/lvs-dr");
+    let control = &mutate::singles(&[])[0];
+    plan.expect.share.extend(plan_of("basic/lvs-dr").nodes.iter().map(|node| (node.name.clone(), (50, 50))));
+    assert!(mutate::to_run(&plan, control).unwrap().expect.share.is_empty());
+}
+
+#[test]
 fn each_kind_of_thing_that_a_plan_has_is_broken() {
     let kinds = |name: &str| {
         let all = mutate::derive(&plan_of(name));

@@ -12,7 +12,7 @@ use std::thread;
 use super::exit::Exit;
 use super::progress::Progress;
 use super::run::{self, Ground, Line, lock};
-use super::{HuntArguments, ReportFormat, RunArguments, SubstrateChoice, complain, complain_of, interrupt, print};
+use super::{HuntArguments, RunArguments, SubstrateChoice, complain, complain_of, interrupt, print};
 use crate::plan::Plan;
 use crate::report::{Report, RunVerdict};
 use crate::substrate::Substrate;
@@ -76,7 +76,7 @@ pub fn hunt(arguments: &HuntArguments) -> Exit {
         return Exit::Usage;
     };
     interrupt::watch();
-    let progress = Mutex::new(Progress::new(arguments.quiet));
+    let progress = Mutex::new(Progress::new(arguments.lab.quiet));
     let ground = run::prepare(Substrate::Uml, std::slice::from_ref(plan), None, &progress)
         .and_then(|ground| ground.seeded(Some(arguments.seeds.first)));
     let ground = match ground {
@@ -112,8 +112,8 @@ struct Trial<'a> {
 
 impl Trial<'_> {
     fn all(&self) -> Result<Hunted, Failed> {
-        let HuntArguments { seeds, jitter, jobs, .. } = *self.arguments;
-        let jobs = jobs.map_or_else(|| thread::available_parallelism().map_or(1, usize::from), usize::from);
+        let HuntArguments { seeds, jitter, lab, .. } = *self.arguments;
+        let jobs = lab.jobs();
         let (next, done) = (AtomicU64::new(seeds.first), AtomicUsize::new(0));
         let broken = Mutex::new(BTreeMap::new());
         let failed = Mutex::new(None);
@@ -168,19 +168,9 @@ impl Trial<'_> {
     /// What is not as expected under a seed.
     fn differences(&self, seed: u64, jitter_us: u32) -> Result<Vec<String>, Failed> {
         let arguments = RunArguments {
-            scenarios: Vec::new(),
-            substrate: SubstrateChoice::Uml,
-            out: None,
-            apply_mend: None,
-            kernel: Vec::new(),
             seed: Some(seed),
-            twice: false,
             jitter: Some(jitter_us),
-            format: ReportFormat::Json,
-            full: false,
-            jobs: None,
-            quiet: true,
-            memory: self.arguments.memory,
+            ..RunArguments::silent(SubstrateChoice::Uml, self.arguments.lab)
         };
         let silent = Mutex::new(Progress::new(true));
         let mut watcher = Line::new(&silent, String::new());

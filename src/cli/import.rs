@@ -1,15 +1,15 @@
 //! `drlab import` and `drlab verify`: configuration that people run, as a scenario.
 
+pub mod arguments;
+
 use std::fs;
 use std::io::{self, IsTerminal, Read};
 use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
 
+use self::arguments::{ImportArguments, ImportOptions, KeepalivedChoice, VerifyArguments};
 use super::exit::Exit;
-use super::{
-    ImportArguments, ImportOptions, KeepalivedChoice, ReportFormat, VerifyArguments, complain, complain_of, print, run,
-    show,
-};
+use super::{ReportFormat, complain, complain_of, print, run, show};
 use crate::base::NodeName;
 use crate::import::{self, ImportError, Imported, Keepalived, LARGEST, Library, Request, Text};
 

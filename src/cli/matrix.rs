@@ -47,18 +47,10 @@ pub fn matrix(arguments: &MatrixArguments) -> Exit {
         if arguments.scenarios.is_empty() { SCENARIOS.map(str::to_owned).into() } else { arguments.scenarios.clone() };
     let settings = RunArguments {
         scenarios,
-        substrate: super::SubstrateChoice::Auto,
         kernel: arguments.kernels.clone(),
-        seed: None,
-        twice: false,
-        jitter: None,
         out: arguments.out.clone(),
-        apply_mend: None,
         format: arguments.format,
-        full: false,
-        jobs: arguments.jobs,
-        quiet: arguments.quiet,
-        memory: arguments.memory,
+        ..RunArguments::silent(super::SubstrateChoice::Auto, arguments.lab)
     };
     let plans = match run::plans(&settings.scenarios) {
         Ok(plans) => plans,
@@ -92,14 +84,14 @@ fn all_names() -> Result<Vec<String>, KernelError> {
 /// Runs each plan under each kernel and prints the table.
 pub(super) fn under(arguments: &RunArguments, names: &[String], plans: &[Plan]) -> Exit {
     interrupt::watch();
-    let progress = Mutex::new(Progress::new(arguments.quiet));
+    let progress = Mutex::new(Progress::new(arguments.lab.quiet));
     interrupt::labs_begin();
     let mut asked: Vec<Asked> = names.iter().map(|name| ask(arguments, name, plans, &progress)).collect();
     let done = run_all(arguments, &asked, plans, &progress);
     for one in asked.iter_mut().filter(|_| !interrupt::interrupted()) {
         if let Ok(ground) = &one.ground {
             lock(&progress).step(&format!("looking at {}", one.column.name));
-            match survey(ground, arguments.memory) {
+            match survey(ground, arguments.lab.memory) {
                 Ok(survey) => one.column.survey = Some(survey),
                 Err(error) => lock(&progress).note(&error_chain(&error).join(": ")),
             }
@@ -154,7 +146,7 @@ fn survey(ground: &Ground, memory_mib: u32) -> Result<Survey, SurveyError> {
 /// The results, kernel by kernel, and under each in the plans' order.
 fn run_all(arguments: &RunArguments, asked: &[Asked], plans: &[Plan], progress: &Mutex<Progress>) -> Vec<Vec<Done>> {
     let all: Vec<(usize, &Plan)> = (0..asked.len()).flat_map(|at| plans.iter().map(move |plan| (at, plan))).collect();
-    let jobs = arguments.jobs.map_or_else(|| thread::available_parallelism().map_or(1, Into::into), usize::from);
+    let jobs = arguments.lab.jobs();
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<(usize, Done)>> = Mutex::new(Vec::new());
     let work = || {

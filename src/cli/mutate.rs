@@ -92,9 +92,9 @@ pub fn mutate(arguments: &MutateArguments) -> Exit {
         complain_of(&MutateError::Write { path: out.clone(), source });
         return Exit::Usage;
     }
-    let settings = settings(arguments);
+    let settings = RunArguments::silent(arguments.substrate, arguments.lab);
     interrupt::watch();
-    let progress = Mutex::new(Progress::new(arguments.quiet));
+    let progress = Mutex::new(Progress::new(arguments.lab.quiet));
     let runs: Vec<Plan> = trials.iter().filter_map(|trial| mutate::to_run(plan, trial)).collect();
     let ground = match run::prepare(run::kind(&settings), &runs, None, &progress) {
         Ok(ground) => ground,
@@ -160,25 +160,6 @@ fn list(arguments: &MutateArguments, all: &[Mutation]) -> Exit {
     Exit::AsExpected
 }
 
-/// How a single lab is run.
-fn settings(arguments: &MutateArguments) -> RunArguments {
-    RunArguments {
-        scenarios: Vec::new(),
-        substrate: arguments.substrate,
-        kernel: Vec::new(),
-        out: None,
-        apply_mend: None,
-        seed: None,
-        twice: false,
-        jitter: None,
-        format: ReportFormat::Json,
-        full: false,
-        jobs: arguments.jobs,
-        quiet: arguments.quiet,
-        memory: arguments.memory,
-    }
-}
-
 fn run_all(
     settings: &RunArguments,
     trials: &[Trial],
@@ -187,7 +168,7 @@ fn run_all(
     progress: &Mutex<Progress>,
 ) -> Vec<(Score, Exit)> {
     interrupt::labs_begin();
-    let jobs = settings.jobs.map_or_else(|| thread::available_parallelism().map_or(1, Into::into), usize::from);
+    let jobs = settings.lab.jobs();
     let count = plans.len();
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<(usize, Score, Exit)>> = Mutex::new(Vec::new());

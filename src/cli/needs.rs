@@ -185,6 +185,6 @@ mod tests {
     fn the_shipped_scenarios_need_what_they_are_known_for() {
         let shipped = of_shipped();
         assert!(shipped.tools.contains_key("arptables") && shipped.tools.contains_key("net-tools"), "{shipped:?}");
-        assert_eq!(shipped.sets[&vec!["nginx".to_owned()]], ["apps/nginx", "broken/app/app-content-differs"]);
+        assert!(shipped.sets[&vec!["nginx".to_owned()]].contains(&"apps/nginx".to_owned()), "{shipped:?}");
     }
 }

@@ -81,7 +81,7 @@ fn run_plans(arguments: &RunArguments, plans: Vec<(Plan, String)>) -> Exit {
         return Exit::Usage;
     }
     interrupt::watch();
-    let progress = Mutex::new(Progress::new(arguments.quiet));
+    let progress = Mutex::new(Progress::new(arguments.lab.quiet));
     let results = match prepare_under(kind, kernel.flatten(), &plans, arguments.apply_mend, &progress)
         .and_then(|ground| ground.seeded(arguments.seed))
     {
@@ -204,6 +204,14 @@ impl Ground {
         self.kernel.as_ref()
     }
 
+    /// A folder for a run's files, or how the run ends without one.
+    pub(super) fn folder(&self, plan: &Plan) -> Result<RunFolder, Box<Done>> {
+        RunFolder::make(&self.cache).map_err(|error| {
+            complain_of(&error);
+            Box::new((once::not_run(plan, self.kind, &error), Exit::Lacking))
+        })
+    }
+
     /// The same with a kernel that takes a seed, where one is given.
     pub(super) fn seeded(mut self, seed: Option<u64>) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         if seed.is_some() && !self.kernel.as_ref().is_some_and(Kernel::is_own) {
@@ -272,10 +280,7 @@ fn run_all(
     progress: &Mutex<Progress>,
 ) -> Vec<Done> {
     interrupt::labs_begin();
-    let jobs = arguments
-        .jobs
-        .map_or_else(|| thread::available_parallelism().map_or(1, Into::into), usize::from)
-        .min(plans.len());
+    let jobs = arguments.lab.jobs().min(plans.len());
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<(usize, Done)>> = Mutex::new(Vec::new());
     let work = || {
@@ -336,12 +341,9 @@ fn pass(
     watcher: &mut dyn Watcher,
     keep_capture: Option<PathBuf>,
 ) -> Done {
-    let folder = match RunFolder::make(&ground.cache) {
+    let folder = match ground.folder(plan) {
         Ok(folder) => folder,
-        Err(error) => {
-            complain_of(&error);
-            return (once::not_run(plan, ground.kind, &error), Exit::Lacking);
-        }
+        Err(done) => return *done,
     };
     let settings = Settings {
         kind: ground.kind,
@@ -349,7 +351,7 @@ fn pass(
             on_spawn: Some(interrupt::started),
             kernel: ground.kernel.clone(),
             seed: arguments.seed,
-            memory_mib: arguments.memory.max(plan.memory_mib),
+            memory_mib: arguments.lab.memory.max(plan.memory_mib),
             visible: ground.tool_roots.iter().chain(ground.trees.iter().map(|tree| &tree.folder)).cloned().collect(),
             programs: ground.programs.clone(),
             ..StartOptions::new(folder.path())

@@ -10,7 +10,6 @@ use super::run::{Done, Ground};
 use crate::lab::once::{self, CaptureError};
 use crate::plan::Plan;
 use crate::report::{self, Report, RunVerdict};
-use crate::substrate::cache::RunFolder;
 use crate::trace::{Frame, Trace};
 use crate::wire::frame::Direction;
 
@@ -22,12 +21,9 @@ pub(super) fn run(
     capture: Option<PathBuf>,
     pass: &mut dyn FnMut(Option<PathBuf>) -> Done,
 ) -> Done {
-    let folder = match RunFolder::make(&ground.cache) {
+    let folder = match ground.folder(plan) {
         Ok(folder) => folder,
-        Err(error) => {
-            complain_of(&error);
-            return (once::not_run(plan, ground.kind, &error), Exit::Lacking);
-        }
+        Err(done) => return *done,
     };
     let once = capture.unwrap_or_else(|| folder.path().join("once.pcapng"));
     let again = folder.path().join("again.pcapng");

@@ -37,8 +37,8 @@ pub(super) struct Host {
     pub(super) devices: Vec<String>,
     /// What keepalived reads on it, where there is a configuration of it.
     pub(super) conf: Option<Conf>,
-    /// Whether virtual services are said by anything but keepalived's configuration.
-    pub(super) balances_otherwise: bool,
+    /// What says virtual services.
+    pub(super) balanced_by: Vec<Format>,
 }
 
 /// A host's configuration of keepalived.
@@ -85,8 +85,9 @@ impl Host {
             conf.heads += 1;
             conf.files.extend(heard.files.iter().cloned());
             conf.beyond.extend(heard.beyond.iter().cloned());
-        } else {
-            self.balances_otherwise |= heard.said.iter().any(|(said, _)| matches!(said, Statement::Service(_)));
+        }
+        if heard.said.iter().any(|(said, _)| matches!(said, Statement::Service(_))) {
+            self.balanced_by.push(format);
         }
         // A script that sets up addresses is taken to be all that is done; one that only starts a server says nothing.
         let scripted = format == Format::Script && (self.says_addresses || heard.said.iter().any(|(s, _)| of_arp(s)));

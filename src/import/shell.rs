@@ -6,6 +6,7 @@
 //! is listed. Bounds: 64 levels, 20 000 commands.
 
 mod commands;
+mod iproute;
 mod lexer;
 mod net_tools;
 mod run;

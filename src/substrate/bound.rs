@@ -218,6 +218,7 @@ mod child {
     use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 
     use super::{CAP_DAC_READ_SEARCH, CAP_SETPCAP};
+    use crate::calls::{Writing, set_writing};
 
     fn done(result: libc::c_long) -> io::Result<()> {
         if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
@@ -289,27 +290,8 @@ mod child {
         for folder in folders {
             mount(Some(folder.as_c_str()), folder.as_c_str(), None::<&CStr>, MsFlags::MS_BIND, None::<&CStr>)?;
         }
-        set_read_only(c"/", true)?;
-        folders.iter().try_for_each(|folder| set_read_only(folder, false))
-    }
-
-    /// Recursive where it takes the right to write, not where it gives it back.
-    fn set_read_only(path: &CStr, on: bool) -> io::Result<()> {
-        const READ_ONLY: u64 = 1;
-        let mut attributes = [0_u64; 4];
-        attributes[usize::from(!on)] = READ_ONLY;
-        let flags = if on { libc::AT_RECURSIVE } else { 0 };
-        // SAFETY: the path ends with a zero; the attributes are a `struct mount_attr` (set, clear, propagation, userns).
-        done(unsafe {
-            libc::syscall(
-                libc::SYS_mount_setattr,
-                libc::AT_FDCWD,
-                path.as_ptr(),
-                flags,
-                attributes.as_ptr(),
-                size_of_val(&attributes),
-            )
-        })
+        set_writing(c"/", Writing::ForbiddenBelow)?;
+        folders.iter().try_for_each(|folder| Ok(set_writing(folder, Writing::Allowed)?))
     }
 
     /// Leaves the program nothing of root's rights but to read every file.

@@ -5,7 +5,7 @@
 
 use super::super::heard::Vrrp;
 use super::super::parts::{Conf, Host};
-use super::super::{ImportError, Keepalived};
+use super::super::{Format, ImportError, Keepalived};
 use super::director::{hear_each_other, is_master};
 use super::{Daemon, Scene, Source, Stage};
 
@@ -52,7 +52,7 @@ fn bar(host: &Host, conf: &Conf) -> Option<String> {
     if conf.heads > 1 {
         return Some("it has several configurations, and the daemon reads one; include one in the other".to_owned());
     }
-    if host.balances_otherwise {
+    if host.balanced_by.iter().any(|format| *format != Format::Keepalived) {
         return Some("virtual services are in other files of it as well, and the daemon keeps the table".to_owned());
     }
     let far = conf.files.iter().find(|(_, path)| !PLACES.iter().any(|place| path.starts_with(place)));

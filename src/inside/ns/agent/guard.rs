@@ -14,6 +14,7 @@ use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 
 use super::{Failed, at, of_io};
+use crate::calls::{Writing, set_writing};
 
 /// Folders that such a node has for itself besides `/etc` and `/var`.
 pub(super) const FURTHER_FOLDERS: [&str; 5] = ["/root", "/home", "/opt", "/srv", "/usr/local"];
@@ -24,25 +25,10 @@ const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 const NONE: Option<&str> = None;
 
 /// Takes the right to write from a mount, and with `all` from every mount below it.
-#[expect(unsafe_code, reason = "mount_setattr has no safe wrapper")]
 pub(super) fn make_read_only(path: &str, all: bool) -> Result<(), Failed> {
-    const READ_ONLY: u64 = 1;
     let failed = at("make what is the machine's read-only");
     let path = CString::new(path).map_err(|_| failed(Errno::EINVAL))?;
-    let attributes = [READ_ONLY, 0, 0, 0];
-    let flags = if all { libc::AT_RECURSIVE } else { 0 };
-    // SAFETY: the path ends with a zero; the attributes are a `struct mount_attr` (set, clear, propagation, userns).
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_mount_setattr,
-            libc::AT_FDCWD,
-            path.as_ptr(),
-            flags,
-            attributes.as_ptr(),
-            size_of_val(&attributes),
-        )
-    };
-    Errno::result(result).map(drop).map_err(failed)
+    set_writing(&path, if all { Writing::ForbiddenBelow } else { Writing::Forbidden }).map_err(failed)
 }
 
 /// Once `/proc` and `/sys` are the node's: leaves writable of them what is the network's.
