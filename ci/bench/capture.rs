@@ -52,6 +52,12 @@ fn captures(bytes: u64) -> Result<(PathBuf, Written), BenchError> {
     Ok((long.clone(), written.map_err(BenchError::io(format!("write {}", long.display())))?))
 }
 
+/// Leaves such a capture where it is, to profile by.
+pub(crate) fn leave(bytes: &str) -> Result<(), BenchError> {
+    let bytes = bytes.parse().map_err(|_| BenchError::Usage(format!("{bytes} is no number")))?;
+    crate::say(&format!("{}\n", captures(bytes)?.0.display()))
+}
+
 /// Measures both.
 pub(crate) fn all(hint: &mut dyn FnMut(&str) -> Result<(), BenchError>) -> Result<Part, BenchError> {
     hint("a capture of 1 GB")?;

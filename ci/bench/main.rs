@@ -55,6 +55,7 @@ fn main() -> ExitCode {
         ["one-bare", size] => peers::bare(size),
         ["one-boot", kernel, program] => guest::sample::boot(kernel, program),
         ["one-pass", kernel, program, count, memory] => guest::sample::acts(kernel, program, count, memory),
+        ["one-capture", bytes] => capture::leave(bytes),
         ["one-exec", times] => guest::sample::exec(times),
         ["one-run", program, scenarios @ ..] => program::sample::run(program, scenarios),
         _ => measure(&words),

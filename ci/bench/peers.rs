@@ -72,8 +72,10 @@ impl Peer {
             Self::Munet => {
                 let (peers, arch) = (peers?, std::env::consts::ARCH);
                 let root = peers.join("root");
-                // pgrep and its library, where the machine has none.
-                command.env("PATH", unpacked(&root)?);
+                // pgrep and its library, where the machine has none; before it ours, which waits.
+                let path = unpacked(&root)?;
+                let waiting = std::iter::once(scripts.join("bin")).chain(std::env::split_paths(&path));
+                command.env("PATH", std::env::join_paths(waiting).ok()?);
                 command.env("LD_LIBRARY_PATH", root.join(format!("usr/lib/{arch}-linux-gnu")));
                 command.arg(peers.join("venv/bin/python")).arg("-P").arg(scripts.join("munet.py"))
             }
