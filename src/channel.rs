@@ -95,6 +95,10 @@ pub struct BuildOptions {
     /// before it begins; how much each time is drawn. In microseconds, 0 for not at all.
     #[serde(default)]
     pub jitter_us: u32,
+    /// How much memory the lab may take; what programs of a node may have together is a part of it. In MiB, 0 for all that
+    /// the kernel has.
+    #[serde(default)]
+    pub memory_mib: u32,
 }
 
 /// Where a set of packages was unpacked.

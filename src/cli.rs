@@ -16,6 +16,7 @@ pub mod keep;
 pub mod kernel;
 pub mod matrix;
 pub mod mutate;
+mod needs;
 pub mod progress;
 pub mod run;
 pub mod select;
@@ -296,6 +297,31 @@ pub struct ImportOptions {
     /// The router's address on the real servers' segment, with the prefix length where no file has it
     #[arg(long, value_name = "ADDR[/LEN]", value_parser = parse_router)]
     router: Option<(std::net::IpAddr, Option<u8>)>,
+    /// Whether Directors run keepalived itself, on your own keepalived.conf
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = KeepalivedChoice::Auto)]
+    keepalived: KeepalivedChoice,
+}
+
+/// What becomes of a keepalived.conf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum KeepalivedChoice {
+    /// They do, unless it asks for what only your machines have, as tracked scripts or checks of your own pages; then as
+    /// `retold`, and the reason is told
+    Auto,
+    /// They do; Debian's package is fetched where this machine has none
+    Real,
+    /// They do not: drlab gives them what the file says, with all real servers up and the master settled
+    Retold,
+}
+
+impl From<KeepalivedChoice> for crate::import::Keepalived {
+    fn from(choice: KeepalivedChoice) -> Self {
+        match choice {
+            KeepalivedChoice::Auto => Self::WhereItCan,
+            KeepalivedChoice::Real => Self::Real,
+            KeepalivedChoice::Retold => Self::Retold,
+        }
+    }
 }
 
 /// What `drlab import` takes.
@@ -514,7 +540,7 @@ impl From<AuditRole> for crate::base::Role {
 pub enum SubstrateChoice {
     /// `host` for root on a kernel with IPVS, else `uml`
     Auto,
-    /// This kernel, in namespaces of its own; needs root and `ip_vs`
+    /// This kernel, in namespaces of its own; needs root, and `ip_vs` where the Director is IPVS
     Host,
     /// User-Mode Linux: a real kernel as an ordinary process; needs nothing
     Uml,
@@ -541,6 +567,8 @@ pub enum MendChoice {
     Ipvsadm,
     /// `ifconfig`, `route`, `arp`
     NetTools,
+    /// `ethtool`
+    Ethtool,
 }
 
 impl MendChoice {
@@ -554,6 +582,7 @@ impl MendChoice {
             Self::Iptables => Some(Dialect::Iptables),
             Self::Ipvsadm => Some(Dialect::Ipvsadm),
             Self::NetTools => Some(Dialect::NetTools),
+            Self::Ethtool => Some(Dialect::Ethtool),
         };
         Mending { preferred }
     }
@@ -640,9 +669,10 @@ server's. NODE is a name of the Director, `rs` for every real server, `rs1` or a
 const IMPORT_HELP: &str = "\
 Read are keepalived.conf (with what it includes), rules of ipvsadm-save and arptables-save, the table of
 ipvsadm -Ln, sysctl.conf, ip -j addr|route|neigh, and scripts of ip, ifconfig, route, sysctl, echo > /proc/sys,
-arptables, iptables and ipvsadm lines. Nothing of them is executed. What no file says is assumed, and told in
-comments; what is not understood is listed with file, line and column. A real server of which a file speaks gets
-what the file says and no more, so that what is missing there is missing in the lab.
+arptables, iptables and ipvsadm lines. Scripts are followed and not executed; keepalived itself runs on its file, as
+far as a lab has what that asks for (--keepalived). What no file says is assumed, and told in comments; what is not
+understood is listed with file, line and column. A real server of which a file speaks gets what the file says and no
+more, so that what is missing there is missing in the lab.
 
 Examples:
   drlab import keepalived.conf -o my.toml      a scenario to look at, to change and to run

@@ -181,6 +181,9 @@ pub struct LinkFact {
     pub carrier: bool,
     /// `IFF_NOARP`.
     pub noarp: bool,
+    /// Whether it leaves checksums of TCP and UDP to whoever takes its packets in (`ETHTOOL_GTXCSUM`); only read of a veth.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tx_checksum: Option<bool>,
     /// Packets received.
     pub rx_packets: u64,
     /// Packets sent.

@@ -42,6 +42,21 @@ pub struct Request {
     pub variables: Vec<(String, String)>,
     /// The router's address on the real servers' segment, with the segment's prefix length where it is known.
     pub router: Option<(IpAddr, Option<u8>)>,
+    /// Whether keepalived itself runs on its configuration.
+    pub keepalived: Keepalived,
+}
+
+/// What becomes of a keepalived.conf.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Keepalived {
+    /// The lab has what it says, with all real servers up and the master settled; the daemon does not run.
+    #[default]
+    Retold,
+    /// The daemon runs on the user's own file, unless that asks for what only the user's own machines have: then it is
+    /// retold, and the reason told.
+    WhereItCan,
+    /// The daemon runs on the user's own file.
+    Real,
 }
 
 /// One text.
@@ -68,6 +83,8 @@ pub struct Imported {
     pub left_out: Vec<Told>,
     /// What was not understood.
     pub not_understood: Vec<Told>,
+    /// What was not understood of what keepalived itself reads in the lab.
+    pub left_to_daemon: Vec<Told>,
 }
 
 /// Something that is told of a place in a text.
@@ -86,6 +103,12 @@ pub trait Library {
     /// # Errors
     /// Why there is none, as a lower-case fragment.
     fn included(&mut self, by: &str, pattern: &str) -> Result<Vec<(String, String)>, String>;
+
+    /// The path by which the scenario is to name the file that a text is from; where there is none, the text is put into
+    /// the scenario itself.
+    fn path(&self, _name: &str) -> Option<String> {
+        None
+    }
 }
 
 /// A library without books.
@@ -150,6 +173,14 @@ pub enum ImportError {
         /// What to type.
         help: String,
     },
+    /// A daemon that is to run and can't.
+    #[error("keepalived itself can't run on {node}: {why}")]
+    CantRun {
+        /// The node.
+        node: String,
+        /// Why not.
+        why: String,
+    },
     /// An address that two hosts have by the files.
     #[error("two hosts have the address {address}: {one} and {other}")]
     Twice {
@@ -180,7 +211,8 @@ pub fn import(request: &Request, library: &mut dyn Library) -> Result<Imported, 
     if !wrong.is_empty() {
         return Err(ImportError::Wrong(wrong));
     }
-    let mut scene = assemble::assemble(&sources, request, &heard)?;
+    let paths: Vec<Option<String>> = (0..sources.count()).map(|file| library.path(sources.name(file))).collect();
+    let mut scene = assemble::assemble(&sources, &paths, request, &heard)?;
     scene.settle();
     Ok(write::write(&sources, request, &scene))
 }

@@ -7,6 +7,7 @@ mod askers;
 pub mod case;
 pub mod census;
 pub mod checks;
+pub mod drain;
 pub mod failover;
 mod host;
 pub mod infer;
@@ -33,6 +34,7 @@ use crate::facts::run::{CaptureStats, Ran};
 use crate::trace::{Frame, Trace};
 pub use case::Case;
 pub use census::{CensusEntry, census};
+pub use drain::{Drain, drains};
 pub use failover::{Failover, failover};
 pub use ladder::{LadderRung, ladder};
 
@@ -193,13 +195,15 @@ pub enum Dialect {
     Keepalived,
     /// `ifconfig`, `route`.
     NetTools,
+    /// `ethtool`.
+    Ethtool,
     /// No command does it.
     ByHand,
 }
 
 impl Dialect {
     /// Every one.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Ip,
         Self::Sysctl,
         Self::SysctlD,
@@ -209,6 +213,7 @@ impl Dialect {
         Self::Ipvsadm,
         Self::Keepalived,
         Self::NetTools,
+        Self::Ethtool,
         Self::ByHand,
     ];
 }
@@ -225,6 +230,7 @@ impl fmt::Display for Dialect {
             Self::Ipvsadm => "ipvsadm",
             Self::Keepalived => "keepalived",
             Self::NetTools => "net-tools",
+            Self::Ethtool => "ethtool",
             Self::ByHand => "by-hand",
         })
     }

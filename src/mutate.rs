@@ -15,8 +15,8 @@ use std::cell::OnceCell;
 
 use serde::Serialize;
 
-use crate::base::NodeName;
-use crate::plan::{Act, Plan};
+use crate::base::{DirectorKind, NodeName};
+use crate::plan::{Act, Node, Plan};
 use change::Change;
 use ground::Ground;
 pub use score::{Outcome, Score};
@@ -145,6 +145,62 @@ const REQUESTS: u32 = 8;
 
 /// How long each may take, in milliseconds.
 const TIMEOUT_MS: u64 = 1500;
+
+/// Why it can't be told what there is to break.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OwnHand {
+    /// A Director by its own programs.
+    #[error(
+        "could not derive mutations of {scenario}: what {nodes} runs has the VIP and the table in hand and may mend what is \
+         broken, so that nothing can be said of it beforehand; a Director of kind `ipvs` can be broken"
+    )]
+    Director {
+        /// The scenario.
+        scenario: String,
+        /// Such Directors.
+        nodes: String,
+    },
+    /// Nodes that commands set up.
+    #[error(
+        "could not derive mutations of {scenario}: commands or a script set up {nodes}, and the plan does not say what \
+         there is to break"
+    )]
+    Commands {
+        /// The scenario.
+        scenario: String,
+        /// The nodes.
+        nodes: String,
+    },
+}
+
+/// Whether a plan says all that there is to break, and who has it in hand where it does not.
+///
+/// # Errors
+/// [`OwnHand`].
+pub fn told_by(plan: &Plan) -> Result<(), OwnHand> {
+    let named = |which: &dyn Fn(&Node) -> bool| {
+        let names: Vec<&str> = plan.nodes.iter().filter(|node| which(node)).map(|node| node.name.as_str()).collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    };
+    let scenario = || plan.scenario.clone();
+    if let Some(nodes) = named(&|node| node.kind != DirectorKind::Ipvs) {
+        return Err(OwnHand::Director { scenario: scenario(), nodes });
+    }
+    match named(&|node| !node.commands.is_empty() || node.commands_later) {
+        Some(nodes) => Err(OwnHand::Commands { scenario: scenario(), nodes }),
+        None => Ok(()),
+    }
+}
+
+/// What is not broken of a plan, a line for each node: what its daemons are set up to do.
+pub fn left_out(plan: &Plan) -> Vec<String> {
+    let with_daemons = plan.nodes.iter().filter(|node| !node.daemons.is_empty());
+    let line = |node: &Node| {
+        let names: Vec<&str> = node.daemons.iter().map(|daemon| daemon.name.as_str()).collect();
+        format!("{}: how {} is set up", node.name, names.join(", "))
+    };
+    with_daemons.map(line).collect()
+}
 
 /// Every mutation of a plan, in the order of its nodes.
 pub fn derive(plan: &Plan) -> Vec<Mutation> {

@@ -190,7 +190,7 @@ pub struct Node {
     /// What makes a Director of it.
     #[serde(default)]
     pub kind: DirectorKind,
-    /// The IPVS table, on a Director.
+    /// The IPVS table, on a Director; `None` where nothing that its script calls makes one.
     pub ipvs: Option<Ipvs>,
     /// The virtual services that its own commands or daemons are to make.
     #[serde(default)]
@@ -222,6 +222,11 @@ impl Node {
     pub fn has_programs(&self) -> bool {
         let at_start = !self.files.is_empty() || !self.daemons.is_empty() || !self.commands.is_empty();
         at_start || self.commands_later
+    }
+
+    /// Whether it is a Director that balances by other means than IPVS.
+    pub fn is_without_ipvs(&self) -> bool {
+        self.role == Role::Director && self.kind == DirectorKind::Script && self.ipvs.is_none()
     }
 }
 
@@ -269,6 +274,9 @@ pub struct Interface {
     pub up: bool,
     /// Whether it does ARP, where it is an Ethernet interface.
     pub arp: bool,
+    /// Whether checksums of TCP and UDP are left to whoever takes its packets in.
+    #[serde(default)]
+    pub tx_checksum: bool,
     /// Addresses in the order in which they are added.
     pub addresses: Vec<Address>,
 }

@@ -8,6 +8,7 @@
 //! [`junit`] for CI. A new one is a file beside them with a `render` function over `&Report` or `&[Report]`.
 
 pub mod audit;
+mod drain;
 mod failover;
 pub mod forecast;
 pub mod json;
@@ -37,7 +38,7 @@ use crate::facts::NodeFacts;
 use crate::facts::run::{Acted, CommandResult, Stopped};
 pub use crate::judge::infer::Part;
 use crate::judge::rules::Clue;
-pub use crate::judge::{CensusEntry, Failover, LadderRung};
+pub use crate::judge::{CensusEntry, Drain, Failover, LadderRung};
 use crate::judge::{CheckResult, Dialect, Finding};
 pub(crate) use page::wrap;
 pub use style::Style;
@@ -61,6 +62,9 @@ pub struct Report {
     /// Why it was not run, or why the lab failed: a chain, outermost first.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub failure: Vec<String>,
+    /// Where the lab failed: what its programs and commands had written, by the files' places in the output folder.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub logs: Vec<String>,
     /// `host`, `uml` or `qemu`.
     pub substrate: String,
     /// The kernel that held the lab, as `uname -r` gives it.
@@ -101,6 +105,9 @@ pub struct Report {
     /// Who had the VIP when, and what its moves cost, where several Directors can have it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub failover: Option<Failover>,
+    /// What became of connections that were open to a real server when it was taken out of service.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub drains: Vec<Drain>,
     /// The checks.
     pub checks: Vec<CheckResult>,
     /// The root causes.
@@ -366,7 +373,7 @@ pub struct TopologyMember {
     pub node: NodeName,
     /// Its part.
     pub role: Role,
-    /// What makes a Director of it, where that is not drlab's own IPVS table.
+    /// What makes a Director of it, where it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<DirectorKind>,
     /// The interface.

@@ -33,7 +33,7 @@ pub use packages::tools;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Substrate {
-    /// This machine's own, in namespaces: needs root and `ip_vs`.
+    /// This machine's own, in namespaces: needs root, and `ip_vs` where the Director is IPVS.
     Host,
     /// User-Mode Linux, a kernel that is an ordinary process: needs nothing.
     Uml,

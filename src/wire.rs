@@ -5,6 +5,7 @@
 //! Refuses: meaning. A frame that can't be taken apart is [`frame::Body::Malformed`] with the reason, never a panic.
 
 pub mod capture;
+pub mod checksum;
 pub mod compare;
 pub mod decode;
 pub mod fields;

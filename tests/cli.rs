@@ -153,6 +153,17 @@ fn a_scenario_that_is_no_text_is_told_with_its_line() {
 }
 
 #[test]
+fn a_scenario_of_ten_megabytes_is_refused_by_its_size() {
+    let place = Place::new("large");
+    let file = place.file("large.toml", &b"# nothing at all\n".repeat(10 << 16));
+    for command in ["run", "check"] {
+        let said = place.drlab(&[command, &file]).ends_with(2);
+        assert!(said.err.contains("large.toml is larger than 4194304 bytes, and no scenario"), "{}", said.err);
+    }
+    assert!(!place.cache().exists());
+}
+
+#[test]
 fn an_unreadable_path_is_told_with_its_cause() {
     let place = Place::new("unreadable");
     let said = place.drlab(&["plan", "/nonexistent/mine.toml"]).ends_with(2);

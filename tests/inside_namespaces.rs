@@ -183,6 +183,7 @@ fn load(protocol: Protocol, target: &str) -> Load {
         host: "www.example.org".to_owned(),
         source_port: None,
         upload_bytes: 0,
+        contains: None,
         timeout_ms: 2000,
         foreign: false,
         during: Vec::new(),

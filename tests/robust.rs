@@ -17,6 +17,8 @@ mod machine;
 #[path = "cli/program.rs"]
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod program;
+#[path = "robust/programs.rs"]
+mod programs;
 #[path = "robust/running.rs"]
 mod running;
 #[path = "robust/stopping.rs"]
@@ -31,7 +33,7 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // Each lab is a kernel of its own; more at once than there are processors only makes them slow.
     arguments.test_threads = arguments.test_threads.or(Some(2));
-    let trials = [stopping::trials(), guests::trials(), verdicts::trials()];
+    let trials = [stopping::trials(), guests::trials(), programs::trials(), verdicts::trials()];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit();
 }
 

@@ -114,8 +114,9 @@ fn all_differ<T: Ord>(all: &[T]) -> bool {
 }
 
 /// Labs that come to root causes, which have labs of their own, by another way: by a real daemon.
-const VARIANTS: [(&str, &[&str]); 3] = [
+const VARIANTS: [(&str, &[&str]); 4] = [
     ("keepalived-killed", &["ha-split-brain"]),
+    ("keepalived-removed", &["ipvs-nodest-drop"]),
     ("keepalived-no-sync", &["ha-failover-no-sync", "ipvs-nodest-drop"]),
     ("keepalived-split-brain", &["ha-split-brain"]),
 ];

@@ -2,6 +2,8 @@
 //!
 //! Looking and judging are apart: [`look`] asks the machine, [`diagnose`] is a function of what it saw.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -9,10 +11,11 @@ use std::time::{Duration, Instant};
 use nix::unistd::{User, geteuid};
 use serde::Serialize;
 
-use super::{Exit, complain_of, print};
+use super::{Exit, complain_of, needs, print};
 use crate::base::error_chain;
 use crate::substrate::abilities::{Abilities, IpVs, MemoryRoom};
 use crate::substrate::cache::RunFolder;
+use crate::substrate::packages::trees;
 use crate::substrate::qemu::{Accelerator, Qemu, known_accelerator};
 use crate::substrate::{self, Cache, Kernel, MEMORY_MIB, StartOptions, Substrate, kernels, tools};
 
@@ -35,7 +38,7 @@ pub enum State {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Item {
     /// A word for scripts.
-    pub id: &'static str,
+    pub id: Cow<'static, str>,
     /// How it stands.
     pub state: State,
     /// What was found, in a sentence.
@@ -83,6 +86,19 @@ pub struct Program {
     pub name: &'static str,
     /// Where it is.
     pub at: Option<PathBuf>,
+    /// How many shipped scenarios call it.
+    pub scenarios: usize,
+}
+
+/// A set of packages that nodes of shipped scenarios have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackageSet {
+    /// Their names.
+    pub packages: Vec<String>,
+    /// Where what this machine lacks of them was unpacked, where that was done.
+    pub at: Option<PathBuf>,
+    /// The scenarios.
+    pub scenarios: Vec<String>,
 }
 
 /// What virtual machines could be started with.
@@ -113,6 +129,8 @@ pub struct Seen {
     pub room: MemoryRoom,
     /// Programs that some labs call.
     pub tools: Vec<Program>,
+    /// Packages that nodes of some labs have.
+    pub sets: Vec<PackageSet>,
     /// `tshark`.
     pub tshark: Option<PathBuf>,
     /// Whether Yama forbids tracing altogether, without which User-Mode Linux can't run.
@@ -141,7 +159,17 @@ pub fn look() -> Seen {
     let cache = Cache::locate();
     let named = User::from_uid(geteuid()).ok().flatten().map(|user| user.name);
     let fetched = |name| cache.as_ref().ok().and_then(|cache| tools::fetched(cache, name));
-    let program = |name| Program { name, at: tools::on_machine(name).or_else(|| fetched(name)) };
+    let needs::Shipped { tools, sets } = needs::of_shipped();
+    let mut called: BTreeMap<&'static str, usize> = tools::OF_MENDS.into_iter().map(|name| (name, 0)).collect();
+    called.extend(tools);
+    let program = |(name, scenarios)| {
+        let at = tools::on_machine(name).or_else(|| fetched(name));
+        Program { name, at, scenarios }
+    };
+    let set = |(packages, scenarios): (Vec<String>, Vec<String>)| {
+        let at = cache.as_ref().ok().and_then(|cache| trees::made(cache, &packages));
+        PackageSet { packages, at, scenarios }
+    };
     Seen {
         user: named.unwrap_or_else(|| format!("user {}", geteuid())),
         abilities: Abilities::look(),
@@ -151,7 +179,8 @@ pub fn look() -> Seen {
         },
         machines: machines(cache.as_ref().ok()),
         room: MemoryRoom::look(cache.as_ref().ok(), MEMORY_MIB),
-        tools: ["arptables", "iptables", "ipvsadm", "net-tools", "nftables"].map(program).into(),
+        tools: called.into_iter().map(program).collect(),
+        sets: sets.into_iter().map(set).collect(),
         tshark: tools::on_path("tshark"),
         tracing_forbidden: std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope")
             .is_ok_and(|scope| scope.trim() == "3"),
@@ -207,13 +236,14 @@ pub fn diagnose(seen: &Seen) -> Diagnosis {
     };
     let mut items = vec![uml, host, qemu(&seen.machines), cache(seen), room(seen)];
     items.extend(seen.tools.iter().map(tool));
+    items.extend(seen.sets.iter().map(package_set));
     items.extend([tshark(seen), landlock(&seen.abilities)]);
     let machine = format!("Linux {}, user {}", seen.abilities.kernel, seen.user);
     Diagnosis { machine, substrate, items, abilities: seen.abilities.clone() }
 }
 
-fn item(id: &'static str, state: State, found: impl Into<String>, change: Option<&str>) -> Item {
-    Item { id, state, found: found.into(), change: change.map(str::to_owned) }
+fn item(id: impl Into<Cow<'static, str>>, state: State, found: impl Into<String>, change: Option<&str>) -> Item {
+    Item { id: id.into(), state, found: found.into(), change: change.map(str::to_owned) }
 }
 
 fn uml(seen: &Seen) -> Item {
@@ -323,14 +353,37 @@ fn room(seen: &Seen) -> Item {
 }
 
 fn tool(program: &Program) -> Item {
-    let Program { name, at } = program;
+    let Program { name, at, scenarios } = program;
+    let whom = match scenarios {
+        0 => "mends".to_owned(),
+        count => shipped(*count),
+    };
     match at {
-        Some(path) => item(name, State::Good, format!("{name} is there: {}", path.display()), None),
+        Some(path) => item(*name, State::Good, format!("{name} is there, for {whom}: {}", path.display()), None),
         None => item(
-            name,
+            *name,
             State::Without,
-            format!("{name} is not there; `drlab run` fetches it for labs that call it (no root)"),
+            format!("{name} is not there; `drlab run` fetches it for {whom} (no root)"),
             Some(&format!("sudo apt-get install {name}")),
+        ),
+    }
+}
+
+fn shipped(count: usize) -> String {
+    if count == 1 { "1 shipped scenario".to_owned() } else { format!("{count} shipped scenarios") }
+}
+
+fn package_set(set: &PackageSet) -> Item {
+    let PackageSet { packages, at, scenarios } = set;
+    let (id, whom) = (packages.join("+"), shipped(scenarios.len()));
+    let (names, are) = (packages.join(", "), if packages.len() == 1 { "is" } else { "are" });
+    match at {
+        Some(path) => item(id, State::Good, format!("{names} {are} fetched, for {whom}: {}", path.display()), None),
+        None => item(
+            id,
+            State::Without,
+            format!("{names} {are} not fetched; `drlab run` does so for {whom} (no root)"),
+            scenarios.first().map(|name| format!("drlab run {name}")).as_deref(),
         ),
     }
 }
@@ -389,7 +442,7 @@ pub fn render(diagnosis: &Diagnosis) -> String {
 mod tests {
     use insta::assert_snapshot;
 
-    use super::{Program, Seen, State, Trial, Virtual, diagnose, render};
+    use super::{PackageSet, Program, Seen, State, Trial, Virtual, diagnose, render};
     use crate::substrate::abilities::{Abilities, IpVs, MemoryRoom};
     use crate::substrate::kernels::Origin;
     use crate::substrate::{Kernel, Substrate};
@@ -421,8 +474,20 @@ mod tests {
             cache: Ok("/home/tester/.cache/drlab".into()),
             room: MemoryRoom { wanted_mib: 256, folder: Some("/dev/shm".into()), tried: vec![] },
             tools: vec![
-                Program { name: "arptables", at: None },
-                Program { name: "iptables", at: Some("/usr/sbin/iptables-legacy".into()) },
+                Program { name: "arptables", at: None, scenarios: 9 },
+                Program { name: "iptables", at: Some("/usr/sbin/iptables-legacy".into()), scenarios: 0 },
+            ],
+            sets: vec![
+                PackageSet {
+                    packages: vec!["apache2".into(), "php-mysql".into()],
+                    at: None,
+                    scenarios: vec!["apps/wordpress".into()],
+                },
+                PackageSet {
+                    packages: vec!["keepalived".into()],
+                    at: Some("/home/tester/.cache/drlab/trees/keepalived-00c0ffee".into()),
+                    scenarios: vec!["ha/link-down".into(), "ha/health-check".into()],
+                },
             ],
             tshark: None,
             tracing_forbidden: false,
@@ -441,9 +506,12 @@ mod tests {
                 $ drlab kernel fetch 5.10 6.1 6.12
          yes  what is fetched is kept in /home/tester/.cache/drlab
          yes  /dev/shm has room for a guest's 256 MiB of memory
-          -   arptables is not there; `drlab run` fetches it for labs that call it (no root)
+          -   arptables is not there; `drlab run` fetches it for 9 shipped scenarios (no root)
                 $ sudo apt-get install arptables
-         yes  iptables is there: /usr/sbin/iptables-legacy
+         yes  iptables is there, for mends: /usr/sbin/iptables-legacy
+          -   apache2, php-mysql are not fetched; `drlab run` does so for 1 shipped scenario (no root)
+                $ drlab run apps/wordpress
+         yes  keepalived is fetched, for 2 shipped scenarios: /home/tester/.cache/drlab/trees/keepalived-00c0ffee
           -   tshark is not there; only needed to look at captures yourself
                 $ sudo apt-get install tshark
          yes  Landlock keeps a guest from writing outside its own folders

@@ -6,9 +6,12 @@ use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
 
 use super::exit::Exit;
-use super::{ImportArguments, ImportOptions, ReportFormat, VerifyArguments, complain, complain_of, print, run, show};
+use super::{
+    ImportArguments, ImportOptions, KeepalivedChoice, ReportFormat, VerifyArguments, complain, complain_of, print, run,
+    show,
+};
 use crate::base::NodeName;
-use crate::import::{self, ImportError, Imported, LARGEST, Library, Request, Text};
+use crate::import::{self, ImportError, Imported, Keepalived, LARGEST, Library, Request, Text};
 
 /// Why a file is not read.
 #[derive(Debug, thiserror::Error)]
@@ -39,9 +42,13 @@ enum ReadError {
     },
 }
 
+/// What standard input is called.
+const STDIN: &str = "<stdin>";
+
 /// Writes the scenario that the files come to.
 pub fn import(arguments: &ImportArguments) -> Exit {
-    let imported = match made(&arguments.files, &arguments.how) {
+    let keepalived = arguments.how.keepalived.into();
+    let imported = match made(&arguments.files, &arguments.how, keepalived, &folder_of(arguments.out.as_deref())) {
         Ok(imported) => imported,
         Err(exit) => return exit,
     };
@@ -54,15 +61,19 @@ pub fn import(arguments: &ImportArguments) -> Exit {
             print(&format!("{}\nrun it: drlab run {}\n", notes(&imported, Length::Short), typed(path)));
         }
     }
-    if arguments.out.is_none() && !imported.not_understood.is_empty() {
-        complain(&format!("drlab: {} (listed at the top)", not_understood(&imported)));
+    let wondered = imported.not_understood.len() + imported.left_to_daemon.len();
+    if arguments.out.is_none() && wondered > 0 {
+        complain(&format!("drlab: {} (listed at the top)", not_understood(wondered)));
     }
     Exit::AsExpected
 }
 
 /// Imports, runs and reports in one go.
 pub fn verify(arguments: &VerifyArguments) -> Exit {
-    let imported = match made(&arguments.run.scenarios, &arguments.how) {
+    let (how, folder) = (&arguments.how, folder_of(arguments.scenario.as_deref()));
+    let in_machine = how.keepalived == KeepalivedChoice::Auto && run::in_machine(&arguments.run);
+    let keepalived = if in_machine { Keepalived::Retold } else { how.keepalived.into() };
+    let imported = match made(&arguments.run.scenarios, how, keepalived, &folder) {
         Ok(imported) => imported,
         Err(exit) => return exit,
     };
@@ -79,7 +90,7 @@ pub fn verify(arguments: &VerifyArguments) -> Exit {
         complain(&told);
     }
     let name = path.file_stem().map_or_else(|| "imported".to_owned(), |stem| stem.to_string_lossy().into_owned());
-    let exit = run::run_text(&arguments.run, &name, &path.display().to_string(), &imported.scenario);
+    let exit = run::run_text(&arguments.run, &name, &path.display().to_string(), &imported.scenario, folder);
     if arguments.scenario.is_none() && arguments.run.format == ReportFormat::Text {
         print("             # imported.toml is written where the same command has `-o imported.toml`\n");
     }
@@ -100,15 +111,15 @@ fn written(path: &Path, imported: &Imported) -> Result<(), Exit> {
 }
 
 /// The imported files, or how the process ends.
-fn made(files: &[String], how: &ImportOptions) -> Result<Imported, Exit> {
-    let mut request = Request { texts: Vec::new(), id: how.id.clone(), variables: how.set.clone(), router: how.router };
+fn made(files: &[String], how: &ImportOptions, keepalived: Keepalived, folder: &Path) -> Result<Imported, Exit> {
+    let (id, variables) = (how.id.clone(), how.set.clone());
+    let mut request = Request { texts: Vec::new(), id, variables, router: how.router, keepalived };
     let mut refused = false;
     for argument in files {
         let (node, path) = whose(argument);
         match read(path) {
             Ok(text) => {
-                let name =
-                    if path == "-" { "<stdin>".to_owned() } else { plain(Path::new(path)).display().to_string() };
+                let name = if path == "-" { STDIN.to_owned() } else { plain(Path::new(path)).display().to_string() };
                 request.texts.push(Text { name, text, node, format: how.read_as.map(Into::into) });
             }
             Err(error) => {
@@ -121,7 +132,8 @@ fn made(files: &[String], how: &ImportOptions) -> Result<Imported, Exit> {
         return Err(Exit::Usage);
     }
     let base = request.texts.first().map(|text| text.name.clone()).unwrap_or_default();
-    let mut disk = Disk { root: PathBuf::from(base).parent().map(Path::to_path_buf).unwrap_or_default() };
+    let root = PathBuf::from(base).parent().map(Path::to_path_buf).unwrap_or_default();
+    let mut disk = Disk { root, folder: folder.to_owned() };
     import::import(&request, &mut disk).map_err(|error| {
         match &error {
             ImportError::Wrong(texts) => {
@@ -183,6 +195,8 @@ fn plain(path: &Path) -> PathBuf {
 struct Disk {
     /// The folder of the first file, which stands for keepalived's own.
     root: PathBuf,
+    /// The folder that the scenario is in.
+    folder: PathBuf,
 }
 
 impl Library for Disk {
@@ -208,6 +222,28 @@ impl Library for Disk {
         };
         paths.into_iter().map(one).collect()
     }
+
+    fn path(&self, name: &str) -> Option<String> {
+        if name == STDIN {
+            return None;
+        }
+        let whole = |path: &Path| std::path::absolute(path).map(|path| plain(&path)).ok();
+        // An empty path is not made absolute.
+        let folder = whole(&self.folder.join("."))?;
+        Some(from(&folder, &whole(Path::new(name))?).display().to_string())
+    }
+}
+
+/// The folder of a file that is written or, without one, that this program runs in.
+fn folder_of(file: Option<&Path>) -> PathBuf {
+    file.and_then(Path::parent).map(Path::to_path_buf).unwrap_or_default()
+}
+
+/// A file's path as seen from a folder.
+fn from(folder: &Path, file: &Path) -> PathBuf {
+    let common = folder.components().zip(file.components()).take_while(|(one, other)| one == other).count();
+    let up = folder.components().skip(common).map(|_| Component::ParentDir);
+    up.chain(file.components().skip(common)).collect()
 }
 
 /// How much is told of an import.
@@ -221,8 +257,7 @@ fn statements(count: usize) -> String {
     if count == 1 { "1 statement".to_owned() } else { format!("{count} statements") }
 }
 
-fn not_understood(imported: &Imported) -> String {
-    let count = imported.not_understood.len();
+fn not_understood(count: usize) -> String {
     format!("{} {} not understood", statements(count), if count == 1 { "is" } else { "are" })
 }
 
@@ -238,7 +273,12 @@ fn notes(imported: &Imported, length: Length) -> String {
     }
     if !imported.not_understood.is_empty() {
         let items = imported.not_understood.iter().map(|told| format!("{}: {}", told.at, told.what)).collect();
-        out += &list(format!("{}, and not in the lab", not_understood(imported)), items);
+        out += &list(format!("{}, and not in the lab", not_understood(imported.not_understood.len())), items);
+    }
+    if !imported.left_to_daemon.is_empty() {
+        let items = imported.left_to_daemon.iter().map(|told| format!("{}: {}", told.at, told.what)).collect();
+        let count = not_understood(imported.left_to_daemon.len());
+        out += &list(format!("{count} here, and left to keepalived itself"), items);
     }
     if length == Length::Short {
         let (assumed, left_out) = (imported.assumed.len(), imported.left_out.len());
@@ -274,7 +314,7 @@ fn wrapped(item: &str) -> String {
 mod tests {
     use std::path::Path;
 
-    use super::{plain, whose};
+    use super::{from, plain, whose};
 
     #[test]
     fn a_node_stands_before_its_file() {
@@ -288,5 +328,12 @@ mod tests {
     fn one_file_has_one_name() {
         assert_eq!(plain(Path::new("./a/../b/./c.conf")), Path::new("b/c.conf"));
         assert_eq!(plain(Path::new("../c.conf")), Path::new("../c.conf"));
+    }
+
+    #[test]
+    fn a_scenario_names_a_file_from_where_it_is_itself() {
+        assert_eq!(from(Path::new("/lab"), Path::new("/lab/conf/a.conf")), Path::new("conf/a.conf"));
+        assert_eq!(from(Path::new("/lab/out/x"), Path::new("/lab/a.conf")), Path::new("../../a.conf"));
+        assert_eq!(from(Path::new("/"), Path::new("/etc/a.conf")), Path::new("etc/a.conf"));
     }
 }

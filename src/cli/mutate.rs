@@ -56,6 +56,13 @@ pub fn mutate(arguments: &MutateArguments) -> Exit {
         complain(&format!("drlab: `{}` is {} scenarios; mutate takes one", arguments.scenario, plans.len()));
         return Exit::Usage;
     };
+    if let Err(error) = mutate::told_by(plan) {
+        complain_of(&error);
+        return Exit::Usage;
+    }
+    for what in mutate::left_out(plan) {
+        complain(&format!("drlab: not broken here is {what}"));
+    }
     let trials = match chosen(arguments, plan) {
         Ok((all, _)) if arguments.list && !arguments.pairs => return list(arguments, &all),
         Ok((_, trials)) => trials,

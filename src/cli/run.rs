@@ -9,6 +9,7 @@ use std::thread;
 
 use super::exit::Exit;
 use super::matrix;
+use super::needs;
 use super::progress::Progress;
 use super::select::{self, Beside, Selected};
 use super::twice;
@@ -16,11 +17,11 @@ use super::{MendChoice, ReportFormat, RunArguments, SubstrateChoice, complain, c
 use crate::judge::{checks, rules};
 use crate::lab::Watcher;
 use crate::lab::once::{self, Ended, Settings};
-use crate::plan::{self, Plan, words};
+use crate::plan::{self, Plan};
 use crate::report::{self, Report, RunVerdict};
 use crate::scenario;
 use crate::substrate::cache::RunFolder;
-use crate::substrate::packages::tools::{self, Standing};
+use crate::substrate::packages::tools;
 use crate::substrate::packages::trees::{self, Tree};
 use crate::substrate::qemu::Qemu;
 use crate::substrate::{Abilities, Cache, Kernel, StartOptions, Substrate, kernels};
@@ -33,14 +34,14 @@ pub fn run(arguments: &RunArguments) -> Exit {
     }
 }
 
-/// Runs a scenario that is no file of the user's.
-pub(super) fn run_text(arguments: &RunArguments, name: &str, typed: &str, text: &str) -> Exit {
+/// Runs a scenario that is no file of the user's; what it names is looked for from that folder.
+pub(super) fn run_text(arguments: &RunArguments, name: &str, typed: &str, text: &str, folder: PathBuf) -> Exit {
     let selected = Selected {
         name: name.to_owned(),
         origin: typed.to_owned(),
         typed: typed.to_owned(),
         text: text.to_owned(),
-        beside: Beside::Disk(PathBuf::new()),
+        beside: Beside::Disk(folder),
     };
     match compile(&selected) {
         Ok(plan) => run_plans(arguments, vec![(plan, typed.to_owned())]),
@@ -100,6 +101,13 @@ fn run_plans(arguments: &RunArguments, plans: Vec<(Plan, String)>) -> Exit {
     finish(arguments, &results)
 }
 
+/// Whether some of the labs are to be held by virtual machines, which run no programs of a scenario's own.
+pub(super) fn in_machine(arguments: &RunArguments) -> bool {
+    let named =
+        |name: &String| matrix::found(name).is_ok_and(|kernel| matrix::substrate(kernel.as_ref()) == Substrate::Qemu);
+    if arguments.kernel.is_empty() { kind(arguments) == Substrate::Qemu } else { arguments.kernel.iter().any(named) }
+}
+
 /// What holds the labs.
 pub(super) fn kind(arguments: &RunArguments) -> Substrate {
     match arguments.substrate {
@@ -137,7 +145,8 @@ pub(super) fn typed_plans(wanted: &[String]) -> Result<Vec<(Plan, String)>, Exit
     if refused { Err(Exit::Usage) } else { Ok(plans) }
 }
 
-fn compile(selected: &Selected) -> Result<Plan, String> {
+/// Reads and compiles a scenario.
+pub(super) fn compile(selected: &Selected) -> Result<Plan, String> {
     let known_checks: Vec<&str> = checks::ALL.iter().map(|c| c.id).collect();
     let known_findings: Vec<&str> = rules::ALL.iter().map(|r| r.id).collect();
     let mut beside = |path: &str| selected.beside.read(path).map(Some);
@@ -233,10 +242,12 @@ pub(super) fn prepare_under(
         Substrate::Uml => Some(kernels::chosen_or_fetched(&cache, &mut tell)?),
         Substrate::Qemu => Some(kernels::chosen_or_fetched_for_qemu(&cache, &mut tell)?),
     };
-    let mut needed = needed(plans)?;
+    let mut needed = needs::needed(plans)?;
     if let Some(choice) = mends {
         needed.extend(tools::OF_MENDS);
         needed.extend((choice == MendChoice::NetTools).then_some(tools::NET_TOOLS));
+        let mut interfaces = plans.iter().flat_map(|plan| &plan.nodes).flat_map(|node| &node.interfaces);
+        needed.extend(interfaces.any(|interface| interface.tx_checksum).then_some(tools::ETHTOOL));
         needed.sort_unstable();
         needed.dedup();
     }
@@ -248,70 +259,6 @@ pub(super) fn prepare_under(
     let trees = sets.map(|set| trees::tree(&cache, set, &mut tell)).collect::<Result<_, _>>()?;
     let programs = needed.into_iter().map(str::to_owned).collect();
     Ok(Ground { kind, cache, kernel, tool_roots, trees, programs })
-}
-
-/// Programs that scenarios call are not there, and can't be fetched without setting them up.
-#[derive(Debug, thiserror::Error)]
-#[error("this machine lacks programs that the scenarios call:\n  {}", .0.join("\n  "))]
-struct Uncallable(Vec<String>);
-
-/// The packages of the programs that the plans' nodes call.
-fn needed(plans: &[Plan]) -> Result<Vec<&'static str>, Uncallable> {
-    let nodes = || plans.iter().flat_map(|plan| &plan.nodes);
-    let (mut tools, mut lacking) = called(plans);
-    lacking.sort();
-    lacking.dedup();
-    if !lacking.is_empty() {
-        return Err(Uncallable(lacking));
-    }
-    if nodes().any(|node| !node.arptables.is_empty()) {
-        tools.push("arptables");
-    }
-    if nodes().any(|node| !node.iptables.is_empty()) {
-        tools.push("iptables");
-    }
-    tools.sort_unstable();
-    tools.dedup();
-    Ok(tools)
-}
-
-/// The packages of programs that commands, scripts and daemons call, where they are fetched; and a line for each program
-/// that is not to be had.
-fn called(plans: &[Plan]) -> (Vec<&'static str>, Vec<String>) {
-    let (mut tools, mut lacking) = (Vec::new(), Vec::new());
-    for (plan, node) in plans.iter().flat_map(|plan| plan.nodes.iter().map(move |node| (plan, node))) {
-        let placed = |name: &str| node.files.iter().any(|file| file.path.rsplit('/').next() == name.rsplit('/').next());
-        // A file may be anything, and of a script only what is well known is told apart from what it makes itself.
-        let own: Vec<&str> = node.files.iter().filter_map(|file| file.content.as_ref()?.text()).collect();
-        for text in plan.texts_of(node) {
-            let is_file = own.contains(&text);
-            if is_file && !text.starts_with("#!") {
-                continue;
-            }
-            for name in words::programs(text) {
-                if let Some(package) = tools::with_old_tables(&name) {
-                    tools.push(package);
-                    continue;
-                }
-                let at = format!("{name} (on {} of {})", node.name, plan.scenario);
-                match tools::standing(&name) {
-                    Standing::There => {}
-                    _ if placed(&name) => {}
-                    Standing::Fetched(package) => tools.push(package),
-                    Standing::In(package) if node.packages.iter().any(|has| has == package) => {}
-                    Standing::In(package) => {
-                        let mend = format!("`sudo apt-get install {package}`, or `packages = [\"{package}\"]`");
-                        lacking.push(format!("{at}: it is in the package {package}; {mend} in the node"));
-                    }
-                    // Further on it may be no program at all: the pattern of a `case`.
-                    Standing::Unknown if is_file || text.split_whitespace().next() != Some(&name) => {}
-                    Standing::Unknown if !node.packages.is_empty() => {}
-                    Standing::Unknown => lacking.push(format!("{at}: it is not known which package has it")),
-                }
-            }
-        }
-    }
-    (tools, lacking)
 }
 
 /// A report and how its run ended.

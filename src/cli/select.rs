@@ -131,6 +131,9 @@ pub enum SelectError {
         /// How many bytes of it are text.
         byte: usize,
     },
+    /// A file that is larger than any scenario.
+    #[error("{} is larger than {FILE_LIMIT_BYTES} bytes, and no scenario", .0.display())]
+    Large(PathBuf),
     /// A pattern that is none.
     #[error("`{wanted}` is no pattern")]
     Pattern {
@@ -295,7 +298,13 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), SelectError> {
 }
 
 fn read(path: &Path, named: &Path) -> Result<Selected, SelectError> {
-    let bytes = fs::read(path).map_err(|source| SelectError::Read { path: path.to_owned(), source })?;
+    let failed = |source| SelectError::Read { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).map_err(failed)?;
+    file.take(FILE_LIMIT_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > FILE_LIMIT_BYTES) {
+        return Err(SelectError::Large(path.to_owned()));
+    }
     let text = String::from_utf8(bytes).map_err(|error| {
         let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = 1 + before.split(|byte| *byte == b'\n').skip(1).count();

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{Mac, NodeName, Protocol};
+use crate::base::{Mac, NodeName, Protocol, ServiceId};
 
 /// What an act came to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,6 +18,34 @@ pub struct Acted {
     pub ms: f64,
     /// What came of it, in a few words (`2 of 2 answered`), where there is something to say.
     pub outcome: String,
+    /// What it did, or saw done, to a real server's place in a Director's table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<Box<TableChange>>,
+}
+
+/// A real server's place in a Director's table, from some moment on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableChange {
+    /// The Director.
+    pub director: NodeName,
+    /// The service; all of them where it is not said.
+    pub service: Option<ServiceId>,
+    /// The real server's addresses.
+    pub addresses: Vec<IpAddr>,
+    /// Its place.
+    pub now: Listing,
+}
+
+/// Whether a real server gets connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Listing {
+    /// It gets new ones.
+    Taking,
+    /// It has weight 0: it keeps those that it has.
+    Draining,
+    /// The table does not have it.
+    Gone,
 }
 
 /// What running a plan gave.
@@ -114,6 +142,9 @@ pub struct RequestResult {
     pub latency_us: u64,
     /// What came of it.
     pub outcome: Outcome,
+    /// The text that the answer had to hold and did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lacks: Option<String>,
 }
 
 /// What came of a request.

@@ -103,8 +103,14 @@ fn link_of(fact: &LinkFact) -> String {
     if fact.noarp && matches!(fact.kind.as_deref(), Some("veth" | "macvlan")) {
         line.push_str(NOARP);
     }
+    if fact.tx_checksum == Some(true) {
+        line.push_str(TX_CHECKSUM);
+    }
     line
 }
+
+/// What is said of a link besides that leaves checksums to others.
+pub(crate) const TX_CHECKSUM: &str = " tx-checksum";
 
 /// What is said of a link besides that does no ARP although it could.
 pub(crate) const NOARP: &str = " noarp";

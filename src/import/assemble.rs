@@ -3,6 +3,7 @@
 //! Owns: who is there, on which segment, with which addresses; what is assumed where no text says it. A real server of
 //! which a text speaks gets what the text says and nothing else; one of which none speaks is taken to be right.
 
+mod daemon;
 mod director;
 mod ground;
 mod server;
@@ -14,7 +15,7 @@ use ipnet::IpNet;
 use super::heard::{Key, VirtualService};
 use super::parts::{self, Host, Parts};
 use super::source::{Place, Sources};
-use super::{ImportError, OfText, Request, Told, values};
+use super::{Format, ImportError, OfText, Request, Told, values};
 use crate::base::{Forwarding, Protocol, Role};
 use ground::Ground;
 
@@ -41,6 +42,8 @@ pub(super) struct Scene {
     pub(super) assumed: Vec<String>,
     pub(super) left_out: Vec<Told>,
     pub(super) not_understood: Vec<Told>,
+    /// What was not understood of what keepalived itself reads in the lab.
+    pub(super) left_to_daemon: Vec<Told>,
 }
 
 /// A segment.
@@ -68,12 +71,36 @@ pub(super) struct Node {
     pub(super) arptables: Vec<String>,
     pub(super) iptables: Vec<String>,
     pub(super) vip: VipPlace,
+    /// The keepalived that runs on it.
+    pub(super) daemon: Option<Daemon>,
     /// Whether it gets no cure of the ARP problem but what its texts say.
     pub(super) uncured: bool,
     /// Ports that it serves, where its role does not tell.
     pub(super) serve: Vec<(Protocol, u16)>,
     /// What a reader is told of it.
     pub(super) comment: Vec<String>,
+}
+
+/// A keepalived that runs on a Director.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Daemon {
+    /// Its configuration id, where it is not the node's name.
+    pub(super) id: Option<String>,
+    /// What it reads, by the path that it reads it at.
+    pub(super) files: Vec<(String, Source)>,
+    /// The line of its log that tells that it is ready.
+    pub(super) ready: Option<String>,
+    /// Whether it is started after the other one.
+    pub(super) second: bool,
+}
+
+/// Where a file of a node is from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Source {
+    /// The file of that path, from the scenario's folder.
+    Path(String),
+    /// No file.
+    Text(String),
 }
 
 /// An interface of a node.
@@ -144,6 +171,7 @@ impl Node {
             arptables: Vec::new(),
             iptables: Vec::new(),
             vip: VipPlace::Usual,
+            daemon: None,
             uncured: false,
             serve: Vec::new(),
             comment: Vec::new(),
@@ -164,12 +192,15 @@ impl Scene {
     pub(super) fn settle(&mut self) {
         self.left_out.dedup();
         self.not_understood.dedup();
+        self.left_to_daemon.dedup();
     }
 }
 
 /// What the parts of the lab are made from.
 struct Stage<'a> {
     sources: &'a Sources,
+    /// How the scenario names the file of each text, where it is from one.
+    paths: &'a [Option<String>],
     request: &'a Request,
     directors: Vec<Host>,
     /// Real servers: the address in the table, and what is said of it.
@@ -221,23 +252,34 @@ impl Stage<'_> {
 }
 
 /// Makes one lab of the texts.
-pub(super) fn assemble(sources: &Sources, request: &Request, texts: &[OfText]) -> Result<Scene, ImportError> {
+pub(super) fn assemble(
+    sources: &Sources,
+    paths: &[Option<String>],
+    request: &Request,
+    texts: &[OfText],
+) -> Result<Scene, ImportError> {
     let mut odd: Vec<(Place, String)> = Vec::new();
     let parts = parts::sort(texts, &mut odd);
     let mut scene = Scene::default();
+    let stage = stage(sources, paths, request, parts)?;
+    let runs = daemon::runs(&stage, &mut scene)?;
+    let told = |said: &[(Place, String)]| -> Vec<Told> {
+        said.iter().map(|(place, what)| sources.told(place, what.clone())).collect()
+    };
     for text in texts {
         text.heard.assumed.iter().for_each(|what| scene.assume(what.clone()));
-        scene.left_out.extend(text.heard.left_out.iter().map(|(place, what)| sources.told(place, what.clone())));
-        scene
-            .not_understood
-            .extend(text.heard.not_understood.iter().map(|(place, what)| sources.told(place, what.clone())));
+        if runs && text.format == Format::Keepalived {
+            scene.left_to_daemon.extend(told(&text.heard.not_understood));
+        } else {
+            scene.left_out.extend(told(&text.heard.left_out));
+            scene.not_understood.extend(told(&text.heard.not_understood));
+        }
     }
-    scene.not_understood.extend(odd.iter().map(|(place, what)| sources.told(place, what.clone())));
-    let stage = stage(sources, request, parts)?;
+    scene.not_understood.extend(told(&odd));
     scene.vips.clone_from(&stage.vips);
     let ground = Ground::lay(&stage, &mut scene);
     for host in &stage.directors {
-        let node = director::node(&stage, &ground, &mut scene, host);
+        let node = director::node(&stage, &ground, &mut scene, host, runs);
         scene.nodes.push(node);
     }
     for (rip, host) in &stage.servers {
@@ -253,7 +295,12 @@ pub(super) fn assemble(sources: &Sources, request: &Request, texts: &[OfText]) -
 }
 
 /// Finds out who is there.
-fn stage<'a>(sources: &'a Sources, request: &'a Request, parts: Parts) -> Result<Stage<'a>, ImportError> {
+fn stage<'a>(
+    sources: &'a Sources,
+    paths: &'a [Option<String>],
+    request: &'a Request,
+    parts: Parts,
+) -> Result<Stage<'a>, ImportError> {
     let Parts { directors, every, named } = parts;
     let count = directors.iter().map(|d| d.services.len()).sum::<usize>();
     if count == 0 {
@@ -263,7 +310,7 @@ fn stage<'a>(sources: &'a Sources, request: &'a Request, parts: Parts) -> Result
         return Err(ImportError::TooMany { count, what: "virtual services", most: SERVICES });
     }
     let mut stage =
-        Stage { sources, request, directors, servers: Vec::new(), router: None, client: None, vips: Vec::new() };
+        Stage { sources, paths, request, directors, servers: Vec::new(), router: None, client: None, vips: Vec::new() };
     for director in &stage.directors {
         for service in &director.services {
             for (vip, ..) in asked(director, service)? {
@@ -426,10 +473,11 @@ fn services(stage: &Stage<'_>, scene: &mut Scene) -> Result<(), ImportError> {
             let servers = of.servers.iter().map(|s| node(s.address).unwrap_or_default()).collect();
             let sticky = of.persistence_s.is_some() || ["sh", "mh"].contains(&of.scheduler.as_str());
             for (vip, port, protocol) in &asked {
+                let forgotten = of.protocol_forgotten && matches!(of.key, Key::Address(..));
                 let load = Load {
                     vip: *vip,
                     port: if *port == 0 { 80 } else { *port },
-                    protocol: *protocol,
+                    protocol: if forgotten { Protocol::Tcp } else { *protocol },
                     several_sources: sticky,
                 };
                 if !scene.loads.iter().any(|l| (l.vip, l.port, l.protocol) == (load.vip, load.port, load.protocol)) {

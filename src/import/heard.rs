@@ -18,6 +18,10 @@ pub(crate) struct Heard {
     pub not_understood: Vec<(Place, String)>,
     /// What was taken for granted in reading.
     pub assumed: Vec<String>,
+    /// keepalived.conf: it and what it includes, by their numbers, each with the path that the daemon reads it at.
+    pub files: Vec<(usize, String)>,
+    /// keepalived.conf: what the daemon asks for and only the user's own machines have.
+    pub beyond: Vec<(Place, String)>,
 }
 
 impl Heard {
@@ -34,6 +38,11 @@ impl Heard {
     /// Notes what is not understood.
     pub(crate) fn wonder(&mut self, place: &Place, what: impl Into<String>) {
         self.not_understood.push((place.clone(), what.into()));
+    }
+
+    /// Notes what a daemon asks for in vain in a lab.
+    pub(crate) fn miss(&mut self, place: &Place, what: impl Into<String>) {
+        self.beyond.push((place.clone(), what.into()));
     }
 
     /// Notes what is taken for granted, once.
@@ -148,6 +157,8 @@ pub(crate) struct VirtualService {
     pub persistence_prefix: Option<u8>,
     /// Its real servers.
     pub servers: Vec<Server>,
+    /// Whether its protocol is one that nobody asked for: then clients come by TCP all the same.
+    pub protocol_forgotten: bool,
 }
 
 /// A real server of a service.
@@ -186,6 +197,12 @@ pub(crate) struct Vrrp {
     pub source: Option<IpAddr>,
     /// The other speakers.
     pub peers: Vec<IpAddr>,
+    /// What its advertisements of VRRP version 2 are refused for where the other's differ: password, interval.
+    pub terms: Vec<String>,
+    /// Whether it speaks version 3.
+    pub third: bool,
+    /// Whether a master of lower priority stays one.
+    pub yields: bool,
     /// What the master has.
     pub addresses: Vec<HostAddress>,
     /// Routes that the master has.

@@ -291,6 +291,7 @@ fn conclude(sources: &mut Sources, heard: &mut Heard, line: Line, place: &Place)
                 persistence_s: line.persistence_s,
                 persistence_prefix: line.persistence_prefix.filter(|p| *p < 32),
                 servers: Vec::new(),
+                protocol_forgotten: false,
             }),
             place,
         ),
@@ -348,6 +349,7 @@ fn service_listed(sources: &mut Sources, heard: &mut Heard, line: &[Word]) -> Op
         persistence_s: None,
         persistence_prefix: None,
         servers: Vec::new(),
+        protocol_forgotten: false,
     };
     if let Some(word) = rest.next() {
         match scheduler(&word.text) {

@@ -9,7 +9,7 @@ mod tree;
 mod vrrp;
 
 use super::Library;
-use super::heard::Heard;
+use super::heard::{Heard, Statement};
 use super::source::{Place, Sources, Word};
 use tree::Entry;
 
@@ -25,6 +25,14 @@ pub(super) fn read(sources: &mut Sources, file: usize, id: Option<&str>, library
     for entry in &entries {
         top(sources, &mut heard, &groups, entry);
     }
+    let globals = entries.iter().filter(|entry| entry.key() == "global_defs").flat_map(Entry::inner);
+    let third = |entry: &Entry| entry.key() == "vrrp_version" && entry.words.get(1).is_some_and(|w| w.text == "3");
+    let third = globals.into_iter().any(third);
+    for (statement, _) in &mut heard.said {
+        if let Statement::Vrrp(vrrp) = statement {
+            vrrp.third |= third;
+        }
+    }
     heard
 }
 
@@ -37,6 +45,7 @@ fn top(sources: &mut Sources, heard: &mut Heard, groups: &servers::Groups, entry
         "static_routes" => vrrp::static_routes(sources, heard, entry),
         "global_defs" => globals(sources, heard, entry),
         "vrrp_sync_group" => {
+            entry.inner().iter().for_each(|inner| vrrp::watched(heard, inner, "a vrrp_sync_group"));
             heard.leave_out(entry.place(), "vrrp_sync_group: instances of a group move together, and none moves here");
         }
         "vrrp_script"
@@ -60,6 +69,9 @@ fn top(sources: &mut Sources, heard: &mut Heard, groups: &servers::Groups, entry
         | "checkers_log_all_failures"
         | "config_save_dir"
         | "reload_file" => {
+            if entry.key().starts_with("net_namespace") {
+                heard.miss(entry.place(), "it goes into a network namespace of its own");
+            }
             heard.leave_out(entry.place(), format!("{}: how the daemon itself runs", entry.key()));
         }
         other => heard.wonder(entry.place(), format!("`{other}`")),

@@ -35,6 +35,21 @@ pub(super) struct Host {
     pub(super) says_filter: bool,
     /// Devices in the order in which they are named.
     pub(super) devices: Vec<String>,
+    /// What keepalived reads on it, where there is a configuration of it.
+    pub(super) conf: Option<Conf>,
+    /// Whether virtual services are said by anything but keepalived's configuration.
+    pub(super) balances_otherwise: bool,
+}
+
+/// A host's configuration of keepalived.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Conf {
+    /// How many texts begin it; the daemon reads one.
+    pub(super) heads: usize,
+    /// The texts by their numbers, each with the path that the daemon reads it at.
+    pub(super) files: Vec<(usize, String)>,
+    /// What it asks for and only the user's own machines have.
+    pub(super) beyond: Vec<(Place, String)>,
 }
 
 /// What is said of a device.
@@ -64,6 +79,14 @@ impl Host {
         };
         for (statement, place) in &heard.said {
             self.take(statement, place, odd);
+        }
+        if format == Format::Keepalived {
+            let conf = self.conf.get_or_insert_default();
+            conf.heads += 1;
+            conf.files.extend(heard.files.iter().cloned());
+            conf.beyond.extend(heard.beyond.iter().cloned());
+        } else {
+            self.balances_otherwise |= heard.said.iter().any(|(said, _)| matches!(said, Statement::Service(_)));
         }
         // A script that sets up addresses is taken to be all that is done; one that only starts a server says nothing.
         let scripted = format == Format::Script && (self.says_addresses || heard.said.iter().any(|(s, _)| of_arp(s)));

@@ -4,13 +4,16 @@
 
 use std::net::IpAddr;
 
-use super::assemble::{Node, Scene, Service, VipPlace};
+use super::assemble::{Daemon, Load, Node, Scene, Service, Source, VipPlace};
 use super::source::Sources;
 use super::{Imported, Request, Told};
 use crate::base::{Forwarding, Protocol, Role};
 
 /// How wide comments are.
 const WIDTH: usize = 110;
+
+/// How long an election may take: an instance that hears nobody waits for three advertisements and a bit.
+const READY_MS: u32 = 60_000;
 
 /// Writes a lab down.
 pub(super) fn write(sources: &Sources, request: &Request, scene: &Scene) -> Imported {
@@ -28,6 +31,11 @@ pub(super) fn write(sources: &Sources, request: &Request, scene: &Scene) -> Impo
     }
     list(&mut out, "Assumed, as no file says it:", scene.assumed.iter().map(|what| format!("- {what}")));
     list(&mut out, "Not understood, and not in the lab:", scene.not_understood.iter().map(line));
+    list(
+        &mut out,
+        "Not understood here; keepalived itself reads it as it stands:",
+        scene.left_to_daemon.iter().map(line),
+    );
     list(&mut out, "Left out, as a lab has no use for it:", scene.left_out.iter().map(line));
     head(&mut out, scene, &names);
     for node in &scene.nodes {
@@ -42,6 +50,7 @@ pub(super) fn write(sources: &Sources, request: &Request, scene: &Scene) -> Impo
         assumed: scene.assumed.clone(),
         left_out: scene.left_out.clone(),
         not_understood: scene.not_understood.clone(),
+        left_to_daemon: scene.left_to_daemon.clone(),
     }
 }
 
@@ -114,6 +123,9 @@ fn node(out: &mut String, node: &Node, vips: usize) {
         comment(out, what, "");
     }
     let mut text = format!("[nodes.{}]\nrole = \"{}\"\n", node.name, role(node.role));
+    if node.daemon.is_some() {
+        text += "kind = \"keepalived\"\n";
+    }
     for interface in &node.interfaces {
         let mut keys = Vec::new();
         if let Some(segment) = &interface.segment {
@@ -135,12 +147,36 @@ fn node(out: &mut String, node: &Node, vips: usize) {
     put(out, &text);
 }
 
+/// keepalived as it runs on the node; it tells what it thinks of its configuration before.
+fn daemon(daemon: &Daemon) -> String {
+    let id = daemon.id.as_ref().map(|id| format!(" --config-id={}", shell_words::quote(id))).unwrap_or_default();
+    let start = if daemon.second { "sleep 1 && exec " } else { "" };
+    let command = format!("{start}keepalived{id} --dont-fork --log-console --log-detail");
+    let ready = daemon.ready.as_ref().map(|line| format!(", ready.log = {}", quoted(line))).unwrap_or_default();
+    let mut text = format!(
+        "packages = [\"keepalived\"]\n\
+         run = [{{ command = {}, may_fail = true }}]\n\
+         daemons = [{{ name = \"keepalived\", command = {}{ready}, deadline_ms = {READY_MS} }}]\n",
+        quoted(&format!("keepalived{id} --config-test")),
+        quoted(&command)
+    );
+    for (path, source) in &daemon.files {
+        let source = match source {
+            Source::Path(path) => quoted(path),
+            Source::Text(whole) => format!("{{ text = {} }}", quoted(whole)),
+        };
+        text += &format!("files.{} = {source}\n", quoted(path));
+    }
+    text
+}
+
 fn settings(node: &Node, vips: usize) -> String {
     let mut text = String::new();
     if let Some(gateway) = &node.gateway {
         text += &format!("gateway = {}\n", quoted(gateway));
     }
     text += &vip(node, vips);
+    text += &node.daemon.as_ref().map(daemon).unwrap_or_default();
     if node.uncured {
         text += "arp_cure = \"none\"\n";
     }
@@ -184,7 +220,10 @@ fn settings(node: &Node, vips: usize) -> String {
 /// Where the node has VIPs, as short as it can be said.
 fn vip(node: &Node, vips: usize) -> String {
     let all = match &node.vip {
+        // What runs keepalived has a VIP only by its word.
+        VipPlace::Usual if node.daemon.is_some() => return "vip = true\n".to_owned(),
         VipPlace::Usual => return String::new(),
+        VipPlace::Nowhere if node.daemon.is_some() => return String::new(),
         VipPlace::Nowhere => return "vip = false\n".to_owned(),
         VipPlace::At(all) => all,
     };
@@ -293,15 +332,24 @@ fn tail(out: &mut String, scene: &Scene) {
             }
         }
     }
+    // Where a load does not say its protocol, it has that of the service.
+    let as_served = |load: &Load| {
+        let mut services = scene.services.iter().filter(|s| (s.vip, s.port) == (load.vip, load.port)).peekable();
+        services.peek().is_none() || services.any(|service| service.protocol == load.protocol)
+    };
     match scene.loads.as_slice() {
-        [only] => {
+        [only] if as_served(only) => {
             if only.several_sources {
                 text += "\n[load]\nrequests = 24\naddresses_per_client = 4\n";
             }
         }
         several => {
             for load in several {
-                let udp = if load.protocol == Protocol::Udp { ", protocol = \"udp\"" } else { "" };
+                let udp = match load.protocol {
+                    Protocol::Udp => ", protocol = \"udp\"",
+                    Protocol::Tcp if !as_served(load) => ", protocol = \"tcp\"",
+                    Protocol::Tcp => "",
+                };
                 let sources = if load.several_sources { ", addresses_per_client = 4" } else { "" };
                 let name = format!("{} {}", load.protocol, std::net::SocketAddr::new(load.vip, load.port));
                 text += &format!(

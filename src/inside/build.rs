@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 
 use super::arpfilter::{ArpFilterError, Filters};
-use super::bounds::{Bound, BoundsError};
+use super::bounds::{self, Bound, BoundsError};
 use super::ipvs::IpvsError;
 use super::link::offload::OffloadError;
 use super::neigh;
@@ -201,7 +201,8 @@ impl Lab {
         let (skip_ipvs, jitter_us) = (options.skip_ipvs, options.jitter_us);
         let mut lab = Self { plan, skip_ipvs, jitter_us, filters, toolbox, switch, nodes: workers, bounds: Vec::new() };
         for node in lab.plan.nodes.iter().filter(|node| node.has_programs()) {
-            lab.bounds.push((node.name.clone(), Arc::new(Bound::new(node.name.as_str())?)));
+            let bound = Bound::new(node.name.as_str(), bounds::of_a_node(options.memory_mib))?;
+            lab.bounds.push((node.name.clone(), Arc::new(bound)));
         }
         lab.wire()?;
         Ok(lab)
@@ -258,6 +259,7 @@ impl Lab {
             let (own, toolbox, syslog) = (node.clone(), self.toolbox.clone(), log.clone());
             let done = worker.run(move || async move {
                 toolbox.lay_out().map_err(StepError::LayOut)?;
+                files::place_names(&own.name)?;
                 files::place(&own.name, &own.files)?;
                 syslog::listen(syslog).map_err(StepError::Syslog)
             })?;

@@ -366,6 +366,7 @@ impl Client {
             id: &id,
             timeout_ms: load.timeout_ms,
             foreign: load.foreign,
+            contains: load.contains.as_deref(),
         };
         let (start_ns, began) = (epoch_ns(), Instant::now());
         let answer = match (load.protocol, session) {
@@ -377,6 +378,7 @@ impl Client {
             }
         };
         let took = answer.whole_at.map_or_else(|| began.elapsed(), |at| at.duration_since(began));
+        let lacks = load.contains.clone().filter(|_| answer.lacks);
         let outcome: Outcome = answer.outcome;
         RequestResult {
             number,
@@ -388,6 +390,7 @@ impl Client {
             start_ns,
             latency_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             outcome,
+            lacks,
         }
     }
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::kmod::{ModuleInitFlags, finit_module};
 
-use crate::base::{Role, SCHEDULERS};
+use crate::base::SCHEDULERS;
 use crate::plan::{Act, LinkKind, Node, Plan, Service};
 
 /// A modules folder that can't be used.
@@ -84,7 +84,7 @@ pub fn needed(plan: &Plan) -> Vec<&'static str> {
 /// The modules that a node's own programs may ask for, by the names of tools that stand in their texts.
 fn of_programs(plan: &Plan, node: &Node) -> Vec<&'static str> {
     let mut wanted: Vec<&str> = plan.texts_of(node).flat_map(of_tools).collect();
-    if node.role == Role::Director {
+    if node.ipvs.is_some() {
         wanted.push("ip_vs");
         wanted.extend(SCHEDULER_MODULES);
     }
@@ -95,6 +95,7 @@ fn of_programs(plan: &Plan, node: &Node) -> Vec<&'static str> {
 pub fn all() -> Vec<&'static str> {
     let mut all = vec!["overlay", "ipv6", "bridge", "veth", "af_packet", "dummy", "ipip", "ip_vs"];
     all.extend(ARP_FILTER.into_iter().chain(IP_FILTER).chain(SCHEDULER_MODULES));
+    all.extend(NFTABLES.into_iter().chain(TRAFFIC_CONTROL));
     all
 }
 
@@ -138,6 +139,13 @@ pub fn of_tools(text: &str) -> Vec<&'static str> {
     if text.contains("vmac") || text.contains("macvlan") {
         wanted.push("macvlan");
     }
+    let calls = |tool: &str| text.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == tool);
+    if calls("nft") {
+        wanted.extend(NFTABLES);
+    }
+    if calls("tc") {
+        wanted.extend(TRAFFIC_CONTROL);
+    }
     if text.contains("tunl0") {
         wanted.push("ipip");
     }
@@ -147,6 +155,20 @@ pub fn of_tools(text: &str) -> Vec<&'static str> {
 /// What a virtual machine's ports are made of, where it is not built in.
 pub const OF_PORTS: [&str; 2] = ["virtio_pci", "virtio_console"];
 
+/// What rules of `nft` are made of that forward, share out and filter.
+const NFTABLES: [&str; 6] = ["nf_tables", "nft_ct", "nft_hash", "nft_numgen", "nft_dup_netdev", "nft_fwd_netdev"];
+/// What `tc` is called for where frames are taken up as they come in.
+const TRAFFIC_CONTROL: [&str; 9] = [
+    "sch_ingress",
+    "cls_u32",
+    "cls_flower",
+    "cls_matchall",
+    "act_gact",
+    "act_mirred",
+    "act_pedit",
+    "act_skbmod",
+    "act_csum",
+];
 const ARP_FILTER: [&str; 3] = ["arp_tables", "arptable_filter", "arpt_mangle"];
 const IP_FILTER: [&str; 6] = ["ip_tables", "iptable_filter", "iptable_mangle", "xt_tcpudp", "xt_mark", "xt_multiport"];
 

@@ -334,6 +334,7 @@ impl Orders {
         let stage = Stage { nodes: lab, servers, daemons, kernel: lab };
         let earlier: BTreeMap<NodeName, usize> =
             servers.access_logs().into_iter().map(|(node, log)| (node, log.len())).collect();
+        let logged = runtime.block_on(weblogs::lengths(lab)).map_err(Box::new)?;
         let acts = if loads_only { loads(&plan.timeline) } else { plan.timeline.clone() };
         let played = runtime
             .block_on(timeline::run(&acts, &stage, |acted| self.voice.mention(&Event::Acted(acted))))
@@ -346,7 +347,7 @@ impl Orders {
             log.drain(..earlier.get(node).copied().unwrap_or(0).min(log.len()));
         }
         runtime.block_on(daemons.within_bounds()).map_err(Box::new)?;
-        runtime.block_on(weblogs::take_in(lab, &mut loads, &mut access_logs)).map_err(Box::new)?;
+        runtime.block_on(weblogs::take_in(lab, &mut loads, &mut access_logs, &logged)).map_err(Box::new)?;
         let ended = runtime.block_on(daemons.ended());
         Ok(Ran { stopped: stopped.map(Box::new), loads, access_logs, probes, ended })
     }

@@ -26,7 +26,7 @@ pub use self::command::CommandError;
 use self::launch::Launcher;
 use self::log::{LastLines, Log};
 use self::process::{Process, in_words};
-use super::bounds::MOST;
+use super::bounds::Overrun;
 use super::read;
 use super::shell::in_its_place;
 use super::timeline::nodes::{NodeGone, Nodes, on_node};
@@ -69,11 +69,13 @@ pub enum DaemonError {
         /// Its last lines.
         last: LastLines,
     },
-    /// The node's programs asked for more processes than they may have.
-    #[error("the programs of {node} asked for more than {MOST} processes and were all killed")]
-    TooMany {
+    /// The node's programs asked for more than they may have.
+    #[error("the programs of {node} {what} and were all killed")]
+    Overrun {
         /// The node.
         node: NodeName,
+        /// What they asked for.
+        what: Overrun,
     },
     /// It took too long.
     #[error(
@@ -104,6 +106,9 @@ pub enum DaemonError {
 /// How long a daemon without a condition has to run to be ready.
 const STANDS_AFTER: Duration = Duration::from_millis(250);
 
+/// The name of the log of what commands wrote.
+pub const COMMANDS: &str = "commands";
+
 /// How long until the second look; each pause after it is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(25);
@@ -113,6 +118,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(25);
 struct OfNode {
     launcher: Launcher,
     syslog: Log,
+    /// What commands came to, one after the other.
+    commands: Log,
     daemons: BTreeMap<String, State>,
 }
 
@@ -145,18 +152,22 @@ impl Daemons {
     ) -> Result<Self, DaemonError> {
         let mut all = BTreeMap::new();
         for (node, launcher, syslog) in nodes {
-            let mut daemons = BTreeMap::new();
-            for daemon in &node.daemons {
-                let path = logs_of(output, &node.name).join(format!("{}.log", daemon.name));
-                let log = Log::new(&path).map_err(|source| DaemonError::Io {
+            let log_of = |name: &str| {
+                Log::new(&logs_of(output, &node.name).join(format!("{name}.log"))).map_err(|source| DaemonError::Io {
                     attempt: "make the log of",
-                    daemon: daemon.name.clone(),
+                    daemon: name.to_owned(),
                     node: node.name.clone(),
                     source,
-                })?;
+                })
+            };
+            let mut daemons = BTreeMap::new();
+            for daemon in &node.daemons {
+                let log = log_of(&daemon.name)?;
                 daemons.insert(daemon.name.clone(), State { daemon: daemon.clone(), log, running: None });
             }
-            all.insert(node.name.clone(), tokio::sync::Mutex::new(OfNode { launcher, syslog, daemons }));
+            let has_commands = !node.commands.is_empty() || node.commands_later;
+            let commands = if has_commands { log_of(COMMANDS)? } else { Log::in_memory(0, None) };
+            all.insert(node.name.clone(), tokio::sync::Mutex::new(OfNode { launcher, syslog, commands, daemons }));
         }
         Ok(Self { nodes: all })
     }
@@ -201,7 +212,7 @@ impl Daemons {
     /// [`DaemonError`]; it does not run then.
     pub async fn start(&self, nodes: &impl Nodes, node: &NodeName, name: &str) -> Result<(), DaemonError> {
         let mut here = self.of(node, name)?.lock().await;
-        let OfNode { launcher, syslog, daemons } = &mut *here;
+        let OfNode { launcher, syslog, daemons, .. } = &mut *here;
         let state = daemons.get_mut(name).ok_or_else(|| unknown(node, name))?;
         let failed =
             |attempt| move |source| DaemonError::Io { attempt, daemon: name.to_owned(), node: node.clone(), source };
@@ -226,7 +237,11 @@ impl Daemons {
         let mut process = started.map_err(failed("start"))?;
         let began = Beginning { at: Instant::now(), file };
         let logs = [&state.log, syslog];
-        ready(nodes, node, &state.daemon, (&mut process, began), logs).await?;
+        let outcome = ready(nodes, node, &state.daemon, (&mut process, began), logs).await;
+        if let (Err(_), Some(what)) = (&outcome, launcher.bound.overrun_by_now()) {
+            return Err(DaemonError::Overrun { node: node.clone(), what });
+        }
+        outcome?;
         state.running = Some(process);
         Ok(())
     }
@@ -286,18 +301,21 @@ impl Daemons {
             return (None, Err(unready));
         };
         // Not held while it runs: a daemon may be ended meanwhile.
-        let launcher = here.lock().await.launcher.clone();
-        command::run(&launcher, node, command).await
+        let (launcher, record) = {
+            let here = here.lock().await;
+            (here.launcher.clone(), here.commands.clone())
+        };
+        command::run(&launcher, node, command, record).await
     }
 
-    /// Whether the programs of all nodes have kept to the number of processes that they may have.
+    /// Whether the programs of all nodes have kept to the processes and the memory that they may have.
     ///
     /// # Errors
-    /// [`DaemonError::TooMany`] for the first node where they have not; none of its programs runs any more.
+    /// [`DaemonError::Overrun`] for the first node where they have not; none of its programs runs any more.
     pub async fn within_bounds(&self) -> Result<(), DaemonError> {
         for (name, node) in &self.nodes {
-            if node.lock().await.launcher.bound.is_overrun() {
-                return Err(DaemonError::TooMany { node: name.clone() });
+            if let Some(what) = node.lock().await.launcher.bound.overrun_by_now() {
+                return Err(DaemonError::Overrun { node: name.clone(), what });
             }
         }
         Ok(())

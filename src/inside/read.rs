@@ -12,21 +12,25 @@ use std::fs;
 use std::io;
 use std::sync::Arc;
 
-use crate::base::{IfName, NodeName, Protocol, Role, error_chain};
+use nix::errno::Errno;
+
+use crate::base::{IfName, NodeName, Protocol, error_chain};
 use crate::facts::{IpvsFacts, NodeFacts, Unread};
 use crate::inside::arpfilter::{self, Filters};
 use crate::inside::ipvs::{self, IpvsError};
+use crate::inside::link::offload::Ethtool;
 use crate::inside::ns::Space;
 use crate::inside::{rtnl, sysctl};
 use crate::plan::Node;
 
 /// Keys below `net.ipv4.conf.<interface>.` that decide about ARP and about which packets are taken or sent on.
-const IPV4_CONF: [&str; 10] = [
+const IPV4_CONF: [&str; 11] = [
     "arp_ignore",
     "arp_announce",
     "arp_filter",
     "arp_notify",
     "arp_accept",
+    "drop_gratuitous_arp",
     "rp_filter",
     "accept_local",
     "proxy_arp",
@@ -61,7 +65,7 @@ impl Wanted {
             sysctls: node.sysctls.iter().map(|one| one.key.clone()).collect(),
             arptables: !node.arptables.is_empty(),
             iptables: tables(node),
-            ipvs: node.ipvs.is_some() || (node.role == Role::Director && node.has_programs()),
+            ipvs: node.ipvs.is_some(),
         }
     }
 }
@@ -153,6 +157,9 @@ async fn by_netlink(facts: &mut NodeFacts) {
         Ok(found) => facts.links = found,
         Err(error) => return unread(facts, "links, addresses, routes and neighbours", &error),
     }
+    if let Err(error) = checksums(facts) {
+        unread(facts, "checksum offloads", &error);
+    }
     let names = facts.links.iter().map(|link| (link.index, link.name.clone())).collect();
     match netlink::addresses(&handle, &names).await {
         Ok(found) => facts.addresses = found,
@@ -166,6 +173,15 @@ async fn by_netlink(facts: &mut NodeFacts) {
         Ok(found) => facts.neighbours = found,
         Err(error) => unread(facts, "neighbours", &error),
     }
+}
+
+/// Reads which links leave checksums to others; a network card that computes them itself is none of these.
+fn checksums(facts: &mut NodeFacts) -> Result<(), Errno> {
+    let ethtool = Ethtool::open()?;
+    for link in facts.links.iter_mut().filter(|link| link.kind.as_deref() == Some("veth")) {
+        link.tx_checksum = ethtool.tx_checksum(&link.name)?;
+    }
+    Ok(())
 }
 
 fn sysctls(facts: &mut NodeFacts, wanted: &Wanted) {

@@ -64,7 +64,6 @@ impl Session {
         let path = response.url().path().to_owned();
         let path = response.url().query().map_or(path.clone(), |query| format!("{path}?{query}"));
         let bytes = response.bytes().await?;
-        let whole_at = Some(Instant::now());
-        Ok(Answer { local, outcome: judge(status, &bytes, &path, ask.foreign), whole_at })
+        Ok(judge(status, &bytes, &path, ask).answer(local, Instant::now()))
     }
 }

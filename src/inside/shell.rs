@@ -50,7 +50,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The tools by the names that commands call them by, and the programs that may stand behind each, the best first.
-const TOOLS: [(&str, &[&str]); 9] = [
+const TOOLS: [(&str, &[&str]); 10] = [
     ("arptables", &["arptables-legacy", "arptables"]),
     ("iptables", &["iptables-legacy", "iptables"]),
     ("ip6tables", &["ip6tables-legacy", "ip6tables"]),
@@ -60,6 +60,7 @@ const TOOLS: [(&str, &[&str]); 9] = [
     ("ifconfig", &["ifconfig"]),
     ("route", &["route"]),
     ("arp", &["arp"]),
+    ("ethtool", &["ethtool"]),
 ];
 
 /// Where a node has the tools under their plain names that are not found so.

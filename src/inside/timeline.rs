@@ -150,7 +150,7 @@ pub async fn run<N: Nodes, C: Configure>(
         let result = load::run(load, stage.nodes, async |timed: &TimedAct| stage.act(timed, &tell, &stopped).await)
             .await
             .map_err(|error| TimelineError { label: timed.label.clone(), source: ActError::Load(Box::new(error)) })?;
-        tell(acted(&timed.label, at_ns, began, in_words(&result)));
+        tell(acted(timed, at_ns, began, in_words(&result)));
         loads.push(result);
     }
     Ok(Played { loads, stopped: stopped.into_inner() })
@@ -183,7 +183,11 @@ impl<N: Nodes, C: Configure> Stage<'_, N, C> {
             }
             Err(source) => return Err(TimelineError { label: timed.label.clone(), source }),
         };
-        tell(acted(&timed.label, at_ns, began, outcome));
+        let mut told = acted(timed, at_ns, began, outcome);
+        if stopped.borrow().is_none() {
+            told.table = timed.act.table_change().map(Box::new);
+        }
+        tell(told);
         Ok(())
     }
 
@@ -267,8 +271,8 @@ impl<N: Nodes, C: Configure> Stage<'_, N, C> {
     }
 }
 
-fn acted(label: &str, at_ns: u64, began: Instant, outcome: String) -> Acted {
-    Acted { label: label.to_owned(), at_ns, ms: began.elapsed().as_secs_f64() * 1e3, outcome }
+fn acted(timed: &TimedAct, at_ns: u64, began: Instant, outcome: String) -> Acted {
+    Acted { label: timed.label.clone(), at_ns, ms: began.elapsed().as_secs_f64() * 1e3, outcome, table: None }
 }
 
 fn in_words(load: &LoadResult) -> String {

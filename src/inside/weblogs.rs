@@ -31,7 +31,28 @@ pub(super) enum WeblogError {
     Node(#[from] NodeGone),
 }
 
-/// Reads the logs that the plan's nodes have and joins them with what the loads asked.
+/// How long logs are, by node and path.
+pub(super) type Lengths = BTreeMap<(NodeName, String), usize>;
+
+/// How long the logs are before a pass, so that lines of an earlier one are none of its own; one that is not there yet has
+/// nothing.
+///
+/// # Errors
+/// [`WeblogError::Node`].
+pub(super) async fn lengths(lab: &Lab) -> Result<Lengths, WeblogError> {
+    let mut lengths = Lengths::new();
+    for node in &lab.plan().nodes {
+        for path in &node.access_logs {
+            let file = path.clone();
+            let found = on_node(lab, &node.name, move || async move { std::fs::metadata(file) }).await?;
+            let bytes = found.map_or(0, |found| usize::try_from(found.len()).unwrap_or(usize::MAX));
+            lengths.insert((node.name.clone(), path.clone()), bytes);
+        }
+    }
+    Ok(lengths)
+}
+
+/// Reads what the logs of the plan's nodes have beyond those lengths and joins it with what the loads asked.
 ///
 /// # Errors
 /// [`WeblogError`]: a log that is not there is no evidence of silence.
@@ -39,6 +60,7 @@ pub(super) async fn take_in(
     lab: &Lab,
     loads: &mut [LoadResult],
     logs: &mut BTreeMap<NodeName, Vec<AccessLogEntry>>,
+    earlier: &Lengths,
 ) -> Result<(), WeblogError> {
     let plan = lab.plan();
     for node in plan.nodes.iter().filter(|node| !node.access_logs.is_empty()) {
@@ -48,8 +70,10 @@ pub(super) async fn take_in(
             let read = on_node(lab, &node.name, move || async move { std::fs::read(file) }).await?;
             let failed = |source| WeblogError::Read { path: path.clone(), node: node.name.clone(), source };
             let text = read.map_err(failed)?;
-            // Of a request that the same load made before a mend, the later line is this pass's.
-            let of_loads = String::from_utf8_lossy(&text).lines().filter_map(weblog::parse).collect::<Vec<_>>();
+            // The same load made requests of the same names before a mend, perhaps of another real server.
+            let begin = earlier.get(&(node.name.clone(), path.clone())).copied().unwrap_or(0);
+            let own = text.get(begin..).unwrap_or_default();
+            let of_loads = String::from_utf8_lossy(own).lines().filter_map(weblog::parse).collect::<Vec<_>>();
             lines.extend(of_loads.into_iter().filter_map(|line| Some((line.request.clone()?, line))));
         }
         logs.entry(node.name.clone()).or_default().extend(joined(&lines, &node.name, loads));
@@ -103,6 +127,7 @@ mod tests {
             start_ns: 1,
             latency_us: 1,
             outcome: Outcome::Answered { status: 200, server: None, bytes: 615, whole: true },
+            lacks: None,
         };
         let mut loads = [LoadResult { name: "load".into(), ms: 1.0, requests: vec![request] }];
         let text = "203.0.113.101 - - [x] \"GET / HTTP/1.1\" 200 615 \"-\" \"drlab load/7\"";

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 
 use crate::base::{Forwarding, IfName, Mac, NodeName, Role, ServiceId};
-use crate::facts::NodeFacts;
+use crate::facts::{NodeFacts, ServiceFact};
 
 /// The lab as the judge knows it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -29,6 +29,9 @@ pub struct Case {
     /// Set where the frames were captured by others: then what is missing among them is no evidence, and a frame seen
     /// anywhere tells of both its sender and its receiver.
     pub elsewhere: Option<Elsewhere>,
+    /// Directors that balance by other means than IPVS: what each is wanted to do, in the shape in which IPVS would tell
+    /// it, as no kernel does. How they take packets up and hand them on is their own affair.
+    pub without_ipvs: BTreeMap<NodeName, Vec<ServiceFact>>,
 }
 
 /// What is known of captures that were made by others.
@@ -133,8 +136,10 @@ impl Case {
                 .map(|d| WantedDestination { node: holder(d.at), at: d.at, forwarding: d.forwarding, weight: d.weight })
                 .collect(),
         });
+        // No table tells what these do.
+        let other = self.services.iter().filter(|service| self.without_ipvs.contains_key(&service.director)).cloned();
         Self {
-            services: services.collect(),
+            services: services.chain(other).collect(),
             stations,
             wanted: BTreeMap::new(),
             share: BTreeMap::new(),

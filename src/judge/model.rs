@@ -18,6 +18,7 @@ pub(super) mod own;
 pub(super) mod passage;
 pub(super) mod resolve;
 pub(super) mod route;
+pub(super) mod serve;
 pub(super) mod size;
 pub(super) mod source;
 pub(super) mod survey;

@@ -8,6 +8,7 @@ mod address_prefix_narrow;
 mod address_prefix_wide;
 mod all_nodes_own_vip;
 mod app_bound_rip;
+mod app_content_differs;
 mod app_not_listening;
 mod app_udp_source;
 mod app_wrong_host;
@@ -26,7 +27,9 @@ mod dir_rpfilter_two_arm;
 mod dir_vip_missing;
 mod dir_vip_primary;
 mod ha_backup_redirect_left;
+mod ha_check_on_rip;
 mod ha_failover_no_sync;
+mod ha_garp_ignored;
 mod ha_no_garp;
 mod ha_peer_loop;
 mod ha_split_brain;
@@ -108,6 +111,7 @@ mod virt_arp_guard;
 mod virt_ipvlan;
 mod virt_port_security;
 mod virt_pvlan;
+mod virt_tx_csum;
 mod virt_vmac_filter;
 mod ways;
 
@@ -168,6 +172,7 @@ impl Affliction {
 pub const ALL: &[Rule] = &[
     ha_split_brain::RULE,
     ha_no_garp::RULE,
+    ha_garp_ignored::RULE,
     ha_failover_no_sync::RULE,
     ha_peer_loop::RULE,
     ha_backup_redirect_left::RULE,
@@ -229,6 +234,8 @@ pub const ALL: &[Rule] = &[
     rs_remote_subnet::RULE,
     v6_vip_on_nic_dad::RULE,
     virt_ipvlan::RULE,
+    virt_tx_csum::RULE,
+    ha_check_on_rip::RULE,
     rs_vip_missing_forwarding::RULE,
     rs_vip_missing::RULE,
     rs_rpfilter_two_nic::RULE,
@@ -260,6 +267,7 @@ pub const ALL: &[Rule] = &[
     app_bound_rip::RULE,
     app_not_listening::RULE,
     app_udp_source::RULE,
+    app_content_differs::RULE,
     app_wrong_host::RULE,
     unexplained::DROP,
     unexplained::REFUSAL,

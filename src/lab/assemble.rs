@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::base::{DirectorKind, Forwarding, NodeName, Role, Verdict};
+use crate::base::{Forwarding, NodeName, Role, Verdict};
 use crate::facts::NodeFacts;
 use crate::facts::run::{CaptureStats, DaemonEnded, Outcome, Ran, Stopped};
 use crate::facts::statements::is_left_open;
@@ -35,7 +35,11 @@ pub fn topology(plan: &Plan) -> Topology {
                 .collect(),
         })
         .collect();
-    Topology { vips: plan.vips.iter().map(ToString::to_string).collect(), segments, services: services(plan) }
+    Topology {
+        vips: plan.vips.iter().map(ToString::to_string).collect(),
+        segments,
+        services: services(plan, &|_| true),
+    }
 }
 
 /// The same where nodes' own programs configure them: there the VIPs and services are those that were read.
@@ -48,6 +52,7 @@ pub fn topology_as_read(plan: &Plan, case: &Case, facts: &[NodeFacts]) -> Topolo
         let vips = read.addresses.iter().filter(|address| plan.vips.contains(&address.address.addr()));
         member.vip_on = vips.map(|vip| vip.label.clone().unwrap_or_else(|| vip.interface.to_string())).collect();
     }
+    topology.services = services(plan, &|node| !own.contains(&node.name));
     for service in case.services.iter().filter(|service| own.contains(&service.director)) {
         let servers: Vec<String> = service
             .destinations
@@ -66,8 +71,12 @@ fn destination(node: Option<&NodeName>, at: SocketAddr, forwarding: Forwarding, 
     if weight == 1 { format!("{name}{method}") } else { format!("{name}{method} weight {weight}") }
 }
 
-fn services(plan: &Plan) -> Vec<String> {
-    let tables = plan.nodes.iter().map(|node| (node.ipvs.iter().flat_map(|table| &table.services), &node.balances));
+fn services(plan: &Plan, of: &dyn Fn(&Node) -> bool) -> Vec<String> {
+    let tables = plan
+        .nodes
+        .iter()
+        .filter(|node| of(node))
+        .map(|node| (node.ipvs.iter().flat_map(|table| &table.services), &node.balances));
     let mut told = Vec::new();
     let all = tables.flat_map(|(built, own)| built.chain(own));
     // Directors that stand in for each other have the same ones.
@@ -90,7 +99,7 @@ fn member(plan: &Plan, node: &Node, interface: &Interface) -> Option<TopologyMem
     Some(TopologyMember {
         node: node.name.clone(),
         role: node.role,
-        kind: Some(node.kind).filter(|kind| node.role == Role::Director && *kind != DirectorKind::Ipvs),
+        kind: Some(node.kind).filter(|_| node.role == Role::Director),
         interface: interface.name.to_string(),
         mac: interface.mac?,
         addresses: interface
@@ -124,7 +133,11 @@ pub fn load(plan: &Plan, ran: &Ran) -> LoadSummary {
                     summary.ok += 1;
                 } else {
                     summary.failed += 1;
-                    let kind = if *whole { format!("status {status}") } else { "wrong or cut body".to_owned() };
+                    let kind = match &request.lacks {
+                        Some(_) if *status == 200 => "without the text that it has to hold".to_owned(),
+                        _ if *whole || *status != 200 => format!("status {status}"),
+                        _ => "wrong or cut body".to_owned(),
+                    };
                     *summary.errors.entry(kind).or_default() += 1;
                 }
                 latencies.push(request.latency_us);

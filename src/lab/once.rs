@@ -98,10 +98,15 @@ pub fn run(plan: &Plan, settings: &Settings, watcher: &mut dyn Watcher) -> (Repo
     (report.timeline, report.commands) = (recorder.acted, recorder.commands);
     let ended = match observed {
         Err(error) => {
+            report.logs = logs(&settings.start.output);
+            let kept = settings.keep_capture.as_ref().map(|path| keep_logs(&settings.start.output, path));
             let stands_still = settings.start.seed.is_some() && error.is_silence();
             let ended = failed(&mut report, error);
             if stands_still {
                 report.failure.extend(standing_still(&last));
+            }
+            if let Some(Err(error)) = kept {
+                report.failure.extend(error_chain(&error));
             }
             ended
         }
@@ -201,6 +206,7 @@ fn observe(
         skip_ipvs: false,
         capture: true,
         jitter_us: settings.jitter_us,
+        memory_mib: settings.start.memory_mib,
     };
     let seeded = settings.start.seed.is_some();
     let mut lab = if seeded {
@@ -258,6 +264,7 @@ fn judge_first(
     report.topology = assemble::topology_as_read(plan, &case, &observed.before);
     report.by_programs = assemble::by_programs(plan, &observed.before);
     report.failover = judge::failover(&input);
+    report.drains = judge::drains(&input, &report.timeline);
     report.load = assemble::load(plan, &observed.ran);
     report.capture = assemble::capture(&observed.capture);
     report.expected = assemble::expected(&plan.expect, &report.checks, &report.findings, &report.load);
@@ -273,20 +280,33 @@ fn judge_first(
 /// The folder of what nodes' programs logged, below a run's folder and below the one in which results are kept.
 pub const LOGS: &str = "nodes";
 
+/// What nodes' programs logged in a run's folder: each file, and where it goes below the folder of results. A log in which
+/// nothing is tells nothing.
+fn logged(output: &Path) -> Vec<(PathBuf, PathBuf)> {
+    let mut all = Vec::new();
+    for node in fs::read_dir(output.join(LOGS)).into_iter().flatten().flatten() {
+        for log in fs::read_dir(node.path()).into_iter().flatten().flatten() {
+            if log.metadata().is_ok_and(|found| found.len() > 0) {
+                all.push((log.path(), Path::new(LOGS).join(node.file_name()).join(log.file_name())));
+            }
+        }
+    }
+    all.sort();
+    all
+}
+
+fn logs(output: &Path) -> Vec<String> {
+    logged(output).into_iter().map(|(_, place)| place.display().to_string()).collect()
+}
+
 /// Puts what nodes' programs logged beside the capture that is kept.
 fn keep_logs(output: &Path, capture: &Path) -> Result<(), CaptureError> {
-    let kept = capture.with_file_name(LOGS);
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| CaptureError::Write { path, source }
-    };
-    for node in fs::read_dir(output.join(LOGS)).into_iter().flatten().flatten() {
-        let folder = kept.join(node.file_name());
-        for log in fs::read_dir(node.path()).into_iter().flatten().flatten() {
-            fs::create_dir_all(&folder).map_err(failed(&folder))?;
-            let path = folder.join(log.file_name());
-            fs::copy(log.path(), &path).map_err(failed(&path))?;
-        }
+    let results = capture.parent().unwrap_or(Path::new(""));
+    for (log, place) in logged(output) {
+        let path = results.join(place);
+        let folder = path.parent().unwrap_or(results);
+        let kept = fs::create_dir_all(folder).and_then(|()| fs::copy(&log, &path));
+        kept.map_err(|source| CaptureError::Write { path: path.clone(), source })?;
     }
     Ok(())
 }
@@ -356,6 +376,7 @@ fn blank(plan: &Plan, kind: Substrate) -> Report {
         verdict: RunVerdict::NotRun,
         expected: Expected { met: false, broken: false, differences: vec!["the lab did not run".to_owned()] },
         failure: Vec::new(),
+        logs: Vec::new(),
         substrate: kind.to_string(),
         kernel: String::new(),
         seed: None,
@@ -372,6 +393,7 @@ fn blank(plan: &Plan, kind: Substrate) -> Report {
         journey: Vec::new(),
         census: Vec::new(),
         failover: None,
+        drains: Vec::new(),
         checks: Vec::new(),
         findings: Vec::new(),
         ruled_out: Vec::new(),

@@ -188,6 +188,7 @@ fn moved(node: &mut Node, from: &IfName, address: IpAddr, to: &IfName) -> bool {
             mtu: 1500,
             up: true,
             arp: true,
+            tx_checksum: false,
             addresses: vec![taken],
         }),
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Destination, Service};
 pub use crate::base::LoadMode;
 use crate::base::{IfName, Mac, NodeName, Protocol, ServiceId};
+use crate::facts::run::{Listing, TableChange};
 
 /// One step of the timeline.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -231,6 +232,28 @@ impl Act {
         }
     }
 
+    /// What it does, or sees done, to a real server's place in a Director's table.
+    pub fn table_change(&self) -> Option<TableChange> {
+        let weighed = |weight| if weight == 0 { Listing::Draining } else { Listing::Taking };
+        let (director, service, addresses, now) = match self {
+            Self::SetWeight { node, service, destination, weight } => {
+                (node, Some(*service), vec![destination.ip()], weighed(*weight))
+            }
+            Self::AddDestination { node, service, destination } => {
+                (node, Some(*service), vec![destination.at.ip()], weighed(destination.weight))
+            }
+            Self::DeleteDestination { node, service, destination } => {
+                (node, Some(*service), vec![destination.ip()], Listing::Gone)
+            }
+            Self::WaitUntil { condition: Condition::RealServer { node, addresses, weight, listed, .. }, .. } => {
+                let now = if *listed { weight.map_or(Listing::Taking, weighed) } else { Listing::Gone };
+                (node, None, addresses.clone(), now)
+            }
+            _ => return None,
+        };
+        Some(TableChange { director: director.clone(), service, addresses, now })
+    }
+
     /// Whether it changes what was configured, so that facts from before and after it differ.
     pub fn reconfigures(&self) -> bool {
         match self {
@@ -399,6 +422,9 @@ pub struct Load {
     pub source_port: Option<u16>,
     /// Bytes that each request carries to the server; a GET where 0.
     pub upload_bytes: u32,
+    /// Text that every answer has to hold.
+    #[serde(default)]
+    pub contains: Option<String>,
     /// How long one request may take, in milliseconds.
     pub timeout_ms: u64,
     /// Whether real servers have web servers of their own: then an answer need not name who gave it, and it is whole where

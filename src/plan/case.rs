@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use super::statements::{planned, switch};
-use super::{Act, Ipvs, Node, Plan, Service};
+use super::{Act, Ipvs, Node, Plan, Service, facts};
 use crate::base::{NodeName, Role};
+use crate::facts::ServiceFact;
 use crate::judge::case::{Case, Station, StationPort, WantedDestination, WantedService};
 
 /// The case of a plan.
@@ -43,8 +44,14 @@ pub fn case(plan: &Plan) -> Case {
         reschedules: acts(plan).any(Act::reschedules) || checks_servers(plan),
         share: plan.expect.share.clone(),
         elsewhere: None,
+        without_ipvs: plan.nodes.iter().filter(|node| node.is_without_ipvs()).map(unseen).collect(),
         wanted,
     }
+}
+
+/// What a Director that is not IPVS is to do.
+fn unseen(node: &Node) -> (NodeName, Vec<ServiceFact>) {
+    (node.name.clone(), node.balances.iter().map(facts::service).collect())
 }
 
 /// Whether the timeline does to servers what a Director's own health checks answer with a change of its table.

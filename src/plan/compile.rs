@@ -42,7 +42,7 @@ pub fn compile(name: &str, scenario: &Scenario) -> Result<Plan, CompileError> {
     let timeline = timeline::timeline(&mut draft, &loads)?;
     let expect = expect::expect(&mut draft, &timeline)?;
     let probes = probes::probes(&draft);
-    Ok(Plan {
+    let mut plan = Plan {
         scenario: name.to_owned(),
         title: scenario.title.clone(),
         vips: draft.vips,
@@ -53,7 +53,9 @@ pub fn compile(name: &str, scenario: &Scenario) -> Result<Plan, CompileError> {
         implied: draft.implied,
         expect,
         memory_mib: scenario.memory_mib.unwrap_or(0),
-    })
+    };
+    ipvs::leave_out(&mut plan);
+    Ok(plan)
 }
 
 #[cfg(test)]

@@ -140,6 +140,9 @@ fn write_interface(out: &mut String, interface: &Interface) -> fmt::Result {
     if !interface.arp {
         parts.push("no ARP".to_owned());
     }
+    if interface.tx_checksum {
+        parts.push("leaves checksums to others".to_owned());
+    }
     parts.extend(interface.addresses.iter().map(words));
     writeln!(out, "  {:<10} {}", interface.name, parts.join(", "))
 }

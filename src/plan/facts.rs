@@ -64,6 +64,7 @@ pub fn asked(plan: &Plan) -> Ran {
             start_ns: 0,
             latency_us: 0,
             outcome: Outcome::Failed { kind: "local".to_owned(), detail: "not asked yet".to_owned() },
+            lacks: None,
         };
         Some(LoadResult { name: load.name.clone(), ms: 0.0, requests: vec![request] })
     };
@@ -154,6 +155,7 @@ fn link(index: u32, interface: &Interface) -> LinkFact {
         up: interface.up,
         carrier: interface.up,
         noarp: !interface.arp || matches!(interface.kind, LinkKind::Dummy | LinkKind::Ipip),
+        tx_checksum: matches!(interface.kind, LinkKind::Segment(_)).then_some(interface.tx_checksum),
         rx_packets: 0,
         tx_packets: 0,
         dropped: 0,
@@ -246,7 +248,8 @@ fn permanent(entry: &super::Neighbour) -> NeighbourFact {
     }
 }
 
-fn service(service: &Service) -> ServiceFact {
+/// A service that nobody has asked for yet.
+pub(super) fn service(service: &Service) -> ServiceFact {
     ServiceFact {
         service: service.id,
         scheduler: service.scheduler.clone(),

@@ -54,6 +54,11 @@ pub(super) fn add(draft: &mut Draft<'_>) -> Result<(), CompileError> {
             commands_later: false,
         });
     }
+    draft.imply(
+        "lab",
+        "offloads of checksums, segmentation and merging off on every interface",
+        "a capture shows then what a wire would carry; `tx_checksum` leaves checksums open",
+    );
     Ok(())
 }
 
@@ -92,6 +97,7 @@ fn interface(
         mtu: said.mtu.unwrap_or(mtu),
         up: said.up.unwrap_or(true),
         arp: said.arp.unwrap_or(true),
+        tx_checksum: said.tx_checksum.unwrap_or(false),
         addresses: Vec::new(),
     })
 }
@@ -142,5 +148,5 @@ fn bare(name: IfName, kind: LinkKind) -> Interface {
         LinkKind::Ipip => IPIP_MTU,
         LinkKind::Segment(_) | LinkKind::Dummy | LinkKind::Upper(_) => ETHERNET_MTU,
     };
-    Interface { name, kind, mac: None, mtu, up: true, arp: true, addresses: Vec::new() }
+    Interface { name, kind, mac: None, mtu, up: true, arp: true, tx_checksum: false, addresses: Vec::new() }
 }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::draft::{Draft, Family, Wanted};
-use super::{CompileError, Destination, Ipvs, Service};
+use super::{CompileError, Destination, Implied, Ipvs, Plan, Service};
 use crate::base::{DirectorKind, Forwarding, NodeName, Protocol, Role, SCHEDULERS, ServiceId};
 use crate::scenario::spec::{self, Action, DetailedRealServer, RealServer};
 
@@ -171,6 +171,26 @@ pub(super) fn fill(draft: &mut Draft<'_>) {
     for (whom, what, why) in said {
         draft.imply(whom, what, why);
     }
+}
+
+/// What makes an IPVS table where a Director's own programs call it.
+const OF_IPVS: [&str; 3] = ["ipvsadm", "keepalived", "ldirectord"];
+
+/// Takes the table away from Directors whose script calls nothing that makes one: they balance by other means, and their
+/// kernel need not have IPVS.
+pub(super) fn leave_out(plan: &mut Plan) {
+    let calls = |node| plan.texts_of(node).any(|text| OF_IPVS.iter().any(|name| text.contains(name)));
+    let scripts = |node: &&super::Node| node.role == Role::Director && node.kind == DirectorKind::Script;
+    let without: Vec<NodeName> =
+        plan.nodes.iter().filter(scripts).filter(|node| !calls(node)).map(|node| node.name.clone()).collect();
+    for node in plan.nodes.iter_mut().filter(|node| without.contains(&node.name)) {
+        node.ipvs = None;
+    }
+    plan.implied.extend(without.into_iter().map(|name| Implied {
+        whom: name.to_string(),
+        what: "no IPVS table, and none is asked for".to_owned(),
+        why: "what its script calls makes none, so that it balances by other means".to_owned(),
+    }));
 }
 
 /// Every action of the scenario, in order, those during loads included.

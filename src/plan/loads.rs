@@ -75,6 +75,7 @@ fn over(own: &spec::Load, step: &spec::Load) -> spec::Load {
         host: step.host.clone().or_else(|| own.host.clone()),
         source_port: step.source_port.or(own.source_port),
         upload_bytes: step.upload_bytes.or(own.upload_bytes),
+        contains: step.contains.clone().or_else(|| own.contains.clone()),
         timeout_ms: step.timeout_ms.or(own.timeout_ms),
         during: step.during.clone(),
     }
@@ -181,6 +182,7 @@ pub(super) fn build(draft: &Draft<'_>, wave: &Wave) -> Result<Load, CompileError
         host: said.host.clone().unwrap_or_else(host),
         source_port: said.source_port,
         upload_bytes: said.upload_bytes.unwrap_or(0),
+        contains: said.contains.clone(),
         timeout_ms: said.timeout_ms.unwrap_or(TIMEOUT_MS),
         foreign: draft.nodes.iter().any(|node| !node.access_logs.is_empty()),
         during,

@@ -72,6 +72,9 @@ fn link(interface: &Interface) -> Option<String> {
     if !interface.arp {
         line.push_str(say::NOARP);
     }
+    if interface.tx_checksum {
+        line.push_str(say::TX_CHECKSUM);
+    }
     Some(line)
 }
 

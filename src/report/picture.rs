@@ -3,7 +3,7 @@
 use super::page::{Page, Span, fold};
 use super::style::{Ink, Style, columns_of};
 use super::{Topology, TopologyMember, TopologySegment};
-use crate::base::Role;
+use crate::base::{DirectorKind, NodeName, Role};
 
 /// Nodes of one role that are drawn before the others are only counted.
 const DRAWN: usize = 6;
@@ -33,11 +33,28 @@ pub(crate) fn draw(page: &mut Page<'_>, topology: &Topology) {
     if more > 0 {
         note.push(format!("… and {more} more services"));
     }
+    note.extend(directors(topology));
     page.heading("Topology", "");
     page.wrapped(&[], Ink::Vip, &note.join(" · "));
     for segment in &topology.segments {
         draw_segment(page, segment);
     }
+}
+
+/// What made Directors of those that are: one word for all of them, or one for each.
+fn directors(topology: &Topology) -> Option<String> {
+    let mut all: Vec<(&NodeName, DirectorKind)> = Vec::new();
+    for member in topology.segments.iter().flat_map(|segment| &segment.members) {
+        if let Some(kind) = member.kind.filter(|_| all.iter().all(|(node, _)| *node != &member.node)) {
+            all.push((&member.node, kind));
+        }
+    }
+    let (_, first) = all.first()?;
+    if all.iter().all(|(_, kind)| kind == first) {
+        return Some(format!("{} by {first}", if all.len() > 1 { "Directors" } else { "Director" }));
+    }
+    let each: Vec<String> = all.iter().map(|(node, kind)| format!("{node} by {kind}")).collect();
+    Some(format!("Directors {}", each.join(", ")))
 }
 
 /// At most two lines of a service's long list of real servers.
@@ -137,10 +154,11 @@ fn plates(style: &Style, segment: &TopologySegment) -> Vec<Plate> {
 
 fn face(segment: &TopologySegment, member: &TopologyMember) -> Vec<Span> {
     let mut role = member.role.to_string();
-    if let Some(kind) = member.kind {
+    if let Some(kind) = member.kind.filter(|kind| *kind != DirectorKind::Ipvs) {
         role = format!("{role} ({kind})");
     }
-    let title = if member.node == *role.as_str() { role } else { format!("{} · {role}", member.node) };
+    let title =
+        if member.node == *member.role.to_string().as_str() { role } else { format!("{} · {role}", member.node) };
     let addresses: Vec<&str> = member.addresses.iter().map(|a| short(segment, a)).collect();
     let mut lines = vec![
         (Ink::Strong, title),
@@ -169,9 +187,10 @@ fn short<'a>(segment: &TopologySegment, address: &'a str) -> &'a str {
 #[cfg(test)]
 mod tests {
     use super::draw;
+    use crate::base::DirectorKind;
     use crate::report::page::Page;
     use crate::report::style::Style;
-    use crate::report::{Topology, sample};
+    use crate::report::{Topology, TopologyMember, sample};
 
     fn drawn(topology: &Topology, style: &Style) -> String {
         let mut page = Page::new(style);
@@ -185,6 +204,21 @@ mod tests {
         assert!(text.contains("… and 94 more"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
         insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn what_made_directors_is_said_of_all_at_once_or_of_each() {
+        let mut topology = sample::held().topology;
+        let line = |topology: &Topology| drawn(topology, &Style::default()).replace('\n', " ");
+        assert!(line(&topology).contains(" · Director by ipvs"), "{}", line(&topology));
+        let director = topology.segments[1].members.iter().find(|m| m.kind.is_some()).unwrap().clone();
+        let other = TopologyMember { node: "lb2".parse().unwrap(), kind: Some(DirectorKind::Script), ..director };
+        topology.segments[1].members.push(other);
+        assert!(line(&topology).contains(" · Directors director by ipvs, lb2 by script"), "{}", line(&topology));
+        for member in topology.segments[1].members.iter_mut().filter(|m| m.kind.is_some()) {
+            member.kind = Some(DirectorKind::Keepalived);
+        }
+        assert!(line(&topology).contains(" · Directors by keepalived"), "{}", line(&topology));
     }
 
     #[test]

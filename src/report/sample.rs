@@ -6,7 +6,7 @@ use super::{
     CaptureSummary, CensusEntry, Expected, Facts, LadderRung, Latency, LoadSummary, Mended, MendedCommand, Report,
     RunVerdict, SCHEMA, TimingMs, Topology, TopologyMember, TopologySegment,
 };
-use crate::base::{Mac, Role, Verdict};
+use crate::base::{DirectorKind, Mac, Role, Verdict};
 use crate::facts::run::Acted;
 use crate::judge::checks::Check;
 use crate::judge::{CheckResult, Confidence, Dialect, Evidence, Finding, FrameRef, Mend};
@@ -82,6 +82,7 @@ pub(crate) fn held() -> Report {
         verdict: RunVerdict::Held,
         expected: Expected { met: true, broken: false, differences: Vec::new() },
         failure: Vec::new(),
+        logs: Vec::new(),
         substrate: "uml".to_owned(),
         kernel: "6.1.0-18-um".to_owned(),
         seed: None,
@@ -112,9 +113,11 @@ pub(crate) fn held() -> Report {
             at_ns: 1,
             ms: 288.9,
             outcome: "20 of 20 answered".to_owned(),
+            table: None,
         }],
         journey: journey(),
         failover: None,
+        drains: Vec::new(),
         census: vec![CensusEntry {
             vip: "172.16.0.66".to_owned(),
             segment: "lan".to_owned(),
@@ -165,6 +168,7 @@ pub(crate) fn broken() -> Report {
         at_ns: 2,
         ms: 0.2,
         outcome: String::new(),
+        table: None,
     });
     report.census[0].answered =
         counts(&[("director (02:d1:00:00:03:00)", 1), ("rs1 (02:d1:00:00:04:00)", 1), ("rs2 (02:d1:00:00:05:00)", 2)]);
@@ -334,7 +338,7 @@ fn member(node: &str, role: Role, interface: &str, number: u8, address: &str, vi
     TopologyMember {
         node: node.parse().unwrap(),
         role,
-        kind: None,
+        kind: (role == Role::Director).then_some(DirectorKind::Ipvs),
         interface: interface.to_owned(),
         mac: Mac([0x02, 0xd1, 0, 0, number, 0]),
         addresses: vec![address.to_owned()],

@@ -1,12 +1,12 @@
 //! The report as a student reads it at a terminal, and as `report.txt` keeps it.
 //!
 //! Owns: which parts there are and in what order; the headline; the verdict and the next step. The parts are drawn by
-//! `picture`, `ladder`, `traffic`, `failover` and `proof`. Refuses: computing. Errs towards saying what is not known.
+//! `picture`, `ladder`, `traffic`, `failover`, `drain` and `proof`. Refuses: computing. Errs towards saying what is not known.
 
 use super::page::{Page, fold};
 use super::proof::{self, Lookup};
 use super::style::{Ink, Style};
-use super::{Report, RunVerdict, failover, ladder, mended, picture, programs, read, traffic};
+use super::{Report, RunVerdict, drain, failover, ladder, mended, picture, programs, read, traffic};
 use crate::base::Verdict;
 use crate::judge::{CheckResult, checks, rules};
 
@@ -47,6 +47,9 @@ pub(crate) fn render_with(report: &Report, style: &Style, find: &Lookup) -> Stri
             if let Some(told) = &report.failover {
                 failover::draw(&mut page, told);
             }
+        }
+        if !report.drains.is_empty() {
+            drain::draw(&mut page, &report.drains);
         }
         if report.load.requests > 0 {
             traffic::sharing(&mut page, &report.load);
@@ -116,6 +119,10 @@ fn failure(page: &mut Page<'_>, report: &Report) {
             _ => (Ink::Plain, "    caused by: "),
         };
         page.wrapped(&[(Ink::Faint, lead.to_owned())], ink, cause);
+    }
+    let out = page.style().out.clone();
+    for log in out.iter().flat_map(|out| report.logs.iter().map(move |log| format!("{out}/{log}"))) {
+        page.wrapped(&[(Ink::Faint, "    log: ".to_owned())], Ink::Plain, &log);
     }
 }
 
@@ -222,7 +229,18 @@ pub(crate) fn broken_as_expected(report: &Report) -> String {
 fn next_step(page: &mut Page<'_>, report: &Report) {
     let scenario = proof::quoted(page.style().scenario.as_deref().unwrap_or(&report.scenario));
     if report.verdict == RunVerdict::NotRun {
-        page.command(0, "next", "drlab doctor", "what this machine can do, and the one command that would change it");
+        if page.style().out.is_none() && !report.logs.is_empty() {
+            let what =
+                if let [one] = report.logs.as_slice() { one.as_str() } else { "what programs wrote, below nodes/" };
+            page.command(0, "next", &format!("drlab run {scenario} --out OUT"), &format!("keeps {what}"));
+        } else {
+            page.command(
+                0,
+                "next",
+                "drlab doctor",
+                "what this machine can do, and the one command that would change it",
+            );
+        }
         let plan = format!("drlab plan {scenario}");
         page.command(0, "", &plan, "what would have been built");
         if report.substrate == "host" {

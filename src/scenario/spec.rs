@@ -44,7 +44,8 @@ pub struct Scenario {
     /// The cure of the ARP problem that every real server and front router gets: `sysctl` where not said.
     #[serde(default)]
     pub arp_cure: Option<ArpCure>,
-    /// Memory of the lab's kernel in MiB, where it takes more than `--memory` says; under User-Mode Linux.
+    /// Memory that the lab takes in MiB, where that is more than `--memory` says: of the kernel in a guest, and of it three
+    /// quarters at most for the programs of one node together, everywhere.
     #[serde(default)]
     pub memory_mib: Option<u32>,
     /// Broadcast domains by name.

@@ -10,14 +10,17 @@ pub(crate) struct Case {
     pub(crate) findings: &'static [&'static str],
     /// Places of what is not understood.
     pub(crate) not_understood: &'static [&'static str],
+    /// The root causes where the real keepalived makes something else of its file than it says.
+    #[allow(dead_code, reason = "the daemon runs in the kernel tier only")]
+    pub(crate) by_daemon: Option<&'static [&'static str]>,
 }
 
 const fn works(name: &'static str, files: &'static str) -> Case {
-    Case { name, files, findings: &[], not_understood: &[] }
+    Case { name, files, findings: &[], not_understood: &[], by_daemon: None }
 }
 
 const fn broken(name: &'static str, files: &'static str, findings: &'static [&'static str]) -> Case {
-    Case { name, files, findings, not_understood: &[] }
+    Case { name, files, findings, not_understood: &[], by_daemon: None }
 }
 
 pub(crate) const CASES: &[Case] = &[
@@ -46,7 +49,12 @@ pub(crate) const CASES: &[Case] = &[
     broken("arptables-in-only", "rules arptables", &["rs-arptables-in-only"]),
     broken("split-brain", "lb1=master.conf lb2=backup.conf rs.sh", &["ha-split-brain"]),
     broken("fwmark-unmarked", "keepalived.conf firewall.sh", &["ipvs-fwmark-unmarked"]),
-    broken("port-mapping", "keepalived.conf", &["ipvs-port-mapping"]),
+    // The daemon puts the service's port in the place of the real server's, and says so in its log.
+    Case {
+        by_daemon: Some(&["app-not-listening"]),
+        ..broken("port-mapping", "keepalived.conf", &["ipvs-port-mapping"])
+    },
+    broken("protocol-forgotten", "keepalived.conf", &["ipvs-service-missing"]),
     broken("wide-mask", "rules rs.sh", &["rs-vip-prefix-on-lo"]),
     broken("class-mask", "rules rs1=rs1.sh rs2=rs2.sh", &["rs-vip-prefix-on-lo"]),
     broken("default-only", "table.txt rs.sh", &["rs-sysctl-default-only"]),

@@ -40,6 +40,11 @@ pub(crate) const CASES: &[Case] = &[
     ),
     ("a_program_that_only_forks_meets_its_bound", programs::a_program_that_only_forks_meets_its_bound, false),
     (
+        "a_program_that_takes_all_memory_meets_its_bound",
+        programs::a_program_that_takes_all_memory_meets_its_bound,
+        false,
+    ),
+    (
         "a_daemon_is_ready_once_its_condition_holds_and_is_ended_or_killed",
         programs::a_daemon_is_ready_once_its_condition_holds_and_is_ended_or_killed,
         false,
@@ -70,7 +75,15 @@ pub(super) fn name(text: &str) -> NodeName {
 fn options(skip_ipvs: bool) -> BuildOptions {
     let tools = std::env::var("DRLAB_TEST_TOOLS").unwrap_or_default();
     let tool_roots = tools.split(':').filter(|root| !root.is_empty()).map(str::to_owned).collect();
-    BuildOptions { output: "/tmp".to_owned(), tool_roots, trees: Vec::new(), skip_ipvs, capture: false, jitter_us: 0 }
+    BuildOptions {
+        output: "/tmp".to_owned(),
+        tool_roots,
+        trees: Vec::new(),
+        skip_ipvs,
+        capture: false,
+        jitter_us: 0,
+        memory_mib: 96,
+    }
 }
 
 fn search() -> String {
@@ -399,6 +412,7 @@ fn every_kind_of_device_is_made() {
         mac: None,
         mtu,
         arp: true,
+        tx_checksum: false,
         up: true,
         addresses: vec![drlab::plan::Address {
             address: "172.16.0.67/32".parse().unwrap(),

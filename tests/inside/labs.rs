@@ -139,6 +139,7 @@ fn node(name: &str, role: Role) -> Node {
             mac: None,
             mtu: 65_536,
             arp: true,
+            tx_checksum: false,
             up: true,
             addresses: Vec::new(),
         }],
@@ -167,6 +168,7 @@ fn veth(name: &str, segment: &str, mac: &str, addresses: &[&str]) -> Interface {
         mac: Some(mac.parse::<Mac>().unwrap()),
         mtu: 1500,
         arp: true,
+        tx_checksum: false,
         up: true,
         addresses: addresses.iter().map(|text| address(text)).collect(),
     }

@@ -72,11 +72,12 @@ fn refused(daemons: &Daemons, text: &str, deadline_ms: u64) -> String {
 }
 
 /// The cases of this file, which need control groups.
-pub(super) const CASES: [&str; 7] = [
+pub(super) const CASES: [&str; 8] = [
     "a_placed_file_is_the_nodes_alone",
     "a_program_can_change_nothing_of_the_machines",
     "a_command_without_end_is_killed_with_what_it_started",
     "a_program_that_only_forks_meets_its_bound",
+    "a_program_that_takes_all_memory_meets_its_bound",
     "a_daemon_is_ready_once_its_condition_holds_and_is_ended_or_killed",
     "a_daemon_that_dies_says_why",
     "what_is_sent_to_the_systems_log_is_kept",
@@ -147,6 +148,16 @@ pub(super) fn a_program_that_only_forks_meets_its_bound() {
     assert!(begun.elapsed() < Duration::from_secs(55), "{:?}", begun.elapsed());
     let kept_to_it = runtime().block_on(daemons.within_bounds());
     assert!(kept_to_it.is_err());
+    end(lab, daemons, &output);
+}
+
+pub(super) fn a_program_that_takes_all_memory_meets_its_bound() {
+    let (_, lab, daemons, output) = standing(|_| {});
+    let why = refused(&daemons, "x=0123456789abcdef; while :; do x=$x$x; done", 60_000);
+    let bounded = why.contains("MiB of memory and were all killed");
+    // Where the kernel counts no memory by groups, it is refused to each process and the shell says so itself.
+    assert!(bounded || why.contains("failed on rs1 (status 2)"), "{why}");
+    assert_eq!(bounded, runtime().block_on(daemons.within_bounds()).is_err());
     end(lab, daemons, &output);
 }
 

@@ -36,6 +36,7 @@ pub(crate) fn boot(kernel: &str, drlab: &str) -> Result<(), BenchError> {
         skip_ipvs: true,
         capture: false,
         jitter_us: 0,
+        memory_mib: 0,
     };
     let begun = Instant::now();
     let mut lab = Lab::start(Substrate::Uml, &options).map_err(|error| no_lab(&error))?;
@@ -73,6 +74,7 @@ pub(crate) fn acts(kernel: &str, drlab: &str, count: &str, memory_mib: &str) -> 
         skip_ipvs: false,
         capture: true,
         jitter_us: 0,
+        memory_mib: 0,
     };
     let mut acts: Acts = Vec::new();
     let mut last = Instant::now();

@@ -103,6 +103,7 @@ pub(crate) fn run(spec: &str) -> Result<(), BenchError> {
         skip_ipvs: !ipvs,
         capture: spec.capture,
         jitter_us: 0,
+        memory_mib: 0,
     };
     let file = folder.join("bench.raw.pcapng");
 

@@ -55,8 +55,15 @@ fn built(capture: bool) -> Result<(Lab, Plan), BenchError> {
     let plan = plan(Which::Textbook)?;
     own_namespaces()?;
     let output = env!("CARGO_TARGET_TMPDIR").to_owned();
-    let options =
-        BuildOptions { output, tool_roots: Vec::new(), skip_ipvs: true, capture, jitter_us: 0, trees: Vec::new() };
+    let options = BuildOptions {
+        output,
+        tool_roots: Vec::new(),
+        skip_ipvs: true,
+        capture,
+        jitter_us: 0,
+        memory_mib: 0,
+        trees: Vec::new(),
+    };
     let lab = Lab::create(&plan, &options, "", &mut |_| {}).map_err(|error| BenchError::lab("make a lab", &error))?;
     Ok((lab, plan))
 }
@@ -116,6 +123,7 @@ async fn by_drlab(lab: &Lab, target: SocketAddr, at_once: u32, requests: u32) ->
         paths: vec!["/".to_owned()],
         host: "bench".to_owned(),
         source_port: None,
+        contains: None,
         upload_bytes: 0,
         foreign: false,
         timeout_ms: 10_000,

@@ -5,25 +5,29 @@ use std::net::IpAddr;
 use super::super::heard::{HostAddress, Vrrp};
 use super::super::parts::{Host, label_of};
 use super::ground::Ground;
-use super::{Node, Placed, Scene, Stage, VipPlace, server};
+use super::{Daemon, Node, Placed, Scene, Stage, VipPlace, daemon, server};
 use crate::base::{Forwarding, Role};
 
 /// A Director.
-pub(super) fn node(stage: &Stage<'_>, ground: &Ground, scene: &mut Scene, host: &Host) -> Node {
+///
+/// `runs` says whether keepalived itself runs where there is a configuration of it.
+pub(super) fn node(stage: &Stage<'_>, ground: &Ground, scene: &mut Scene, host: &Host, runs: bool) -> Node {
     let mut node = Node::new(&host.name, Role::Director);
     node.comment.push(format!("by {}", host.files.join(", ")));
+    node.daemon = host.conf.as_ref().filter(|_| runs).map(|conf| daemon::of(stage, host, conf));
+    let runs = node.daemon.is_some();
     let mut whole = host.clone();
     let (mut held, mut lost) = (Vec::new(), false);
     for vrrp in &host.vrrps {
         if is_master(stage, host, vrrp) {
             held.extend(vrrp.addresses.clone());
-            whole.routes.extend(vrrp.routes.clone());
+            whole.routes.extend(vrrp.routes.iter().filter(|_| !runs).cloned());
         } else {
             lost = true;
         }
     }
     if !host.vrrps.is_empty() {
-        elected(stage, scene, host, lost);
+        elected(stage, scene, host, lost, node.daemon.as_ref());
     }
     let own = own_addresses(stage, ground, scene, host, &held);
     // An instance's interface is where its segment is, so it is named first.
@@ -34,6 +38,10 @@ pub(super) fn node(stage: &Stage<'_>, ground: &Ground, scene: &mut Scene, host: 
     devices.dedup();
     whole.devices = devices;
     server::interfaces(stage, ground, scene, &mut node, &whole, &own);
+    if runs {
+        // The daemon gives it these.
+        held.clear();
+    }
     let others: Vec<&HostAddress> = held.iter().filter(|a| !stage.vips.contains(&a.net.addr())).collect();
     for address in others {
         let there = ground.find(address.net.addr()).map(|s| s.name.clone());
@@ -47,17 +55,17 @@ pub(super) fn node(stage: &Stage<'_>, ground: &Ground, scene: &mut Scene, host: 
             None => scene.assume(format!("{}: {} has no part in the lab", host.name, address.net)),
         }
     }
-    node.vip = vip(stage, scene, host, &held, lost, &node);
+    let by_daemon = runs && !host.vrrps.is_empty();
+    node.vip = vip(stage, scene, host, &held, lost || by_daemon, &node);
     server::settings(stage, scene, &mut node, &whole);
     server::gateway(stage, ground, scene, &mut node, &whole);
     node
 }
 
 /// Whether no other Director's instance of the same virtual router has a higher priority.
-fn is_master(stage: &Stage<'_>, host: &Host, vrrp: &Vrrp) -> bool {
+pub(super) fn is_master(stage: &Stage<'_>, host: &Host, vrrp: &Vrrp) -> bool {
     let rank = |vrrp: &Vrrp| (vrrp.priority, vrrp.master);
-    let same =
-        |other: &&Vrrp| other.router_id == vrrp.router_id && (vrrp.router_id.is_some() || other.name == vrrp.name);
+    let same = |other: &&Vrrp| hear_each_other(vrrp, other);
     let here = stage.directors.iter().position(|d| d.name == host.name);
     stage.directors.iter().enumerate().all(|(at, other)| {
         other.name == host.name
@@ -69,7 +77,19 @@ fn is_master(stage: &Stage<'_>, host: &Host, vrrp: &Vrrp) -> bool {
     })
 }
 
-fn elected(stage: &Stage<'_>, scene: &mut Scene, host: &Host, lost: bool) {
+/// Whether they are instances of one virtual router, and take each other's advertisements.
+pub(super) fn hear_each_other(one: &Vrrp, other: &Vrrp) -> bool {
+    let same_router = other.router_id == one.router_id && (one.router_id.is_some() || other.name == one.name);
+    same_router && one.third == other.third && (one.third || one.terms == other.terms)
+}
+
+fn elected(stage: &Stage<'_>, scene: &mut Scene, host: &Host, lost: bool, daemon: Option<&Daemon>) {
+    if let Some(daemon) = daemon {
+        if daemon.second {
+            scene.assume(format!("{}: keepalived is started a second after that of the master", host.name));
+        }
+        return;
+    }
     if stage.directors.iter().filter(|d| !d.vrrps.is_empty()).count() > 1 {
         let part = if lost { "is the backup and has no VIP" } else { "is the master: its priority is the highest" };
         scene.assume(format!("{}: {part}; keepalived itself does not run", host.name));

@@ -13,6 +13,9 @@ const DEPTH: usize = 16;
 const FILES: usize = 256;
 const CHARACTERS: usize = 4_000_000;
 
+/// Where the daemon has its configuration.
+const CONF: &str = "/etc/keepalived/keepalived.conf";
+
 /// A piece of a configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Piece {
@@ -31,7 +34,8 @@ pub(super) fn pieces(
     id: Option<&str>,
     library: &mut dyn Library,
 ) -> Vec<Piece> {
-    let open = vec![sources.name(file).to_owned()];
+    let open = vec![(sources.name(file).to_owned(), CONF.to_owned())];
+    heard.files.push((file, CONF.to_owned()));
     let mut lexer = Lexer {
         sources,
         heard,
@@ -54,8 +58,8 @@ struct Lexer<'a> {
     library: &'a mut dyn Library,
     definitions: BTreeMap<String, String>,
     pieces: Vec<Piece>,
-    /// The files that are being read, outermost first.
-    open: Vec<String>,
+    /// The files that are being read, outermost first: the name of each, and where the daemon has it.
+    open: Vec<(String, String)>,
     files: usize,
     /// How many characters may still come out of definitions.
     left: usize,
@@ -225,7 +229,7 @@ impl Lexer<'_> {
             );
         };
         let place = keyword.place.to(&pattern.place);
-        let by = self.open.last().cloned().unwrap_or_default();
+        let (by, at) = self.open.last().cloned().unwrap_or_default();
         let texts = match self.library.included(&by, &pattern.text) {
             Ok(texts) => texts,
             Err(why) => {
@@ -233,8 +237,9 @@ impl Lexer<'_> {
             }
         };
         for (name, text) in texts {
-            if self.open.contains(&name) {
-                let chain = self.open.iter().skip_while(|open| **open != name).chain([&name]).cloned();
+            if self.open.iter().any(|(open, _)| *open == name) {
+                let open = self.open.iter().map(|(open, _)| open);
+                let chain = open.skip_while(|open| **open != name).chain([&name]).cloned();
                 let help = Some(format!("the circle: {}", chain.collect::<Vec<_>>().join(" → ")));
                 self.sources.wrong_at(&place, format!("`{}` includes itself", pattern.text), help);
                 continue;
@@ -245,11 +250,37 @@ impl Lexer<'_> {
                 return self.sources.wrong_at(&place, message, None);
             }
             let file = self.sources.add(&name, &text);
-            self.open.push(name);
+            let there = place_of(&at, &pattern.text, &name);
+            if !self.heard.files.iter().any(|(_, known)| *known == there) {
+                self.heard.files.push((file, there.clone()));
+            }
+            self.open.push((name, there));
             self.file(file);
             self.open.pop();
         }
     }
+}
+
+/// Where the daemon finds a file that one of its own files includes by a pattern: what the pattern leaves open is as in
+/// the file's name.
+fn place_of(by: &str, pattern: &str, name: &str) -> String {
+    let mut named = name.rsplit('/');
+    let mut parts: Vec<&str> = Vec::new();
+    for part in pattern.rsplit('/') {
+        let real = named.next();
+        parts.push(if part.contains(['*', '?', '[']) { real.unwrap_or(part) } else { part });
+    }
+    parts.reverse();
+    let folder = if pattern.starts_with('/') { "" } else { by.rsplit_once('/').map_or("", |(folder, _)| folder) };
+    let mut whole: Vec<&str> = Vec::new();
+    for part in folder.split('/').chain(parts) {
+        match part {
+            "" | "." => {}
+            ".." => drop(whole.pop()),
+            part => whole.push(part),
+        }
+    }
+    format!("/{}", whole.join("/"))
 }
 
 /// `$NAME=value` at a line's beginning.
@@ -273,4 +304,17 @@ fn reference(cells: &[Cell]) -> Option<(String, usize)> {
     let end = from + name.len();
     let closed = !braced || cells.get(end).is_some_and(|(c, ..)| *c == '}');
     (is_name(&name) && closed).then_some((name, end + usize::from(braced)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CONF, place_of};
+
+    #[test]
+    fn the_daemon_finds_what_is_included_where_its_own_include_looks() {
+        assert_eq!(place_of(CONF, "conf.d/*.conf", "lb/conf.d/web.conf"), "/etc/keepalived/conf.d/web.conf");
+        assert_eq!(place_of(CONF, "/etc/keepalived/*/vs.conf", "lb/a/vs.conf"), "/etc/keepalived/a/vs.conf");
+        assert_eq!(place_of("/etc/keepalived/a/vs.conf", "../rs.conf", "lb/rs.conf"), "/etc/keepalived/rs.conf");
+        assert_eq!(place_of(CONF, "./rs.conf", "rs.conf"), "/etc/keepalived/rs.conf");
+    }
 }

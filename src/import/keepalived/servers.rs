@@ -1,6 +1,6 @@
 //! Virtual servers, their groups, and real servers.
 //!
-//! Defaults are keepalived's: scheduler `wlc`, forwarding NAT, weight 1, persistence of 360 seconds.
+//! Defaults are keepalived's: scheduler `wlc`, forwarding NAT, UDP, weight 1, persistence of 360 seconds.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -140,12 +140,18 @@ pub(super) fn virtual_server(sources: &mut Sources, heard: &mut Heard, groups: &
         let what = format!("{}: all real servers are up and in the table", left_out.join(", "));
         heard.leave_out(entry.place(), what);
     }
+    let by_address = targets.iter().any(|target| matches!(target, Target::Address(..)));
+    if wanted.protocol.is_none() && !wanted.other_protocol && by_address {
+        heard
+            .assume(format!("{}: no protocol, so keepalived takes UDP; clients ask by TCP", sources.at(entry.place())));
+    }
     if wanted.other_protocol {
         return heard.wonder(entry.place(), "a service over SCTP is not built");
     }
     for target in targets {
         let key = match target {
-            Target::Address(ip, port) => Key::Address(wanted.protocol.unwrap_or(Protocol::Tcp), ip, port),
+            // The kernel takes 0 for UDP, and keepalived sets it.
+            Target::Address(ip, port) => Key::Address(wanted.protocol.unwrap_or(Protocol::Udp), ip, port),
             Target::Mark(mark) => Key::Mark(mark),
         };
         heard.say(Statement::Service(wanted.service(key, entry.place())), entry.place());
@@ -195,6 +201,7 @@ impl Wanted {
             persistence_s: self.persistence_s,
             persistence_prefix: self.persistence_prefix.filter(|p| *p < 32),
             servers: servers.collect(),
+            protocol_forgotten: self.protocol.is_none(),
         }
     }
 }
@@ -312,11 +319,49 @@ fn real_server(
             "lthreshold" => {
                 server.lower = read_value(sources, inner, "a number of connections", values::number).unwrap_or(0);
             }
-            key if CHECKS.contains(&key) || WATCHING.contains(&key) => note(left_out, key),
+            key if CHECKS.contains(&key) || WATCHING.contains(&key) => {
+                check(heard, inner, server.port);
+                note(left_out, key);
+            }
             key => heard.wonder(inner.place(), format!("`{key}` of a real_server")),
         }
     }
     Some(server)
+}
+
+/// Notes a health check that only the user's own servers pass: a lab's answer every path of HTTP on the service's port,
+/// with status 200 and a page of their own.
+fn check(heard: &mut Heard, entry: &Entry, port: Option<u16>) {
+    let key = entry.key();
+    if !CHECKS.contains(&key) {
+        return;
+    }
+    if !["TCP_CHECK", "HTTP_GET", "PING_CHECK"].contains(&key) {
+        return heard.miss(entry.place(), format!("a health check is {key}"));
+    }
+    let of_urls = entry.inner().iter().filter(|inner| inner.key() == "url").flat_map(Entry::inner);
+    for inner in entry.inner().iter().chain(of_urls) {
+        let values: Vec<&str> = inner.words.iter().skip(1).map(|word| word.text.as_str()).collect();
+        let well = match inner.key() {
+            "connect_ip" | "digest" | "regex" | "regex_no_match" | "bind_if" => false,
+            "connect_port" => port.is_some_and(|port| values == [port.to_string()]),
+            "status_code" => values.iter().any(|value| has_ok(value)),
+            _ => true,
+        };
+        if !well {
+            let said = values.first().map(|value| format!(" {value}")).unwrap_or_default();
+            return heard.miss(entry.place(), format!("a health check asks for {}{said}", inner.key()));
+        }
+    }
+    if port.is_none_or(|port| port == 0) && key != "PING_CHECK" {
+        heard.miss(entry.place(), "a health check has no port");
+    }
+}
+
+/// Whether a status code, or a range of them, has 200 in it.
+fn has_ok(text: &str) -> bool {
+    let (from, to) = text.split_once('-').unwrap_or((text, text));
+    from.parse::<u16>().is_ok_and(|from| from <= 200) && to.parse::<u16>().is_ok_and(|to| to >= 200)
 }
 
 fn forwarding(text: &str) -> Result<Forwarding, String> {

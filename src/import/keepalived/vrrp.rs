@@ -65,6 +65,9 @@ pub(super) fn instance(sources: &mut Sources, heard: &mut Heard, entry: &Entry) 
         interface: None,
         source: None,
         peers: Vec::new(),
+        terms: Vec::new(),
+        yields: false,
+        third: false,
         addresses: Vec::new(),
         routes: Vec::new(),
     };
@@ -108,6 +111,7 @@ pub(super) fn instance(sources: &mut Sources, heard: &mut Heard, entry: &Entry) 
                 );
             }
             key if ELECTION.iter().any(|known| key.starts_with(known)) => {
+                election(heard, &mut vrrp, inner);
                 if !left_out.contains(&key) {
                     left_out.push(key);
                 }
@@ -124,6 +128,41 @@ pub(super) fn instance(sources: &mut Sources, heard: &mut Heard, entry: &Entry) 
         heard.leave_out(entry.place(), what);
     }
     heard.say(Statement::Vrrp(vrrp), entry.place());
+}
+
+/// What decides who hears whom, and what is watched that only the user's machine has.
+fn election(heard: &mut Heard, vrrp: &mut Vrrp, entry: &Entry) {
+    let value = || entry.words.get(1).map(|word| word.text.as_str());
+    match entry.key() {
+        "advert_int" if value() != Some("1") => vrrp.terms.push(format!("advert_int {}", value().unwrap_or_default())),
+        "version" => vrrp.third |= value() == Some("3"),
+        // Of a password the first eight characters are sent.
+        "authentication" => vrrp.terms.extend(entry.inner().iter().filter_map(|inner| {
+            let word = inner.words.get(1)?.text.chars().take(8).collect::<String>();
+            Some(format!("{} {word}", inner.key()))
+        })),
+        "nopreempt" => vrrp.yields = true,
+        "track_interface" => {
+            for line in entry.inner().iter().filter(|line| vrrp.interface.as_deref() != Some(line.key())) {
+                heard.miss(line.place(), format!("vrrp_instance {} tracks the interface {}", vrrp.name, line.key()));
+            }
+        }
+        _ => watched(heard, entry, &format!("vrrp_instance {}", vrrp.name)),
+    }
+    vrrp.terms.sort_unstable();
+}
+
+/// What of an instance's or a group's keywords watches the machine.
+pub(super) fn watched(heard: &mut Heard, entry: &Entry, whose: &str) {
+    let what = match entry.key() {
+        "track_script" => "script",
+        "track_process" => "process",
+        "track_file" => "file",
+        "track_bfd" => "BFD session",
+        _ => return,
+    };
+    let names: Vec<&str> = entry.inner().iter().map(Entry::key).collect();
+    heard.miss(entry.place(), format!("{whose} tracks the {what} {}", names.join(", ")));
 }
 
 fn state(text: &str) -> Result<bool, String> {

@@ -26,7 +26,7 @@ use crate::plan::{Interface, LinkKind, Node, Plan};
 /// Makes what is not a veth, and turns offloads off on what is.
 pub(super) async fn create(node: &Node, uppers: Vec<Upper>) -> Result<(), StepError> {
     let ethtool = Ethtool::open().map_err(StepError::Ethtool)?;
-    in_segments(node).try_for_each(|interface| ethtool.offloads_off(&interface.name))?;
+    in_segments(node).try_for_each(|interface| ethtool.offloads_off(&interface.name, interface.tx_checksum))?;
     let others = |kind: LinkKind| node.interfaces.iter().filter(move |interface| interface.kind == kind);
     let mut dummies = others(LinkKind::Dummy).peekable();
     let mut tunnels = others(LinkKind::Ipip).peekable();

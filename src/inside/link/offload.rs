@@ -1,4 +1,5 @@
-//! Offloads off, so that what is captured is what a wire would carry: checksums filled in, no packet over the MTU.
+//! Offloads off, so that what is captured is what a wire would carry: checksums filled in, no packet over the MTU. Those
+//! of transmit checksums may be left on, and are read.
 //!
 //! Owns: the ethtool calls for one interface of the calling thread's namespace. Refuses: partial success; a feature that
 //! the kernel will not turn off is an error. One that the device does not have is off already.
@@ -27,9 +28,13 @@ const FEATURES: [(u32, &str); 5] = [
     (0x1f, "TCP segmentation"),
     (0x24, "generic segmentation"),
     (0x2c, "generic receive offload"),
-    (0x17, "transmit checksumming"),
+    (SET_TX_CHECKSUM, "transmit checksumming"),
     (0x19, "scatter-gather"),
 ];
+
+/// `ETHTOOL_GTXCSUM` and `ETHTOOL_STXCSUM`.
+const GET_TX_CHECKSUM: u32 = 0x16;
+const SET_TX_CHECKSUM: u32 = 0x17;
 
 const SIOCETHTOOL: libc::Ioctl = 0x8946;
 
@@ -53,13 +58,14 @@ impl Ethtool {
         socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).map(Self)
     }
 
-    /// Turns transmit checksumming, scatter-gather, TSO, GSO and GRO off.
+    /// Turns transmit checksumming (where it is not to be left on), scatter-gather, TSO, GSO and GRO off.
     ///
     /// # Errors
     /// The first that stayed on.
-    pub fn offloads_off(&self, interface: &IfName) -> Result<(), OffloadError> {
-        for (command, feature) in FEATURES {
-            match self.set(interface, command, 0) {
+    pub fn offloads_off(&self, interface: &IfName, tx_checksum: bool) -> Result<(), OffloadError> {
+        let left_on = |command: u32| tx_checksum && command == SET_TX_CHECKSUM;
+        for (command, feature) in FEATURES.into_iter().filter(|(command, _)| !left_on(*command)) {
+            match self.call(interface, command, 0).map(drop) {
                 Ok(()) | Err(Errno::EOPNOTSUPP) => {}
                 Err(source) => return Err(OffloadError { interface: interface.to_string(), feature, source }),
             }
@@ -67,8 +73,21 @@ impl Ethtool {
         Ok(())
     }
 
+    /// Whether transmit checksumming is on; nothing where the device knows none.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn tx_checksum(&self, interface: &IfName) -> Result<Option<bool>, Errno> {
+        match self.call(interface, GET_TX_CHECKSUM, 0) {
+            Ok(value) => Ok(Some(value != 0)),
+            Err(Errno::EOPNOTSUPP) => Ok(None),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Makes a call that takes a number and may give one back.
     #[expect(unsafe_code, reason = "ethtool's ioctl has no safe wrapper")]
-    fn set(&self, interface: &IfName, command: u32, data: u32) -> Result<(), Errno> {
+    fn call(&self, interface: &IfName, command: u32, data: u32) -> Result<u32, Errno> {
         let mut value = EthtoolValue { command, data };
         let mut name = [0; libc::IFNAMSIZ];
         for (to, from) in name.iter_mut().zip(interface.as_str().bytes()) {
@@ -80,6 +99,7 @@ impl Ethtool {
         };
         // SAFETY: `request` is a whole ifreq with a name that ends in a zero byte (an IfName has at most 15), and its
         // pointer leads to an `ethtool_value` that outlives the call.
-        Errno::result(unsafe { libc::ioctl(self.0.as_raw_fd(), SIOCETHTOOL, &raw mut request) }).map(drop)
+        Errno::result(unsafe { libc::ioctl(self.0.as_raw_fd(), SIOCETHTOOL, &raw mut request) })?;
+        Ok(value.data)
     }
 }

@@ -40,6 +40,8 @@ pub(in crate::inside) struct Ask<'a> {
     pub(in crate::inside) timeout_ms: u64,
     /// Whether the answer is a page of somebody else's.
     pub(in crate::inside) foreign: bool,
+    /// Text that the answer has to hold.
+    pub(in crate::inside) contains: Option<&'a str>,
 }
 
 /// What came of it.
@@ -47,13 +49,15 @@ pub(in crate::inside) struct Ask<'a> {
 pub(in crate::inside) struct Answer {
     pub(in crate::inside) local: Option<SocketAddr>,
     pub(in crate::inside) outcome: Outcome,
+    /// Whether it lacks the text that it has to hold.
+    pub(in crate::inside) lacks: bool,
     /// When the last byte of the answer was there; `None` where it failed.
     pub(in crate::inside) whole_at: Option<Instant>,
 }
 
 impl Answer {
     pub(in crate::inside) fn failed(local: Option<SocketAddr>, outcome: Outcome) -> Self {
-        Self { local, outcome, whole_at: None }
+        Self { local, outcome, lacks: false, whole_at: None }
     }
 }
 
@@ -80,12 +84,13 @@ pub(in crate::inside) async fn http(ask: Ask<'_>) -> Answer {
     }
     let mut answer = None;
     let exchanged = timeout_at(deadline, exchange(stream, &ask, &mut answer)).await;
-    let (outcome, whole_at) = match (answer, exchanged) {
-        (Some((outcome, at)), _) => (outcome, Some(at)),
-        (None, Ok(Err(error))) => (Kind::of(&error).outcome("could not get an answer", &error), None),
-        (None, Ok(Ok(())) | Err(_)) => (Kind::timed_out("could not get an answer", ask.timeout_ms), None),
-    };
-    Answer { local, outcome, whole_at }
+    match (answer, exchanged) {
+        (Some((judged, at)), _) => judged.answer(local, at),
+        (None, Ok(Err(error))) => Answer::failed(local, Kind::of(&error).outcome("could not get an answer", &error)),
+        (None, Ok(Ok(())) | Err(_)) => {
+            Answer::failed(local, Kind::timed_out("could not get an answer", ask.timeout_ms))
+        }
+    }
 }
 
 /// A socket that has begun to connect.
@@ -122,7 +127,7 @@ async fn connected(stream: &TcpStream) -> io::Result<()> {
     stream.take_error()?.map_or(Ok(()), Err)
 }
 
-type Whole = Option<(Outcome, Instant)>;
+type Whole = Option<(Judged, Instant)>;
 
 async fn exchange(stream: TcpStream, ask: &Ask<'_>, answer: &mut Whole) -> Result<(), hyper::Error> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
@@ -136,7 +141,8 @@ async fn exchange(stream: TcpStream, ask: &Ask<'_>, answer: &mut Whole) -> Resul
         Ok(whole) => *answer = Some(whole),
         Err(Failed::Http(error)) => return Err(error),
         Err(Failed::Request(error)) => {
-            *answer = Some((Kind::Protocol.outcome("could not put the request together", &error), Instant::now()));
+            let outcome = Kind::Protocol.outcome("could not put the request together", &error);
+            *answer = Some((Judged { outcome, lacks: false }, Instant::now()));
         }
     }
     if let Ok(parts) = closed {
@@ -175,21 +181,42 @@ pub(in crate::inside) fn upload(ask: &Ask<'_>) -> Bytes {
     Bytes::from(bytes)
 }
 
-async fn read<B: Body>(response: Response<B>, ask: &Ask<'_>) -> Result<Outcome, B::Error> {
+async fn read<B: Body>(response: Response<B>, ask: &Ask<'_>) -> Result<Judged, B::Error> {
     let status = response.status().as_u16();
     let bytes = response.into_body().collect().await?.to_bytes();
-    Ok(judge(status, &bytes, ask.path, ask.foreign))
+    Ok(judge(status, &bytes, ask.path, ask))
 }
 
 /// What an HTTP answer is worth.
-pub(in crate::inside) fn judge(status: u16, bytes: &[u8], path: &str, foreign: bool) -> Outcome {
-    if foreign {
-        // One that ended before its length would not have got here.
-        return Outcome::Answered { status, server: None, bytes: bytes.len() as u64, whole: status == 200 };
+#[derive(Debug)]
+pub(in crate::inside) struct Judged {
+    outcome: Outcome,
+    lacks: bool,
+}
+
+impl Judged {
+    /// The answer that it makes.
+    pub(in crate::inside) fn answer(self, local: Option<SocketAddr>, whole_at: Instant) -> Answer {
+        Answer { local, outcome: self.outcome, lacks: self.lacks, whole_at: Some(whole_at) }
     }
-    let examined = body::examine(bytes, path);
-    let whole = examined.whole && status == 200;
-    Outcome::Answered { status, server: examined.server, bytes: bytes.len() as u64, whole }
+}
+
+/// Judges an HTTP answer; `path` is the one that was asked for in the end.
+pub(in crate::inside) fn judge(status: u16, body: &[u8], path: &str, ask: &Ask<'_>) -> Judged {
+    let lacks = ask.contains.is_some_and(|text| !holds(body, text.as_bytes()));
+    let bytes = body.len() as u64;
+    let (server, whole) = if ask.foreign {
+        // One that ended before its length would not have got here.
+        (None, true)
+    } else {
+        let examined = body::examine(body, path);
+        (examined.server, examined.whole)
+    };
+    Judged { outcome: Outcome::Answered { status, server, bytes, whole: whole && status == 200 && !lacks }, lacks }
+}
+
+fn holds(body: &[u8], text: &[u8]) -> bool {
+    text.is_empty() || body.windows(text.len()).any(|part| part == text)
 }
 
 /// Asks over UDP: one datagram from a port of its own, and the first one that comes back from the target.
@@ -214,8 +241,8 @@ pub(in crate::inside) async fn datagram(ask: Ask<'_>) -> Answer {
         Ok(Err(error)) => return Answer::failed(local, Kind::of_io(&error).outcome("could not get an echo", &error)),
         Err(_) => return Answer::failed(local, Kind::timed_out("could not get an echo", ask.timeout_ms)),
     };
-    let whole_at = Some(Instant::now());
-    Answer { local, outcome: echo(&buffer[..received], &sent), whole_at }
+    let whole_at = Instant::now();
+    Judged { outcome: echo(&buffer[..received], &sent), lacks: false }.answer(local, whole_at)
 }
 
 fn echo(received: &[u8], sent: &str) -> Outcome {

@@ -71,6 +71,7 @@ fn load(target: SocketAddr) -> Load {
         host: "drlab".to_owned(),
         source_port: None,
         upload_bytes: 0,
+        contains: None,
         timeout_ms: 1000,
         foreign: false,
         during: Vec::new(),

@@ -123,8 +123,8 @@ const WRITABLE: [&str; 2] = ["/etc", "/var"];
 const OF_PACKAGES: [&str; 7] = ["/usr", "/opt", "/srv", "/bin", "/sbin", "/lib", "/lib64"];
 
 /// Lays memory over `/etc` and `/var`, with a tree of packages between it and the machine's; the same over all else that
-/// the tree has. The tmpfs that takes what is written is on `/tmp` for a moment only: an overlay keeps its own
-/// reference, so that nobody finds it afterwards.
+/// the tree has, and memory alone in place of what we may not read. The tmpfs that takes what is written is on `/tmp` for
+/// a moment only: an overlay keeps its own reference, so that nobody finds it afterwards.
 fn own_layers(guarded: bool, tree: Option<&File>) -> Result<(), Failed> {
     let stage = "/tmp";
     let tree = tree.map(|tree| PathBuf::from(format!("/proc/self/fd/{}", tree.as_raw_fd())));
@@ -140,13 +140,22 @@ fn own_layers(guarded: bool, tree: Option<&File>) -> Result<(), Failed> {
             continue;
         }
         laid.push(lower);
+        // A guest of an ordinary user cannot look into every folder: `/root` is the machine's root's alone.
+        let readable = std::fs::read_dir(lower).is_ok();
+        if packed.is_none() && !readable {
+            mount(Some("tmpfs"), lower, Some("tmpfs"), MsFlags::empty(), Some("mode=0700"))
+                .map_err(|errno| Failed { step: format!("put memory in place of its {lower}"), errno })?;
+            continue;
+        }
         let part = lower[1..].replace('/', "-");
         let upper = format!("{stage}/{part}");
         let work = format!("{stage}/{part}-work");
         folder(&upper, 0o755)?;
         folder(&work, 0o700)?;
-        let layers = packed.map(|folder| format!("{}:", folder.display())).unwrap_or_default();
-        let options = format!("lowerdir={layers}{lower},upperdir={upper},workdir={work}");
+        let layers =
+            packed.map(|folder| folder.display().to_string()).into_iter().chain(readable.then(|| lower.to_owned()));
+        let layers = layers.collect::<Vec<_>>().join(":");
+        let options = format!("lowerdir={layers},upperdir={upper},workdir={work}");
         mount(Some("overlay"), lower, Some("overlay"), MsFlags::empty(), Some(options.as_str()))
             .map_err(|errno| Failed { step: format!("lay memory over its {lower} (overlayfs)"), errno })?;
     }

@@ -14,7 +14,7 @@ use super::log::{LastLines, Log};
 use super::process::{code, in_words};
 use crate::base::NodeName;
 use crate::facts::run::CommandResult;
-use crate::inside::bounds::MOST;
+use crate::inside::bounds::Overrun;
 use crate::plan::Command;
 
 /// Why a command did not do what it was to.
@@ -56,15 +56,15 @@ pub enum CommandError {
         /// What it wrote last.
         last: LastLines,
     },
-    /// It asked for more processes than it may have.
-    #[error(
-        "`{command}` on {node}: the node's programs asked for more than {MOST} processes and were all killed; {last}"
-    )]
-    TooMany {
+    /// It asked for more than it may have.
+    #[error("`{command}` on {node}: the node's programs {what} and were all killed; {last}")]
+    Overrun {
         /// The command.
         command: String,
         /// The node.
         node: NodeName,
+        /// What they asked for.
+        what: Overrun,
         /// What it wrote last.
         last: LastLines,
     },
@@ -84,14 +84,17 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// Bytes of a command's output that are kept.
 const OUTPUT_BYTES: usize = 16 << 10;
 
-/// Runs a command and waits for its end. What came of it is given in any case; the error says why it is one.
+/// Runs a command and waits for its end. What came of it is given in any case; the error says why it is one. `record` is
+/// the log of all that the node's commands write.
 pub(super) async fn run(
     launcher: &Launcher,
     node: &NodeName,
     command: &Command,
+    record: Log,
 ) -> (Option<CommandResult>, Result<(), CommandError>) {
     let shown = || command.shown.clone();
-    let log = Log::in_memory(OUTPUT_BYTES);
+    record.take(format!("$ {}\n", command.shown).as_bytes());
+    let log = Log::in_memory(OUTPUT_BYTES, Some(record.clone()));
     let began = Instant::now();
     let failed = |source| CommandError::Start { command: shown(), node: node.clone(), source };
     let mut process = match launcher.start(&command.text, &BTreeMap::new(), &log) {
@@ -102,24 +105,24 @@ pub(super) async fn run(
     let ended = loop {
         match process.ended() {
             Ok(Some(status)) => break Some(status),
-            Ok(None) if Instant::now() >= deadline || launcher.bound.is_overrun() => break None,
+            Ok(None) if Instant::now() >= deadline || launcher.bound.overrun().is_some() => break None,
             Ok(None) => sleep(LOOK_EVERY).await,
             Err(error) => return (None, Err(failed(error))),
         }
     };
-    let outcome = match ended {
-        _ if launcher.bound.is_overrun() => {
-            Err(CommandError::TooMany { command: shown(), node: node.clone(), last: log.last() })
-        }
-        Some(status) if status.success() || command.may_fail => {
+    let went_well = ended.is_some_and(|status| status.success());
+    let overrun = if went_well { launcher.bound.overrun() } else { launcher.bound.overrun_by_now() };
+    let outcome = match (overrun, ended) {
+        (Some(what), _) => Err(CommandError::Overrun { command: shown(), node: node.clone(), what, last: log.last() }),
+        (None, Some(status)) if status.success() || command.may_fail => {
             process.hear_out();
             Ok(())
         }
-        Some(status) => {
+        (None, Some(status)) => {
             process.hear_out();
             Err(CommandError::Failed { command: shown(), node: node.clone(), how: in_words(status), last: log.last() })
         }
-        None => {
+        (None, None) => {
             let killed = process.kill().await;
             let (deadline_ms, last) = (command.deadline_ms, log.last());
             killed.map_err(failed).and(Err(CommandError::Endless {
@@ -130,6 +133,8 @@ pub(super) async fn run(
             }))
         }
     };
+    let how = ended.map_or_else(|| "killed".to_owned(), in_words);
+    record.take(format!("({how})\n").as_bytes());
     let result = CommandResult {
         node: node.clone(),
         command: shown(),

@@ -35,6 +35,22 @@ pub enum FileError {
     },
 }
 
+/// A lab has no name server, and asking one fails at once: nothing listens at the node's own port 53.
+const NO_NAME_SERVER: &str = "# There is no name server in a lab.\nnameserver 127.0.0.1\n";
+
+/// Places what every node with programs has, in the node whose worker this is called in: it knows its own name, and asks
+/// nobody for others.
+///
+/// # Errors
+/// The first that can't be placed.
+pub fn place_names(node: &NodeName) -> Result<(), FileError> {
+    let hosts = format!("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 {node}\n");
+    [("/etc/hosts", hosts.as_str()), ("/etc/resolv.conf", NO_NAME_SERVER)].into_iter().try_for_each(|(path, text)| {
+        let failed = |source| FileError::Write { node: node.clone(), path: path.to_owned(), source };
+        write(Path::new(path), text.as_bytes(), false).map_err(failed)
+    })
+}
+
 /// Places all files of the node whose worker this is called in.
 ///
 /// # Errors

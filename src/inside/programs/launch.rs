@@ -32,7 +32,8 @@ impl Launcher {
     /// Starts a text of shell commands; what is written goes to the log.
     pub(super) fn start(&self, text: &str, environment: &BTreeMap<String, String>, log: &Log) -> io::Result<Process> {
         let (reading, writing) = io::pipe()?;
-        let mut command = self.toolbox.command(&format!("{GATE}{text}"), environment);
+        let limit = self.bound.each_mib().map(|mib| format!("ulimit -d {}\n", mib << 10)).unwrap_or_default();
+        let mut command = self.toolbox.command(&format!("{GATE}{limit}{text}"), environment);
         command.stdin(Stdio::piped()).stdout(writing.try_clone()?).stderr(writing).process_group(0);
         let mut child = self.space.spawn(&mut command)?;
         // The command holds the pipe's writing ends, and its reader would wait for them.

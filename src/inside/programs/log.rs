@@ -27,6 +27,8 @@ pub struct Log(Arc<Mutex<Inner>>);
 struct Inner {
     file: Option<File>,
     kept: Option<Vec<u8>>,
+    /// Where it all goes as well.
+    also: Option<Log>,
     room: usize,
     last: VecDeque<String>,
     begun: Vec<u8>,
@@ -47,9 +49,9 @@ impl Log {
         Ok(Self::of(Inner { file: Some(file), room: FILE_LIMIT_BYTES, ..Inner::default() }))
     }
 
-    /// A log of which only the first bytes are kept, and at hand.
-    pub fn in_memory(bytes: usize) -> Self {
-        Self::of(Inner { kept: Some(Vec::new()), room: bytes, ..Inner::default() })
+    /// A log of which only the first bytes are kept, and at hand. All of it goes to another log as well.
+    pub fn in_memory(bytes: usize, also: Option<Self>) -> Self {
+        Self::of(Inner { kept: Some(Vec::new()), room: bytes, also, ..Inner::default() })
     }
 
     fn of(inner: Inner) -> Self {
@@ -93,6 +95,9 @@ impl Log {
     pub fn take(&self, bytes: &[u8]) {
         let mut inner = self.inner();
         inner.keep(bytes);
+        if let Some(also) = &inner.also {
+            also.take(bytes);
+        }
         for byte in bytes {
             if *byte == b'\n' {
                 inner.end_line();

@@ -79,6 +79,7 @@ fn link_fact(message: &LinkMessage) -> Option<LinkFact> {
         up: flags.contains(LinkFlags::Up),
         carrier: flags.contains(LinkFlags::LowerUp),
         noarp: flags.contains(LinkFlags::Noarp),
+        tx_checksum: None,
         rx_packets: 0,
         tx_packets: 0,
         dropped: 0,

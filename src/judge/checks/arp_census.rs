@@ -202,7 +202,8 @@ fn judge(
             }
         }
     }
-    if answering.len() > 1 && !input.case.changes {
+    let several = answering.len() > 1;
+    if several && !input.case.changes {
         let names: Vec<String> = answering.keys().map(ToString::to_string).collect();
         let names = names.join(" and ");
         if input.case.elsewhere.is_some() {
@@ -212,6 +213,12 @@ fn judge(
                 let kind = format!("several Directors answer for {vip}: {names}");
                 tally.broken(kind, shown(word, &format!("answers that {vip} is at {}", word.mac)));
             }
+        }
+    }
+    if several && input.case.changes && input.case.elsewhere.is_none() {
+        for word in answered_together(traffic, words) {
+            let kind = "one question was answered by several Directors";
+            tally.broken(kind, shown(word, &format!("answers that {vip} is at {}", word.mac)));
         }
     }
     let open = words.iter().find(|w| w.said == Said::Asked && !speaks_for(traffic, w));
@@ -235,6 +242,34 @@ fn judge(
             count(leaked, "time", "times")
         ));
     }
+}
+
+/// The answers to the first question that several Directors answered, as two that have the VIP at one time do and two of
+/// which one took it over do not. They may share a virtual MAC, so it counts who sent the answer.
+fn answered_together<'w, 'a>(traffic: &Traffic<'_>, words: &[&'w Word<'a>]) -> Vec<&'w Word<'a>> {
+    let asked = || words.iter().filter(|w| w.said == Said::Asked && !speaks_for(traffic, w));
+    for question in asked() {
+        let (whose, number) = (question.frame.decoded.source, question.frame.number);
+        let later = asked().filter(|w| w.frame.decoded.source == whose && w.frame.number > number);
+        let next = later.map(|w| w.frame.number).min().unwrap_or(u32::MAX);
+        let answers = words.iter().filter(|w| {
+            w.said == Said::Answered
+                && speaks_for(traffic, w)
+                && w.frame.decoded.destination == whose
+                && (number..next).contains(&w.frame.number)
+                && w.frame.at_ns.saturating_sub(question.frame.at_ns) < AT_ONCE_NS
+        });
+        let mut by: BTreeMap<&NodeName, &'w Word<'a>> = BTreeMap::new();
+        for word in answers {
+            if let Some(speaker) = word.speaker {
+                by.entry(&speaker.node).or_insert(word);
+            }
+        }
+        if by.len() > 1 {
+            return by.into_values().collect();
+        }
+    }
+    Vec::new()
 }
 
 /// Whether anybody who is to go through a Director had to ask, so that it has no permanent entry.
@@ -305,7 +340,7 @@ fn probes(traffic: &Traffic<'_>, tally: &mut Tally) {
         let owners: Vec<BTreeSet<&NodeName>> =
             probe.answers.iter().map(whose).filter(|directors| !directors.is_empty()).collect();
         let directors: BTreeSet<&NodeName> = owners.iter().flatten().copied().collect();
-        // A virtual MAC belongs to all who may take it over; that two of them answered is only seen in the capture.
+        // A virtual MAC belongs to all who may take it over; that two of them answered is seen in the capture.
         let may_be_one = directors.iter().any(|one| owners.iter().all(|of| of.contains(one)));
         if directors.len() > 1 && !may_be_one {
             let names: Vec<&str> = directors.into_iter().map(NodeName::as_str).collect();
@@ -395,6 +430,30 @@ mod tests {
         lab.ran.probes[0].answers = vec![shared];
         let one = lab.expect("arp-census", Held);
         assert_eq!(one.examined, 2, "a MAC that two Directors take in turn is one answer");
+    }
+
+    #[test]
+    fn two_directors_that_share_a_mac_are_told_apart_by_who_sent_the_answer() {
+        let both = |asks: &[&[&str]]| {
+            let mut lab = Lab::ran(2);
+            let mut second = lab.case.services[0].clone();
+            second.director = "rs2".parse().unwrap();
+            lab.case.services.push(second);
+            let shared = "00:00:5e:00:01:33".parse().unwrap();
+            let directors = lab.case.stations.iter_mut().filter(|s| s.node == *"rs2" || s.node == *"director");
+            directors.flat_map(|s| &mut s.ports).for_each(|p| p.mac = shared);
+            lab.frames.clear();
+            lab.ran.probes.clear();
+            for answering in asks {
+                lab.ask("router", answering);
+                lab.wait_ms(100);
+            }
+            lab.case.changes = true;
+            lab
+        };
+        both(&[&["director"], &["rs2"]]).expect("arp-census", Held);
+        let summary = both(&[&["director"], &["director", "rs2"]]).expect("arp-census", Broken).summary;
+        assert!(summary.contains("one question was answered by several Directors"), "{summary}");
     }
 
     #[test]

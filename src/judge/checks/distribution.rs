@@ -20,7 +20,8 @@ pub(super) const CHECK: Check = Check {
     title: "connections are shared out as the scheduler must, and three witnesses agree",
     proves: "Each new connection went to the real server that the scheduler had to choose: exactly for rr, wrr, sh, dh, \
              mh and fo; within bounds, given with their reason, for those that look at connection counts. The capture, \
-             the real servers' access logs and the kernel's IPVS table tell the same.",
+             the real servers' access logs and the kernel's IPVS table tell the same; a Director that is not IPVS has \
+             no table, and then the other two do.",
     fooled_by: "Totals that come out right by chance: the order of turns is checked, not only the numbers. Repeated SYNs \
                 and reused ports are no new connections. Where the timeline changes weights or servers, only the \
                 agreement of the witnesses is judged; where the scenario states shares, those.",
@@ -252,6 +253,16 @@ mod tests {
         let mut lab = Lab::ran(2);
         lab.after.iter_mut().filter_map(|f| f.ipvs.as_mut()).for_each(|i| i.total_connections += 1);
         assert!(lab.expect("distribution", Broken).summary.contains("the IPVS counters and the capture differ"));
+    }
+
+    #[test]
+    fn a_director_without_ipvs_has_no_table_that_could_be_asked() {
+        let mut lab = Lab::ran(5);
+        lab.without_ipvs();
+        let summary = lab.expect("distribution", Held).summary;
+        assert!(summary.ends_with("the capture and the access logs (5 requests) agree"), "{summary}");
+        lab.case.without_ipvs.clear();
+        lab.expect("distribution", Undecided);
     }
 
     #[test]

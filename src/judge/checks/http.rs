@@ -47,6 +47,11 @@ fn run(input: &Input<'_>) -> CheckResult {
             Outcome::Answered { status, .. } if *status != 200 => {
                 tally.broken(format!("requests were answered with status {status}"), asked(&traffic, request, label));
             }
+            Outcome::Answered { server, .. } if request.lacks.is_some() => {
+                let (server, text) = (server.as_deref().unwrap_or("a server"), request.lacks.as_deref().unwrap_or(""));
+                let what = format!("{label}: {server} answers without `{text}`");
+                tally.broken("answers lack what they have to hold", asked(&traffic, request, what));
+            }
             Outcome::Answered { whole: false, bytes, .. } => {
                 let what = format!("{label}: {bytes} bytes are not what the server serves");
                 tally.broken("answers are not whole", asked(&traffic, request, what));
@@ -165,6 +170,17 @@ mod tests {
                 Outcome::Answered { status, server: Some("rs2".into()), bytes: 1, whole };
             lab.expect("http", Broken);
         }
+    }
+
+    #[test]
+    fn an_answer_without_the_text_that_it_has_to_hold_breaks_it() {
+        let mut lab = Lab::ran(1);
+        let request = &mut lab.ran.loads[0].requests[0];
+        request.lacks = Some("a post".into());
+        request.outcome = Outcome::Answered { status: 200, server: Some("rs2".into()), bytes: 9, whole: false };
+        let result = lab.expect("http", Broken);
+        assert!(result.summary.contains("lack what they have to hold"), "{}", result.summary);
+        assert!(result.evidence[0].what.ends_with("rs2 answers without `a post`"), "{:?}", result.evidence[0].what);
     }
 
     #[test]

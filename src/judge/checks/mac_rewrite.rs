@@ -19,7 +19,8 @@ pub(super) const CHECK: Check = Check {
              which is right; it comes from the Director's own MAC and goes to the MAC of a real server of the service.",
     fooled_by: "Comparing header fields only (a changed option or payload would pass), comparing the first packet only, \
                 or an empty capture. All bytes of all request frames are compared, and none at all is Undecided. A \
-                kernel before 4.10 leaves the TTL alone: that passes, and the summary says so.",
+                kernel before 4.10 leaves the TTL alone, and a Director that is not IPVS may: that passes, and the \
+                summary says so.",
     usual_cause: "The forwarding method is NAT or TUN, IPVS has no service for that port, or an input filter of the \
                   Director drops the packet. On the Director: `ipvsadm -Ln`, `iptables -vnL INPUT`.",
     source: "net/netfilter/ipvs/ip_vs_xmit.c: ip_vs_dr_xmit, decrement_ttl (Linux 4.10, commit 8d8e20e2d7bb)",
@@ -146,7 +147,7 @@ fn run(input: &Input<'_>) -> CheckResult {
         let what = format!("TTL less one in {} frames, unchanged in {}", seen.lowered, seen.kept);
         tally.broken("the Director treats the TTL now so, now otherwise", Evidence::told(what));
     }
-    let held = held(&seen);
+    let held = held(&seen, traffic.directors().any(|d| input.case.without_ipvs.contains_key(&d.node)));
     let nothing = if traffic.requests().next().is_some() {
         "requests were sent, but none entered the Director"
     } else {
@@ -155,9 +156,10 @@ fn run(input: &Input<'_>) -> CheckResult {
     tally.result(CHECK.id, seen.examined, "request frames", nothing, held)
 }
 
-fn held(seen: &Seen) -> String {
+fn held(seen: &Seen, other: bool) -> String {
     let ttl = match (seen.lowered, seen.kept) {
         (0, 0) => "served by the Director itself",
+        (0, _) if other => "changed in its MACs only; the TTL stands, as this Director is not IPVS",
         (0, _) => "changed in its MACs only; the TTL stands, as with kernels before 4.10",
         _ if !seen.v4 => "changed in its MACs and the hop limit less one, in no other byte",
         _ => "changed in its MACs, TTL less one and the header checksum, in no other byte",
@@ -317,6 +319,23 @@ mod tests {
         assert!(result.summary.contains("TTL less one"), "{}", result.summary);
         assert!(result.evidence[1].what.contains("TTL 63 -> 62"), "{:?}", result.evidence);
         assert_eq!(result.evidence[1].frame.as_ref().unwrap().vantage, "director:eth0");
+    }
+
+    #[test]
+    fn a_director_without_ipvs_may_leave_the_ttl_alone_or_not() {
+        let mut lab = Lab::ran(2);
+        lab.without_ipvs();
+        assert!(lab.expect("mac-rewrite", Held).summary.contains("TTL less one"));
+        for (node, way) in [("director", Out), ("rs1", In), ("rs2", In)] {
+            lab.edit_frames(node, way, |data| {
+                if data[12..14] == [8, 0] {
+                    data[22] += 1;
+                    checksum(data);
+                }
+            });
+        }
+        let summary = lab.expect("mac-rewrite", Held).summary;
+        assert!(summary.contains("the TTL stands, as this Director is not IPVS"), "{summary}");
     }
 
     #[test]

@@ -138,6 +138,7 @@ impl Around<'_> {
             start_ns: 0,
             latency_us: 0,
             outcome: Outcome::Failed { kind: "local".to_owned(), detail: "not asked".to_owned() },
+            lacks: None,
         };
         let requests = self.hints.services.iter().map(request).collect();
         let load = LoadResult { name: "clients".to_owned(), ms: 0.0, requests };

@@ -99,6 +99,7 @@ impl Made {
             up: true,
             carrier: true,
             noarp: false,
+            tx_checksum: Some(false),
             rx_packets: 0,
             tx_packets: 0,
             dropped: 0,

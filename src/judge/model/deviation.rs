@@ -86,6 +86,17 @@ pub(in crate::judge) enum Kind<'a> {
     Sticky { service: &'a ServiceFact, client: IpAddr },
     /// The server answers that it has nothing for that name.
     NoSite { status: u16, host: String, at: SocketAddr, frame: u32 },
+    /// Its answers lack what those of another real server, `holder`, hold; and the write, where the capture has it.
+    Lacks {
+        text: &'a str,
+        path: &'a str,
+        status: u16,
+        at: SocketAddr,
+        frame: Option<u32>,
+        holder: &'a NodeName,
+        held: Option<u32>,
+        written: Option<Written<'a>>,
+    },
     /// It has to forward, and does not.
     Stays { to: IpAddr },
     /// The interface is down.
@@ -129,8 +140,33 @@ pub(in crate::judge) enum Kind<'a> {
     Redirected { rule: &'a str, at: SocketAddr },
     /// The VIP has come to it from another Director, and it has told nobody; in the frame somebody still sends to that one.
     Unannounced { vip: IpAddr, from: &'a NodeName, asker: Option<&'a NodeName>, frame: u32 },
+    /// Its interface leaves checksums to others; the capture shows that a Director hands such packets on as they came, and
+    /// a real server counts them as wrong.
+    Unfinished { seen: Unfinished<'a> },
+    /// It has heard in one frame that the VIP is at another Director now, and in the other still sends to the old one.
+    Unheeded { vip: IpAddr, from: &'a NodeName, to: &'a NodeName, heard: u32, frame: u32 },
     /// The VIP has come to it from another Director, whose connections it does not know: it resets them.
     Unsynced { vip: IpAddr, from: &'a NodeName, frame: u32 },
+}
+
+/// A packet with a wrong checksum on its way, by the numbers of its frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::judge) struct Unfinished<'a> {
+    pub(in crate::judge) director: &'a NodeName,
+    pub(in crate::judge) server: &'a NodeName,
+    /// Entering the Director, leaving it, entering the real server.
+    pub(in crate::judge) frames: [u32; 3],
+    /// The real server's counter of wrong checksums, with its value before and after.
+    pub(in crate::judge) counter: (&'static str, u64, u64),
+}
+
+/// A write that a real server took in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::judge) struct Written<'a> {
+    /// Who took it.
+    pub(in crate::judge) node: &'a NodeName,
+    /// Where it begins.
+    pub(in crate::judge) frame: u32,
 }
 
 /// Everything that the model predicts to go wrong, each once.
@@ -153,8 +189,9 @@ impl Deviation<'_> {
     /// Whether it is the same mistake: met on another client's packet, by another asker.
     fn repeats(&self, other: &Self) -> bool {
         use Kind::{
-            AsksAs, AsksInVain, Blocked, Deafened, Forgotten, HalfSeen, Muted, Narrow, NarrowPrefix, NoSite, Orphaned,
-            Pinned, Refuses, Reused, Rival, Silent, Stays, Sticky, ThroughDirector, Tight, Unaddressed,
+            AsksAs, AsksInVain, Blocked, Deafened, Forgotten, HalfSeen, Lacks, Muted, Narrow, NarrowPrefix, NoSite,
+            Orphaned, Pinned, Refuses, Reused, Rival, Silent, Stays, Sticky, ThroughDirector, Tight, Unaddressed,
+            Unfinished, Unheeded,
         };
         if self.node != other.node || self.interface != other.interface {
             return false;
@@ -163,6 +200,7 @@ impl Deviation<'_> {
             (Silent { asked: a, .. }, Silent { asked: b, .. })
             | (AsksAs { vip: a, .. }, AsksAs { vip: b, .. })
             | (Rival { vip: a, .. }, Rival { vip: b, .. })
+            | (Unheeded { vip: a, .. }, Unheeded { vip: b, .. })
             | (AsksInVain { sender: a, .. }, AsksInVain { sender: b, .. })
             | (Narrow { to: a, .. }, Narrow { to: b, .. }) => a == b,
             (Deafened { rule: a, .. }, Deafened { rule: b, .. }) => a == b,
@@ -179,8 +217,10 @@ impl Deviation<'_> {
             (Sticky { service: a, .. }, Sticky { service: b, .. }) => a == b,
             (Stays { .. }, Stays { .. })
             | (Tight { .. }, Tight { .. })
+            | (Lacks { .. }, Lacks { .. })
             | (Forgotten { .. }, Forgotten { .. })
             | (Unaddressed { .. }, Unaddressed { .. })
+            | (Unfinished { .. }, Unfinished { .. })
             | (Reused { .. }, Reused { .. }) => true,
             (NarrowPrefix { fact: a, .. }, NarrowPrefix { fact: b, .. }) => a == b,
             // The first frame that a port stops is enough to tell why.

@@ -48,7 +48,11 @@ pub(super) fn deaf(diagnosis: &Diagnosis<'_>, deviation: &Deviation<'_>) -> Opti
 }
 
 /// On each Director the real server gets nothing until it serves.
-fn quiesced(diagnosis: &Diagnosis<'_>, deviation: &Deviation<'_>, (protocol, at): (Protocol, SocketAddr)) -> Vec<Mend> {
+pub(super) fn quiesced(
+    diagnosis: &Diagnosis<'_>,
+    deviation: &Deviation<'_>,
+    (protocol, at): (Protocol, SocketAddr),
+) -> Vec<Mend> {
     let Some(station) = diagnosis.world.case.station(deviation.node) else { return Vec::new() };
     let mut mend = Vec::new();
     for place in diagnosis.world.places() {

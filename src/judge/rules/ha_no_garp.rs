@@ -30,7 +30,7 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
     let mut evidence: Vec<Evidence> = carried
         .map(|a| Evidence::fact(format!("{node} has {vip} now, {from} had it"), crate::judge::host::address_line(a)))
         .collect();
-    let what = format!("still sent to {from}, which drops it");
+    let what = format!("still sent to {from}, which does not hand it on");
     evidence.extend(input.trace.frame(frame).map(|f| Evidence::frame(input.trace, f, what)));
     evidence.push(Evidence::told(format!("no gratuitous ARP of {node} for {vip} is in the capture")));
     let interface = deviation.interface.map_or("eth0", |i| i.as_str());

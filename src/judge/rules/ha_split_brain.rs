@@ -7,7 +7,7 @@ use super::diagnosis::{mended, single};
 use super::{Affliction, Rule};
 use crate::base::{IfName, NodeName};
 use crate::judge::census::{Said, words};
-use crate::judge::failover::advertised;
+use crate::judge::failover::{Adverts, advertised};
 use crate::judge::model::{Deviation, Kind};
 use crate::judge::{Dialect, Evidence, Mend};
 
@@ -53,10 +53,10 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
             ]
         }
         // The one of lower priority stands back with the next advertisement; what is forgotten before is learned anew.
-        Vrrp::Dropped(rules) => rules
+        Vrrp::Dropped(rules, wait_s) => rules
             .into_iter()
             .map(|(node, rule)| (node, rule.replacen("-A ", "-D ", 1)))
-            .map(|(node, rule)| mended(node, Dialect::Iptables, format!("iptables {rule} && sleep 3")))
+            .map(|(node, rule)| mended(node, Dialect::Iptables, format!("iptables {rule} && sleep {wait_s}")))
             .collect(),
         Vrrp::Silent => off(node, interface, vip),
     };
@@ -68,8 +68,8 @@ fn claims<'a>(diagnosis: &Diagnosis<'a>, deviation: &Deviation<'a>) -> Option<Af
 enum Vrrp<'a> {
     /// This one has stopped advertising, and kept the address: its daemon is gone.
     Left(&'a NodeName),
-    /// Both advertise, and these rules keep it from them.
-    Dropped(Vec<(&'a NodeName, String)>),
+    /// Both advertise, and these rules keep it from them; and after how many seconds they have heard each other.
+    Dropped(Vec<(&'a NodeName, String)>, u64),
     /// Nothing that would say which of the two is wrong, and why.
     Silent,
 }
@@ -96,7 +96,19 @@ fn by_vrrp<'a>(diagnosis: &Diagnosis<'a>, one: &'a NodeName, other: &'a NodeName
         rules.into_iter().filter(drops).map(move |rule| (node, rule)).collect::<Vec<_>>()
     });
     let dropped: Vec<_> = dropped.collect();
-    if dropped.is_empty() { Vrrp::Silent } else { Vrrp::Dropped(dropped) }
+    if dropped.is_empty() { Vrrp::Silent } else { Vrrp::Dropped(dropped, heard_after_s([first, second])) }
+}
+
+/// Whole seconds in which three advertisements are sent, as far as the capture tells how often that is; the interval is
+/// 1 s where nobody says otherwise (RFC 5798 section 5.2.7), and 40 s at most.
+fn heard_after_s(adverts: [&Adverts; 2]) -> u64 {
+    let longest_ms = adverts
+        .into_iter()
+        .filter(|one| one.count > 1)
+        .map(|one| (one.last_ms - one.first_ms) / f64::from(u32::try_from(one.count - 1).unwrap_or(u32::MAX)))
+        .fold(0.0, f64::max);
+    let longest_ms = if longest_ms > 0.0 { longest_ms } else { 1000.0 };
+    (1_u32..=120).find(|s| f64::from(*s) * 1000.0 >= longest_ms * 3.0).map_or(120, u64::from)
 }
 
 /// Where a node has an address.

@@ -35,6 +35,9 @@ const SEEN: &[(&str, Seen)] = &[
     ("rs-arp-notify", Seen::Both("no configuration says that a link will come up again")),
     ("ha-failover-no-sync", Seen::Both("no configuration says which connections are open")),
     ("ha-no-garp", Seen::Both("that nobody announced the VIP, only the frames show")),
+    ("ha-garp-ignored", Seen::Both("that a VIP will move, no configuration says")),
+    ("ha-check-on-rip", Seen::Both("which address a health check asks, and that it is answered, only frames show")),
+    ("app-content-differs", Seen::Both("no configuration that is read says what a server's pages hold")),
     ("app-wrong-host", Seen::Both("no configuration that is read says which sites a server has")),
     ("ipvs-conn-reuse-1s", Seen::Both("no configuration says how soon a client uses a port again")),
     ("ipvs-idle-timeout", Seen::Both("no configuration says how long connections are idle")),
@@ -46,6 +49,7 @@ const SEEN: &[(&str, Seen)] = &[
     ("dir-dad-conflict", Seen::Both("who answers a probe for the VIP, only frames show")),
     ("unexplained-drop", Seen::Both("it is what no configuration explains")),
     ("unexplained-refusal", Seen::Both("it is what no configuration explains")),
+    ("virt-tx-csum", Seen::Both("no configuration says that a program forwards frames by itself")),
     ("app-udp-source", Seen::Both("no configuration says from which address a program answers")),
 ];
 

@@ -1,5 +1,5 @@
-//! What the capture shows of a VIP that went from one Director to another: that nobody was told, or that the new one does
-//! not know the connections.
+//! What the capture shows of a VIP that went from one Director to another: that nobody was told, that somebody did not take
+//! it, or that the new one does not know the connections.
 
 use std::net::IpAddr;
 
@@ -8,8 +8,9 @@ use crate::judge::case::Station;
 use crate::judge::census::{Said, words};
 use crate::judge::host::Host;
 use crate::judge::model::deviation::{Kind, Predicted};
-use crate::judge::traffic::{Traffic, Way};
-use crate::wire::frame::Tcp;
+use crate::judge::traffic::{Hop, Traffic, Way};
+use crate::trace::{Direction, Frame};
+use crate::wire::frame::{Body, Tcp};
 
 /// Adds to what the model predicts. Where facts are from one end of the timeline only, nothing has moved.
 pub(super) fn add<'a>(input: &'a Input<'a>, traffic: &Traffic<'a>, predicted: &mut Predicted<'a>) {
@@ -24,6 +25,9 @@ pub(super) fn add<'a>(input: &'a Input<'a>, traffic: &Traffic<'a>, predicted: &m
         if let Some((asker, frame)) = left_behind(traffic, vip, gave).filter(|_| whole && !told) {
             let kind = Kind::Unannounced { vip, from: &gave.node, asker: asker.map(|s| &s.node), frame };
             predicted.note(&took.node, port, kind);
+        }
+        if told {
+            unheeded(traffic, vip, (gave, took), predicted);
         }
         if let Some(frame) = reset(traffic, vip, gave, took) {
             predicted.note(&took.node, port, Kind::Unsynced { vip, from: &gave.node, frame });
@@ -43,16 +47,49 @@ fn moved<'a>(input: &'a Input<'a>, traffic: &Traffic<'a>, vip: IpAddr) -> Option
     Some((changes(true, false)?, changes(false, true)?))
 }
 
-/// The last request that went to the one who had the VIP and did not come out there again, and who sent it.
+/// The last request that was sent to the one who had the VIP and did not come out there again, and who sent it. One whose
+/// link is down gets none of them: then the frame is the sender's.
 fn left_behind<'a>(traffic: &Traffic<'a>, vip: IpAddr, gave: &Station) -> Option<(Option<&'a Station>, u32)> {
     let requests = traffic.requests().filter(|(p, _)| p.destination.ip() == vip);
     let lost = requests.filter_map(|(packet, _)| {
-        let entry = packet.entry(|s| s.node == gave.node)?;
+        let to_gave = |hop: &&Hop<'_>| gave.ports.iter().any(|p| p.mac == hop.frame.decoded.destination);
+        let entry = packet.entry(|s| s.node == gave.node);
         let out = packet.exit(|s| s.node == gave.node);
-        let sent = packet.hops.iter().rfind(|h| h.way == Way::Leaves).map(|h| h.station);
-        out.is_none().then_some((sent, entry.frame.number))
+        let sent = packet.hops.iter().rfind(|h| h.way == Way::Leaves);
+        let shown = entry.or_else(|| sent.filter(to_gave).copied())?;
+        out.is_none().then_some((sent.map(|h| h.station), shown.frame.number))
     });
     lost.last()
+}
+
+/// Adds those who heard the new one announce the VIP and sent requests to the old one after that, which did not hand them on.
+fn unheeded<'a>(
+    traffic: &Traffic<'a>,
+    vip: IpAddr,
+    (gave, took): (&'a Station, &'a Station),
+    predicted: &mut Predicted<'a>,
+) {
+    let trace = traffic.input.trace;
+    for (packet, _) in traffic.requests().filter(|(p, _)| p.destination.ip() == vip) {
+        let to_gave = |hop: &&Hop<'a>| {
+            hop.way == Way::Leaves && gave.ports.iter().any(|p| p.mac == hop.frame.decoded.destination)
+        };
+        let Some(sent) = packet.hops.iter().rfind(to_gave) else { continue };
+        if packet.exit(|s| s.node == gave.node).is_some() {
+            continue;
+        }
+        let announces = |frame: &&Frame| {
+            let Body::Arp(arp) = &frame.decoded.body else { return false };
+            let own = took.ports.iter().any(|p| p.mac == arp.sender_mac);
+            own && IpAddr::V4(arp.sender_ip) == vip && arp.sender_ip == arp.target_ip
+        };
+        let at_sender = |frame: &&Frame| frame.vantage == sent.frame.vantage && frame.direction == Direction::In;
+        let mut heard = trace.frames.iter().take_while(|f| f.at_ns < sent.frame.at_ns).filter(at_sender);
+        let Some(heard) = heard.find(announces) else { continue };
+        let kind =
+            Kind::Unheeded { vip, from: &gave.node, to: &took.node, heard: heard.number, frame: sent.frame.number };
+        predicted.note(&sent.station.node, Some(&sent.port.interface), kind);
+    }
 }
 
 /// A reset by the one who has the VIP now, of a connection that was opened by the one who had it.

@@ -1,7 +1,9 @@
 //! What only a run shows: a real server that announces a VIP, or answers from its RIP what the VIP was asked; what IPVS
-//! remembers and forgets of connections; shares that are not as they were to be; sites that a server does not have. No
-//! fact says what a program sends.
+//! remembers and forgets of connections; shares that are not as they were to be; sites that a server does not have; what
+//! one real server has and another lacks; checksums that nobody computed. No fact says what a program sends.
 
+mod checksums;
+mod content;
 mod memory;
 pub(super) mod shares;
 mod sites;
@@ -34,8 +36,10 @@ pub(super) fn add<'a>(input: &'a Input<'a>, predicted: &mut Predicted<'a>) {
             predicted.note(&speaker.node, port.map(|p| &p.interface), kind);
         }
     }
+    checksums::add(&traffic, predicted);
     memory::add(&traffic, predicted);
     shares::add(&traffic, predicted);
+    content::add(&traffic, predicted);
     sites::add(&traffic, predicted);
     super::moved::add(input, &traffic, predicted);
     warned(input, &traffic, predicted);

@@ -136,7 +136,8 @@ pub(super) fn shown<'a>(traffic: &Traffic<'a>, deviation: &Deviation<'a>) -> Vec
             let large = |hop: &Hop<'_>| hop.frame.length > *mtu + ETHERNET;
             vec![Sight { node: from, ..here }.sends(|_, hop| large(hop), ", larger than is taken there")]
         }
-        Kind::Announces { .. } => Vec::new(),
+        // The rule shows its own.
+        Kind::Announces { .. } | Kind::Lacks { .. } | Kind::Unheeded { .. } => Vec::new(),
         // What stops packets in the node: they come in, and at best an error comes out.
         _ => vec![here.swallows(|_| true), here.refuses(|_| true)],
     };

@@ -46,6 +46,18 @@ fn defaults_are_one_finding_that_names_all_nodes_and_mends_each() {
 }
 
 #[test]
+fn of_a_director_without_ipvs_its_own_ways_are_nobodys_business_and_real_servers_are() {
+    let mut lab = Lab::textbook();
+    lab.exchange(&Exchange::with("rs1").back(Back::Never));
+    lab.without_ipvs();
+    let drop = "-A INPUT -d 172.16.0.66/32 -j DROP".to_owned();
+    lab.edit_facts("director", |f| f.iptables = Some(vec![drop.clone()]));
+    assert_eq!(ids(&lab), [""; 0]);
+    lab.edit_facts("rs1", |f| f.addresses.retain(|a| a.address.addr() != VIP));
+    assert_eq!(ids(&lab), ["rs-vip-missing"]);
+}
+
+#[test]
 fn arp_ignore_from_4_to_7_is_as_good_as_none() {
     let mut lab = arp_problem();
     lab.sysctl("rs1", "net.ipv4.conf.all.arp_ignore", "5").sysctl("rs2", "net.ipv4.conf.all.arp_ignore", "2");

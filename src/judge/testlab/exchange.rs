@@ -183,6 +183,7 @@ impl Lab {
             } else {
                 Outcome::Failed { kind: "timeout".into(), detail: "nothing came back".into() }
             },
+            lacks: None,
         });
         if answered && exchange.protocol == Protocol::Tcp {
             self.ran.access_logs.entry(name(exchange.server)).or_default().push(AccessLogEntry {

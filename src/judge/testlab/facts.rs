@@ -28,6 +28,7 @@ fn node(case: &Case, station: &Station) -> NodeFacts {
             up: true,
             carrier: true,
             noarp: false,
+            tx_checksum: Some(false),
             rx_packets: 0,
             tx_packets: 0,
             dropped: 0,

@@ -367,3 +367,34 @@ fn each_vip_is_on_the_director_that_holds_its_service() {
     assert_eq!(last("director").as_deref(), Some("172.16.0.66/32"));
     assert_eq!(last("d2").as_deref(), Some("172.16.0.67/32"));
 }
+
+#[test]
+fn a_script_that_calls_nothing_of_ipvs_is_left_without_a_table() {
+    let by = |what: &str| {
+        let node = format!("director = {{ kind = \"script\", run = [\"{what}\"], role = ");
+        plan(&lab("", "").replace("director = { role = ", &node))
+    };
+    let without = by("nft -f /etc/nftables.conf");
+    assert!(node(&without, "director").is_without_ipvs());
+    assert!(without.implied.iter().any(|i| i.whom == "director" && i.what.contains("no IPVS table")));
+    let wanted = &case::case(&without).without_ipvs[&node(&without, "director").name];
+    assert_eq!(wanted.len(), 1);
+    assert_eq!(wanted[0].destinations.len(), 2);
+    let with = by("ipvsadm -R < /etc/ipvsadm.rules");
+    assert!(node(&with, "director").ipvs.is_some() && case::case(&with).without_ipvs.is_empty());
+}
+
+#[test]
+fn checksums_are_left_open_only_where_that_is_said() {
+    let open = plan(&lab("", "").replace(
+        "client = { role = \"client\", segment = \"outside\" }",
+        "client = { role = \"client\", interfaces.eth0 = { segment = \"outside\", tx_checksum = true } }",
+    ));
+    let left: Vec<&str> = open
+        .nodes
+        .iter()
+        .filter(|node| node.interfaces.iter().any(|interface| interface.tx_checksum))
+        .map(|node| node.name.as_str())
+        .collect();
+    assert_eq!(left, ["client"]);
+}

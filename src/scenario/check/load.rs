@@ -63,6 +63,13 @@ pub(super) fn one(cx: &mut Context<'_>, path: &Path, load: &Load) {
     if load.host.as_ref().is_some_and(|host| host.is_empty() || !host.bytes().all(|b| b.is_ascii_graphic())) {
         cx.add(Complaint::value(&path.at("host"), "the `Host` header has a character that it can't have, or none"));
     }
+    if load.contains.as_ref().is_some_and(String::is_empty) {
+        cx.add(Complaint::value(&path.at("contains"), "every answer holds an empty text").help("leave it out"));
+    }
+    if load.contains.is_some() && load.protocol == Some(crate::base::Protocol::Udp) {
+        let message = "a datagram's echo holds what was sent, and nothing else";
+        cx.add(Complaint::value(&path.at("contains"), message).also(&path.at("protocol"), "the transport"));
+    }
     during(cx, path, load);
 }
 

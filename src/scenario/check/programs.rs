@@ -14,8 +14,8 @@ const OWN_FOLDERS: [&str; 9] = ["/etc", "/var", "/run", "/tmp", "/root", "/home"
 /// What drlab itself writes to of a node.
 const TAKEN: &str = "/run/drlab";
 
-/// The name of the log of what is sent to `/dev/log`.
-const SYSLOG: &str = "syslog";
+/// Names of a node's other logs, and what each is of.
+const LOGS: [(&str, &str); 2] = [("syslog", "is sent to `/dev/log`"), ("commands", "commands write")];
 
 pub(super) fn check(cx: &mut Context<'_>) {
     let scenario = cx.scenario;
@@ -89,8 +89,8 @@ fn one(cx: &mut Context<'_>, path: &Path, daemon: &Daemon) {
     if name.is_empty() || name.len() > 64 || name.starts_with('.') || !name.chars().all(plain) {
         let complaint = Complaint::value(&path.at("name"), format!("`{name}` is no name for a daemon"));
         cx.add(complaint.help("its log is named for it: letters, digits, `.`, `_` and `-`"));
-    } else if name == SYSLOG {
-        let message = format!("`{SYSLOG}` is the name of the log of what is sent to `/dev/log`");
+    } else if let Some((_, what)) = LOGS.iter().find(|(log, _)| name == log) {
+        let message = format!("`{name}` is the name of the log of what {what}");
         cx.add(Complaint::value(&path.at("name"), message));
     }
     if daemon.command.trim().is_empty() {

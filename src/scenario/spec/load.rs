@@ -57,6 +57,10 @@ pub struct Load {
     /// Bytes that each request carries up to the server, as a POST does; none where not said.
     #[serde(default)]
     pub upload_bytes: Option<u32>,
+    /// Text that every answer has to hold, as a page does that was written before; one without it is a wrong answer. HTTP
+    /// only; nothing where not said.
+    #[serde(default)]
+    pub contains: Option<String>,
     /// How long one request may take, in milliseconds; 3000 where not said.
     #[serde(default)]
     pub timeout_ms: Option<u64>,

@@ -155,6 +155,11 @@ pub struct Interface {
     /// Whether it does ARP (`ip link set … arp off`), as it does where not said.
     #[serde(default)]
     pub arp: Option<bool>,
+    /// `true`: it leaves the checksums of TCP and UDP that its node sends to whoever takes its packets in, as a network
+    /// card's driver does and every veth by itself (`ethtool -K … tx on`). Where not said they are computed before
+    /// packets leave, so that a capture shows what a wire would carry.
+    #[serde(default)]
+    pub tx_checksum: Option<bool>,
 }
 
 /// What an interface is that has no port of its own at a switch.

@@ -19,9 +19,11 @@ const USUAL: [&str; 6] = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/b
 pub const OF_MENDS: [&str; 5] = ["iproute2", "procps", "arptables", "iptables", "ipvsadm"];
 /// The package with `ifconfig`, `route` and `arp`.
 pub const NET_TOOLS: &str = "net-tools";
+/// The package with `ethtool`.
+pub const ETHTOOL: &str = "ethtool";
 
 /// Programs that setups call, and the package that each is in, by Debian's and Ubuntu's names.
-const PROGRAMS: [(&str, &str); 44] = [
+const PROGRAMS: [(&str, &str); 45] = [
     ("ip", "iproute2"),
     ("tc", "iproute2"),
     ("bridge", "iproute2"),
@@ -65,6 +67,7 @@ const PROGRAMS: [(&str, &str); 44] = [
     ("mariadbd", "mariadb-server"),
     ("mysqld", "mariadb-server"),
     ("python3", "python3"),
+    ("perl", "perl-base"),
     ("tcpdump", "tcpdump"),
 ];
 
@@ -129,6 +132,12 @@ pub fn with_old_tables(program: &str) -> Option<&'static str> {
     let name = program.rsplit('/').next().unwrap_or(program);
     let package = PROGRAMS.iter().find(|(known, _)| *known == name).map(|(_, package)| *package);
     package.filter(|package| matches!(*package, "arptables" | "iptables"))
+}
+
+/// The package of a program, where it is one that drlab fetches by itself.
+pub fn package_fetched_for(program: &str) -> Option<&'static str> {
+    let name = program.rsplit('/').next().unwrap_or(program);
+    PROGRAMS.iter().find(|(known, package)| *known == name && FETCHED.contains(package)).map(|(_, package)| *package)
 }
 
 /// The program that is wanted of a package, where it is not named as the package is.

@@ -62,6 +62,11 @@ pub fn tree(cache: &Cache, packages: &[String], progress: &mut dyn FnMut(&str)) 
     Ok(Tree { packages: packages.to_vec(), folder })
 }
 
+/// The folder of a set's tree, where it was made earlier.
+pub fn made(cache: &Cache, packages: &[String]) -> Option<PathBuf> {
+    cache.holds(TREES, &name(packages, digest(packages).ok()?))
+}
+
 /// What a set's tree is called: for people its first packages, and the digest of all that it follows from.
 fn name(packages: &[String], digest: u64) -> String {
     const LONGEST: usize = 48;

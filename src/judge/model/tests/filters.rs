@@ -1,7 +1,7 @@
 //! Rules of packet and ARP filters, a row each: what they match, and that what is not understood matches nothing.
 
 use super::ip;
-use crate::judge::model::filter::{Fate, Shown, chain};
+use crate::judge::model::filter::{Fate, Shown, chain, redirected};
 
 fn fate(rules: &[&str], packet: Shown<'_>) -> String {
     let rules: Vec<String> = rules.iter().map(|r| (*r).to_owned()).collect();
@@ -44,12 +44,45 @@ fn each_match_holds_or_does_not() {
         ("-A INPUT -p tcp -m tcp --dport 80 -j DROP", "dropped"),
         ("-A INPUT -p tcp -m tcp --dport 81 -j DROP", "passes"),
         ("-A INPUT -p udp -m udp --dport 80 -j DROP", "passes"),
+        ("-A INPUT -p tcp -m tcp --dport 22:80 -j DROP", "dropped"),
+        ("-A INPUT -p tcp -m tcp --dport :79 -j DROP", "passes"),
+        ("-A INPUT -p tcp -m tcp --dport 80: -j DROP", "dropped"),
+        ("-A INPUT -p tcp -m tcp ! --dport 80 -j DROP", "passes"),
+        ("-A INPUT -p tcp -m multiport --dports 22,80,443 -j DROP", "dropped"),
+        ("-A INPUT -p tcp -m multiport --dports 22,443 -j DROP", "passes"),
+        ("-A INPUT -p tcp -m multiport --dports 22,79:81 -j DROP", "dropped"),
+        ("-A INPUT -p tcp -m multiport --dports 22,8000:8100 -j DROP", "passes"),
+        ("-A INPUT -p tcp -m multiport ! --dports 22,443 -j DROP", "dropped"),
+        ("-A INPUT -p tcp -m multiport ! --dports 80,443 -j DROP", "passes"),
+        ("-A INPUT -p tcp -m multiport --dports 800,8080 -j DROP", "passes"),
+        ("-A INPUT -p tcp -m multiport --sports 80,443 -j DROP", "passes"),
+        ("-A INPUT -p tcp -m multiport --dports http,https -j DROP", "passes"),
         ("-A INPUT -p tcp ! --tcp-option 200 -j DROP", "passes"),
         ("-A INPUT -m recent --update --seconds 60 -j DROP", "passes"),
         ("-P INPUT DROP", "dropped"),
         ("-P INPUT ACCEPT", "passes"),
     ] {
         assert_eq!(fate(&[rule], request()), wanted, "{rule}");
+    }
+}
+
+#[test]
+fn a_packet_is_sent_elsewhere_by_the_rules_of_its_port_before_it_is_routed() {
+    let sent = |rule: &str| redirected(&[rule.to_owned()], request()).is_some();
+    for rule in [
+        "-t nat -A PREROUTING -d 172.16.0.66/32 -p tcp -m tcp --dport 80 -j REDIRECT",
+        "-t nat -A PREROUTING -d 172.16.0.66/32 -p tcp -m multiport --dports 80,443 -j REDIRECT --to-ports 8080",
+        "-t nat -A PREROUTING -p tcp -m tcp --dport 1:1023 -j DNAT --to-destination 172.16.252.137:80",
+    ] {
+        assert!(sent(rule), "{rule}");
+    }
+    for rule in [
+        "-t nat -A PREROUTING -d 172.16.0.66/32 -p tcp -m multiport --dports 8080,443 -j REDIRECT",
+        "-t nat -A PREROUTING -d 172.16.0.66/32 -p tcp -m multiport ! --dports 80,443 -j REDIRECT",
+        "-t nat -A OUTPUT -d 172.16.0.66/32 -p tcp -m multiport --dports 80,443 -j REDIRECT",
+        "-t mangle -A PREROUTING -d 172.16.0.66/32 -p tcp -m multiport --dports 80,443 -j MARK --set-mark 1",
+    ] {
+        assert!(!sent(rule), "{rule}");
     }
 }
 

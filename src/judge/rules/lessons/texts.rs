@@ -45,6 +45,11 @@ const TUN: &str = r"
   director ══ outer: DIP ► RIP, inner: CLIENT ► VIP ══► rs  tunl0 opens it
 ";
 
+const CHECK: &str = r"
+  director ── SYN to RIP ──► rs    SYN-ACK: the check is green
+  client ─► director ── SYN to VIP ──► rs    not its own: dropped
+";
+
 /// A lesson for each rule.
 pub(super) const ALL: &[Lesson] = &[
     Lesson {
@@ -344,6 +349,15 @@ pub(super) const ALL: &[Lesson] = &[
         trap: "Without the VIP a server that forwards sends the packet back to the Director, which \
                sends it again until the TTL ends. Turning forwarding off alone turns the loop into \
                silence.",
+    },
+    Lesson {
+        rule: "ha-check-on-rip",
+        picture: CHECK,
+        cure: "Add the VIP to lo with /32 on the real server, after the ARP sysctls. Then let the check ask \
+               what clients ask: the VIP, by way of this real server.",
+        trap: "A check of the VIP from the Director itself is balanced like any other connection and finds \
+               some real server that works. It needs a mark of its own that leads to this one alone, and \
+               accept_local=1, for the answer comes in with the VIP, an own address, as its source.",
     },
     Lesson {
         rule: "rs-vip-missing",

@@ -91,6 +91,61 @@ fn an_answer_that_knows_no_site_of_that_name_is_found() {
     }
 }
 
+/// Four requests in turn to rs2 and rs1, whose answers have to hold a text; rs2's answer so.
+fn reads(status: u16, lacks: [bool; 2]) -> Lab {
+    let mut lab = Lab::ran(4);
+    let of_rs2 = lab.ran.loads[0]
+        .requests
+        .iter_mut()
+        .filter(|r| matches!(&r.outcome, Outcome::Answered { server: Some(server), .. } if server == "rs2"));
+    for (request, lacks) in of_rs2.zip(lacks) {
+        request.lacks = lacks.then(|| "a post".to_owned());
+        request.outcome = Outcome::Answered { status, server: Some("rs2".into()), bytes: 4, whole: !lacks };
+    }
+    lab
+}
+
+/// The same after a POST that rs1 took.
+fn written(status: u16) -> Lab {
+    let mut lab = reads(status, [true, true]);
+    for direction in [In, Out] {
+        for node in ["client", "router", "director", "rs1", "rs2"] {
+            lab.edit_frames(node, direction, |data| {
+                if data.ends_with(b"GET / HTTP/1.1\r\n\r\n") {
+                    let at = data.len() - 18;
+                    data[at..].copy_from_slice(b"POST / HTTP/1.1\n\r\n");
+                }
+            });
+        }
+    }
+    // The write is older than what is read.
+    for request in lab.ran.loads[0].requests.iter_mut().filter(|r| r.lacks.is_some()) {
+        request.start_ns += 3_600_000_000_000;
+    }
+    lab
+}
+
+#[test]
+fn what_only_one_server_holds_is_named_with_the_write_where_it_was_seen() {
+    let findings = reads(200, [true, true]).findings();
+    assert_eq!((findings.len(), findings[0].id.as_str()), (1, "app-content-differs"), "{findings:#?}");
+    assert_eq!(findings[0].node, "rs2");
+    let shown = |findings: &[crate::judge::Finding]| {
+        findings[0].evidence.iter().any(|e| e.what == "the last write goes to rs1")
+    };
+    assert!(!shown(&findings), "{findings:#?}");
+    let findings = written(200).findings();
+    assert!(shown(&findings), "{findings:#?}");
+    assert_eq!(ids(&written(404)), ["app-content-differs"]);
+}
+
+#[test]
+fn a_server_that_answers_now_so_now_so_is_in_trouble_or_never_had_the_page_is_another_matter() {
+    assert_eq!(ids(&reads(200, [true, false])), [""; 0]);
+    assert_eq!(ids(&reads(404, [true, true])), [""; 0]);
+    assert_eq!(ids(&written(500)), [""; 0]);
+}
+
 #[test]
 fn a_server_in_trouble_or_a_request_without_a_name_is_another_matter() {
     assert_eq!(ids(&by_name(b"GET /\r\nHost: abc\r\n", 500)), [""; 0]);

@@ -139,7 +139,11 @@ const LESS: &[(&str, &[&str])] = &[
 ];
 
 /// The same where frames were not captured.
-const LESS_BY_FRAMES: &[(&str, &[&str])] = &[("dir-dad-conflict", &["rs-arp-default", "dir-vip-missing"])];
+const LESS_BY_FRAMES: &[(&str, &[&str])] = &[
+    ("dir-dad-conflict", &["rs-arp-default", "dir-vip-missing"]),
+    // Without the check's frames the VIP is missing all the same.
+    ("ha-check-on-rip", &["rs-vip-missing"]),
+];
 
 fn less(list: &'static [(&str, &[&str])], rule: &str) -> &'static [&'static str] {
     list.iter().find(|(of, _)| *of == rule).map_or(&[], |(_, less)| less)

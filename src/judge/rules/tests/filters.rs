@@ -82,6 +82,20 @@ fn chains_that_a_rule_calls_are_followed() {
 }
 
 #[test]
+fn a_list_of_ports_drops_what_is_in_it() {
+    let director = |rule: &str| rules("director", &[rule]);
+    assert_eq!(director("-A INPUT -p tcp -m multiport --dports 22,80 -j DROP"), ["dir-fw-input"]);
+    assert_eq!(director("-A INPUT -p tcp -m multiport --dports 22,79:81 -j DROP"), ["dir-fw-input"]);
+    assert_eq!(director("-A INPUT -p tcp -m multiport --dports 22,8000:8100 -j DROP"), [""; 0]);
+    assert_eq!(director("-A INPUT -p tcp -m multiport ! --dports 80,443 -j DROP"), [""; 0]);
+    assert_eq!(rules("rs1", &["-A INPUT -p tcp -m multiport --dports 80,443 -j DROP"]), ["rs-fw"]);
+    let open = ["-A INPUT -p tcp -m multiport --dports 80,443 -j ACCEPT", POLICY];
+    assert_eq!(rules("rs1", &open), [""; 0]);
+    let other = ["-A INPUT -p tcp -m multiport --dports 8080,443 -j ACCEPT", POLICY];
+    assert_eq!(rules("rs1", &other), ["rs-fw"]);
+}
+
+#[test]
 fn what_the_director_hands_on_passes_its_output_chain_untracked() {
     let out = ["-P OUTPUT DROP", "-A OUTPUT -m conntrack --ctstate NEW,RELATED,ESTABLISHED -j ACCEPT"];
     assert_eq!(rules("director", &out), ["dir-fw-input"]);

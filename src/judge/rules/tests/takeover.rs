@@ -100,6 +100,30 @@ fn a_takeover_that_nobody_was_told_of_is_named() {
 }
 
 #[test]
+fn a_router_whose_arp_filter_drops_the_announcement_is_named_with_the_rule() {
+    let told = |rule: &str| {
+        let mut lab = moved();
+        lab.edit_facts("router", |f| f.arptables = Some(vec![rule.to_owned()]));
+        tell(&mut lab);
+        lab.exchange(&Exchange::with("rs1").there(There::Swallowed));
+        lab.findings()
+    };
+    let findings = told("-A INPUT -s 172.16.0.66 -d 172.16.0.66 -j DROP");
+    assert_eq!((findings.len(), findings[0].id.as_str()), (1, "ha-garp-ignored"), "{findings:#?}");
+    assert!(findings[0].mend[0].command.starts_with("arptables -D INPUT -s 172.16.0.66 "), "{findings:#?}");
+    let other = told("-A INPUT -s 172.16.0.67 -d 172.16.0.67 -j DROP");
+    assert!(other.iter().all(|f| f.id != "ha-garp-ignored"), "{other:#?}");
+}
+
+#[test]
+fn a_dead_directors_share_is_seen_where_it_was_sent() {
+    let mut lab = moved();
+    let at = lab.vantages.iter().position(|v| v.node == "director").unwrap();
+    lab.frames.retain(|f| f.vantage != at || f.data[12..14] != [8, 0]);
+    assert_eq!(ids(&lab), ["ha-no-garp"]);
+}
+
+#[test]
 fn a_reset_by_the_new_director_of_an_old_connection_is_named() {
     let mut lab = moved();
     tell(&mut lab);
@@ -129,6 +153,12 @@ fn a_redirect_is_a_mistake_on_the_director_and_for_the_vip_only() {
     let rule = |rule: &'static str| with("director", move |f| f.iptables = Some(vec![rule.to_owned()]));
     let found = rule("-t nat -A PREROUTING -d 172.16.0.66/32 -p tcp -m tcp --dport 80 -j REDIRECT --to-ports 80");
     assert_eq!(found, ["ha-backup-redirect-left"]);
+    let listed = rule("-t nat -A PREROUTING -d 172.16.0.66/32 -p tcp -m multiport --dports 443,80 -j REDIRECT");
+    assert_eq!(listed, ["ha-backup-redirect-left"]);
+    assert_eq!(
+        rule("-t nat -A PREROUTING -d 172.16.0.66/32 -p tcp -m multiport --dports 443,8080 -j REDIRECT"),
+        [""; 0]
+    );
     assert_eq!(rule("-t nat -A PREROUTING -d 172.16.0.67/32 -p tcp -m tcp --dport 80 -j REDIRECT"), [""; 0]);
     assert_eq!(rule("-t nat -A OUTPUT -d 172.16.0.66/32 -p tcp -m tcp --dport 80 -j REDIRECT"), [""; 0]);
     assert_eq!(with("director", |f| f.iptables = None), [""; 0]);

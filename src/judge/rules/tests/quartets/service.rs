@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::{Four, edit, gateway, iptables, no_table, services};
 use crate::base::{Forwarding, Protocol, ServiceId};
 use crate::facts::SocketFact;
+use crate::facts::run::Outcome;
 use crate::judge::rules::tests::clients::by_name;
 use crate::judge::rules::tests::faults::{failed, second};
 use crate::judge::rules::tests::memory::{again, drained, faithful, idle, removed, weighted};
@@ -53,12 +54,35 @@ fn sends_to_another(lab: &mut Lab) {
     services(lab, |i| i.services[0].destinations[0].at = "172.16.9.9:80".parse().unwrap());
 }
 
+/// Every answer has to hold a text, and those of these real servers lack it.
+fn lack(lab: &mut Lab, servers: &[&str]) {
+    for request in &mut lab.ran.loads[0].requests {
+        let Outcome::Answered { server, whole, .. } = &mut request.outcome else { continue };
+        if server.as_deref().is_some_and(|server| servers.contains(&server)) {
+            *whole = false;
+            request.lacks = Some("Direct Routing".into());
+        }
+    }
+}
+
+/// Nobody knows who answered.
+fn nameless(lab: &mut Lab) {
+    for request in &mut lab.ran.loads[0].requests {
+        let Outcome::Answered { server, .. } = &mut request.outcome else { continue };
+        *server = None;
+    }
+}
+
 #[rustfmt::skip]
 pub(super) const FOURS: &[Four] = &[
     Four { rule: "ipvs-service-missing", run: failed,
         broken: |l| services(l, |i| i.services.clear()), unread: no_table,
         near: |l| services(l, |i| { let mut other = i.services[0].clone();
             other.service = ServiceId::Address { protocol: Protocol::Tcp, at: SocketAddr::new(VIP.into(), 81) }; i.services.push(other); }) },
+    Four { rule: "app-content-differs", run: || Lab::ran(4),
+        broken: |l| lack(l, &["rs2"]), unread: nameless,
+        // What nobody has was not written at all.
+        near: |l| lack(l, &["rs1", "rs2"]) },
     Four { rule: "ipvs-fwmark-unmarked", run: failed,
         broken: |l| services(l, |i| i.services[0].service = ServiceId::Fwmark { mark: 1, v6: false }),
         unread: |l| edit(l, "director", |f| f.iptables = None),

@@ -1,6 +1,6 @@
 //! How packets get from one to the next: links, addresses, routes, filters, sizes.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::{
     Four, dual, edit, filters, gateway, iptables, services, sysctls, vip6_on, without, without_director,
@@ -10,7 +10,7 @@ use crate::judge::rules::tests::clients::{answered, asks, timeout};
 use crate::judge::rules::tests::faults::{failed, prefix, second, set, without_default};
 use crate::judge::rules::tests::filters::{ESTABLISHED, INVALID, NEW_IS_SYN, POLICY, SERVED};
 use crate::judge::rules::tests::sizes::{narrow, tunnelled};
-use crate::judge::testlab::{Lab, carried, name, route};
+use crate::judge::testlab::{Lab, carried, name, route, tcp};
 
 fn clients_elsewhere(lab: &mut Lab, node: &str, level: u32) {
     edit(lab, node, |f| {
@@ -18,6 +18,19 @@ fn clients_elsewhere(lab: &mut Lab, node: &str, level: u32) {
         f.routes.push(route("203.0.113.0/24", None, "eth9"));
         set(f, &[("eth0.rp_filter", level)]);
     });
+}
+
+/// rs1 has lost the VIP.
+fn without_vip(lab: &mut Lab) {
+    edit(lab, "rs1", |f| f.addresses.retain(|a| a.interface != "lo"));
+}
+
+/// The Director's health check asks that address of rs1, and is answered.
+fn checked(lab: &mut Lab, address: &str) {
+    let by = SocketAddr::new(lab.address("director", "lan"), 33_333);
+    let at = SocketAddr::new(address.parse().unwrap(), 80);
+    lab.unicast("director", "rs1", "lan", tcp(by, at, 901, 70, 2, b""));
+    lab.unicast("rs1", "director", "lan", tcp(at, by, 902, 7, 18, b""));
 }
 
 const DROP: &str = "-A INPUT -d 172.16.0.66/32 -p tcp -m tcp --dport 80 -j DROP";
@@ -69,6 +82,10 @@ pub(super) const FOURS: &[Four] = &[
             services(l, |i| i.services[0].destinations.retain(|d| d.at.ip() != IpAddr::from([172, 16, 252, 137]))); } },
     Four { rule: "v6-vip-on-nic-dad", run: dual,
         broken: |l| vip6_on(l, "rs1", "eth0", "dadfailed"), unread: without_rs1, near: |_| {} },
+    Four { rule: "ha-check-on-rip", run: failed,
+        broken: |l| { without_vip(l); checked(l, "172.16.252.137"); }, unread: without_rs1,
+        // The check is right where the VIP is.
+        near: |l| checked(l, "172.16.252.137") },
     Four { rule: "rs-vip-missing-forwarding", run: failed,
         broken: |l| edit(l, "rs1", |f| { f.addresses.retain(|a| a.interface != "lo"); set(f, &[("eth0.forwarding", 1)]); }), unread: without_rs1,
         near: |l| sysctls(l, "rs1", &[("eth0.forwarding", 1)]) },
