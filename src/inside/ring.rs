@@ -27,6 +27,8 @@ const RETIRE_MS: u32 = 8;
 /// there are many rings their one reader comes by less often.
 const RETIRE_FEW_MS: u32 = 40;
 const FEW_BLOCKS: usize = 16;
+/// The same for a ring of the fewest blocks, of which there are hundreds.
+const RETIRE_FEWEST_MS: u32 = 120;
 const LEAST_BLOCKS: usize = 4;
 const ALL: u16 = 3; // ETH_P_ALL
 const FIRST_FRAME_OFFSET: usize = offset_of!(libc::tpacket_block_desc, hdr);
@@ -100,7 +102,11 @@ impl Ring {
             tp_block_nr: narrow(blocks),
             tp_frame_size: narrow(SLOT_BYTES),
             tp_frame_nr: narrow(blocks * (BLOCK_BYTES / SLOT_BYTES)),
-            tp_retire_blk_tov: if blocks < FEW_BLOCKS { RETIRE_FEW_MS } else { RETIRE_MS },
+            tp_retire_blk_tov: match blocks {
+                ..=LEAST_BLOCKS => RETIRE_FEWEST_MS,
+                ..FEW_BLOCKS => RETIRE_FEW_MS,
+                _ => RETIRE_MS,
+            },
             tp_sizeof_priv: 0,
             tp_feature_req_word: 0,
         };
