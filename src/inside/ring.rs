@@ -102,11 +102,7 @@ impl Ring {
             tp_block_nr: narrow(blocks),
             tp_frame_size: narrow(SLOT_BYTES),
             tp_frame_nr: narrow(blocks * (BLOCK_BYTES / SLOT_BYTES)),
-            tp_retire_blk_tov: match blocks {
-                ..=LEAST_BLOCKS => RETIRE_FEWEST_MS,
-                ..FEW_BLOCKS => RETIRE_FEW_MS,
-                _ => RETIRE_MS,
-            },
+            tp_retire_blk_tov: retired_after_ms(blocks),
             tp_sizeof_priv: 0,
             tp_feature_req_word: 0,
         };
@@ -167,6 +163,16 @@ impl Ring {
     fn block(&self, at: usize) -> Block<'_> {
         // SAFETY: `at < self.blocks`, so the block lies whole within the mapping, which lives as long as `self`.
         Block { base: unsafe { self.map.add(at * BLOCK_BYTES) }, ring: std::marker::PhantomData }
+    }
+}
+
+const fn retired_after_ms(blocks: usize) -> u32 {
+    if blocks <= LEAST_BLOCKS {
+        RETIRE_FEWEST_MS
+    } else if blocks < FEW_BLOCKS {
+        RETIRE_FEW_MS
+    } else {
+        RETIRE_MS
     }
 }
 
