@@ -28,9 +28,9 @@ if [ ! -d "$peers/root" ]; then
         libluajit2-5.1-2
     { python3 -m venv "$peers/venv" && "$peers/venv/bin/pip" -q install munet; } || echo "bench: no munet" >&2
 fi
-# No package of Debian's has it. Ten minutes of building are what it may take; the next call goes on from there.
+# No package of Debian's has it. Five minutes of building are what it may take; the next call goes on from there.
 if [ ! -x "$peers/bin/oha" ]; then
-    CARGO_TARGET_DIR=$peers/oha-target timeout 600 cargo install --quiet --locked --root "$peers" oha --no-default-features \
+    CARGO_TARGET_DIR=$peers/oha-target timeout 300 cargo install --quiet --locked --root "$peers" oha --no-default-features \
         --features rustls >&2 || echo "bench: no oha" >&2
     [ ! -x "$peers/bin/oha" ] || rm -rf "$peers/oha-target"
 fi

@@ -27,6 +27,7 @@ pub mod rtnl;
 pub mod serve;
 pub mod session;
 pub mod shell;
+mod sole;
 pub mod stage;
 pub mod survey;
 pub mod sysctl;

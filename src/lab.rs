@@ -79,6 +79,11 @@ impl LabError {
         chain.iter().flat_map(|message| message.lines().map(str::to_owned)).collect()
     }
 
+    /// Whether nothing was heard for too long.
+    pub fn is_silence(&self) -> bool {
+        matches!(self, Self::Lost { source: GuestError::Silent { .. }, .. })
+    }
+
     /// Whether the machine lacks something, rather than the lab being at fault.
     pub fn is_lack(&self) -> bool {
         match self {

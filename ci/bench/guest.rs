@@ -65,7 +65,7 @@ pub(crate) fn all(
     let mut part = Part::default();
     let Some(own) = &kernels.own else {
         part.figures = figures(&[], &[]);
-        part.details = "## What the limit is made of\n\nNot measured: drlab's own kernel is not here.\n".to_owned();
+        "## What the limit is made of\n\nNot measured: drlab's own kernel is not here.\n".clone_into(&mut part.details);
         return Ok(part);
     };
     hint("an empty plan")?;
@@ -112,9 +112,10 @@ pub(crate) fn all(
     let mut text = "\
 ## What the limit is made of\n\n\
 Medians in ms, drlab's own kernel. `drlab run lvs-dr` starts two programs: User-Mode Linux, and in it drlab as the first process; each \
-of the five nodes is a fork of that one. What the table after the next one has above these rows is drlab's: reading and \
+of the five nodes is a fork of that one. What the table above has beyond these rows is drlab's: reading and \
 compiling, workers, sysctls and IPVS, waiting until ports forward, the servers, the load with its answers, reading back \
-all that was set, and judging.\n\n| what | ms |\n|---|--:|\n"
+all that was set, and judging. The host substrate is measured in that guest where a machine has no ip_vs: there each system call is \
+two switches of processes (`ptrace`), and starting a program takes what this table says.\n\n| what | ms |\n|---|--:|\n"
         .to_owned();
     for (what, ms) in rows {
         // Writing to a String can't fail.

@@ -54,6 +54,8 @@ fn main() -> ExitCode {
         ["one-flood", seconds] => traffic::sample::flood(seconds),
         ["one-bare", size] => peers::bare(size),
         ["one-boot", kernel, program] => guest::sample::boot(kernel, program),
+        ["one-pass", kernel, program, count, memory] => guest::sample::acts(kernel, program, count, memory),
+        ["one-capture", bytes] => capture::leave(bytes),
         ["one-exec", times] => guest::sample::exec(times),
         ["one-run", program, scenarios @ ..] => program::sample::run(program, scenarios),
         _ => measure(&words),

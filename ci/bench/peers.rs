@@ -18,6 +18,14 @@ const LARGE: usize = 100;
 /// Longer than this none of the others is waited for, in seconds.
 const PATIENCE_S: &str = "60";
 
+/// What the bare messages leave out, and what it would take to come nearer to them.
+const LIMIT: &str = "
+What drlab does beyond the bare messages: for each node a process with mounts, processes and a host name of its own, which is a fork \
+and its mounts (see `create` in the table above), a thread that lives in the node, its sysctls, and links that come up and are waited \
+for. Nodes in which no program of a scenario ever runs could do with a network namespace alone; that would bring most of it, at \
+the price of two kinds of nodes.
+";
+
 /// Where `ci/bench.sh` puts what the others need.
 fn folder() -> Option<PathBuf> {
     std::env::var_os("DRLAB_BENCH_PEERS").map(PathBuf::from)
@@ -72,8 +80,10 @@ impl Peer {
             Self::Munet => {
                 let (peers, arch) = (peers?, std::env::consts::ARCH);
                 let root = peers.join("root");
-                // pgrep and its library, where the machine has none.
-                command.env("PATH", unpacked(&root)?);
+                // pgrep and its library, where the machine has none; before it ours, which waits.
+                let path = unpacked(&root)?;
+                let waiting = std::iter::once(scripts.join("bin")).chain(std::env::split_paths(&path));
+                command.env("PATH", std::env::join_paths(waiting).ok()?);
                 command.env("LD_LIBRARY_PATH", root.join(format!("usr/lib/{arch}-linux-gnu")));
                 command.arg(peers.join("venv/bin/python")).arg("-P").arg(scripts.join("munet.py"))
             }
@@ -199,6 +209,7 @@ one by one, with nothing around them.\n\n\
         // Writing to a String can't fail.
         writeln!(text, "| {size} | {} |", told.collect::<Vec<_>>().join(" | ")).unwrap_or_default();
     }
+    text.push_str(LIMIT);
     if !lost.is_empty() {
         text.push_str("\nWithout a figure: ");
         text.push_str(&lost.join("; "));

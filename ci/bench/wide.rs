@@ -12,6 +12,8 @@ use crate::program::{DRLAB, Report, call};
 
 /// Real servers, and the guest's memory in MiB.
 const SIZES: [(usize, &str); 4] = [(5, "256"), (100, "512"), (500, "1024"), (1000, "2048")];
+/// Each real server that is asked is looked for by the Director and looks for the router: questions that every port hears.
+const MOST_REQUESTS: usize = 200;
 const HELD: &str = "held";
 const PHASES: [&str; 5] = ["boot", "build", "load", "judge", "teardown"];
 
@@ -21,7 +23,7 @@ pub(crate) fn all(kernels: &Kernels, hint: &mut dyn FnMut(&str) -> Result<(), Be
     let mut most = 0;
     let mut text = format!(
         "## Many real servers, judged\n\n\
-         One lab each under {}, two requests for each real server, all captured and judged; one sample, in s.\n\n\
+         One lab each under {}, two requests for each real server and {MOST_REQUESTS} at most, all captured and judged; one sample, in s.\n\n\
          | real servers | verdict | frames | dropped | boot | build | load | judge | take down | wall | MB |\n\
          |--:|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
         kernels.quickest().map_or("no kernel", |kernel| kernel.name.as_str()),
@@ -30,7 +32,7 @@ pub(crate) fn all(kernels: &Kernels, hint: &mut dyn FnMut(&str) -> Result<(), Be
         let Some(kernel) = kernels.quickest() else { break };
         hint(&format!("{count} real servers, judged"))?;
         let path = folder.join(format!("wide-{count}.toml"));
-        let scenario = format!("{}\n[load]\nrequests = {}\n", wide(count), 2 * count);
+        let scenario = format!("{}\n[load]\nrequests = {}\n", wide(count), (2 * count).min(MOST_REQUESTS));
         fs::write(&path, scenario).map_err(BenchError::io(format!("write {}", path.display())))?;
         let path = path.display().to_string();
         let words = ["run", &path, "--kernel", &kernel.name, "--memory", memory, "--quiet", "--format", "json"];

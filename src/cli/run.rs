@@ -333,6 +333,9 @@ pub(super) fn run_one(
     kept(arguments, typed, done)
 }
 
+/// What a guest needs for each node of a large lab, its packet ring included; a small one has more than that anyhow.
+const MIB_PER_NODE: u32 = 2;
+
 /// One pass, of which nothing is kept but the capture.
 fn pass(
     arguments: &RunArguments,
@@ -345,13 +348,14 @@ fn pass(
         Ok(folder) => folder,
         Err(done) => return *done,
     };
+    let nodes = u32::try_from(plan.nodes.len()).unwrap_or(u32::MAX);
     let settings = Settings {
         kind: ground.kind,
         start: StartOptions {
             on_spawn: Some(interrupt::started),
             kernel: ground.kernel.clone(),
             seed: arguments.seed,
-            memory_mib: arguments.lab.memory.max(plan.memory_mib),
+            memory_mib: arguments.lab.memory.max(plan.memory_mib).max(nodes.saturating_mul(MIB_PER_NODE)),
             visible: ground.tool_roots.iter().chain(ground.trees.iter().map(|tree| &tree.folder)).cloned().collect(),
             programs: ground.programs.clone(),
             ..StartOptions::new(folder.path())

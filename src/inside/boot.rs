@@ -54,6 +54,8 @@ pub struct Booted {
     pub orders: Vec<Command>,
     /// How files are handed over, where no folder of the machine's is seen here.
     pub files: Option<Files>,
+    /// Whether this kernel runs for the lab alone.
+    pub sole: bool,
 }
 
 /// Why the first steps failed.
@@ -118,7 +120,7 @@ pub fn boot(boot: &Boot) -> Result<Booted, BootError> {
         Boot::Host { channel } => {
             loopback_up()?;
             let channel = passed(*channel).map_err(|source| BootError::Channel { source })?;
-            Ok(Booted { channel, modules: None, orders: Vec::new(), files: None })
+            Ok(Booted { channel, modules: None, orders: Vec::new(), files: None, sole: false })
         }
         Boot::Uml { boot_file } => {
             let known = read_boot_file(boot_file)?;
@@ -127,7 +129,7 @@ pub fn boot(boot: &Boot) -> Result<Booted, BootError> {
             mount_output(&known.output)?;
             settle()?;
             let channel = open_serial_line().map_err(|source| BootError::Channel { source })?;
-            Ok(Booted { channel, modules: known.modules, orders: known.orders, files: None })
+            Ok(Booted { channel, modules: known.modules, orders: known.orders, files: None, sole: true })
         }
         Boot::Qemu { boot_file } => {
             let known = read_boot_file(boot_file)?;
@@ -143,7 +145,7 @@ pub fn boot(boot: &Boot) -> Result<Booted, BootError> {
             let port = |name| open_port(name).map_err(|source| BootError::Channel { source });
             let channel = port(CHANNEL_PORT)?;
             let files = Files::new(port(FILES_PORT)?, &known.output);
-            Ok(Booted { channel, modules: known.modules, orders: known.orders, files: Some(files) })
+            Ok(Booted { channel, modules: known.modules, orders: known.orders, files: Some(files), sole: true })
         }
     }
 }

@@ -24,7 +24,9 @@ use super::programs::{CommandError, DaemonError, Daemons};
 use super::record::{self, RecordError};
 use super::serve::{ServeError, Servers};
 use super::shell::ShellError;
+use super::sole;
 use super::survey;
+use super::sysctl::SysctlError;
 use super::timeline::{self, Stage, TimelineError};
 use super::weblogs::{self, WeblogError};
 use crate::base::{NodeName, error_chain};
@@ -41,6 +43,8 @@ enum OrderError {
     Plan { path: String, source: io::Error },
     #[error("could not load kernel modules")]
     Modules(#[from] ModulesError),
+    #[error("could not suit the kernel to the lab")]
+    Sole(#[from] SysctlError),
     #[error("could not capture")]
     Record(#[from] RecordError),
     #[error("could not end the capture")]
@@ -105,9 +109,9 @@ const HEARTBEAT: Duration = Duration::from_secs(2);
 /// # Errors
 /// Those of the channel.
 pub fn carry_out(booted: Booted, kernel: String) -> io::Result<()> {
-    let Booted { channel, modules, orders: told, files } = booted;
+    let Booted { channel, modules, orders: told, files, sole } = booted;
     let mut reader = BufReader::new(channel.try_clone()?);
-    let mut orders = Orders { voice: Voice(Arc::new(Mutex::new(channel))), modules, files, standing: None };
+    let mut orders = Orders { voice: Voice(Arc::new(Mutex::new(channel))), modules, files, sole, standing: None };
     orders.voice.tell(&Event::Hello { version: channel::VERSION, kernel })?;
     if !told.is_empty() {
         for command in told {
@@ -161,6 +165,8 @@ struct Orders {
     voice: Voice,
     modules: Option<PathBuf>,
     files: Option<Files>,
+    /// Whether the kernel is the lab's alone.
+    sole: bool,
     standing: Option<Standing>,
 }
 
@@ -250,6 +256,9 @@ impl Orders {
             // A module that is missing shows where it is needed, with the step that fails for it.
             modules::load(folder, &modules::needed(plan))?;
         }
+        if self.sole {
+            sole::suit(plan)?;
+        }
         self.voice.mention(&Event::Progress("making nodes and links".to_owned()));
         let search = std::env::var("PATH").unwrap_or_default();
         let mut alive = None;
@@ -277,8 +286,8 @@ impl Orders {
         self.command(plan, &daemons, &runtime)?;
         let servers = runtime.block_on(Servers::start_all(&plan.nodes, &lab))?;
         if plan.nodes.iter().any(|node| !node.daemons.is_empty()) {
-            self.voice.mention(&Event::Progress("starting daemons".to_owned()));
-            runtime.block_on(daemons.start_all(&plan.nodes, &lab)).map_err(Box::new)?;
+            let told = |what| self.voice.mention(&Event::Progress(what));
+            runtime.block_on(daemons.start_all(&plan.nodes, &lab, told)).map_err(Box::new)?;
         }
         runtime.block_on(daemons.within_bounds()).map_err(Box::new)?;
         let texts = |node| plan.texts_of(node).collect::<Vec<_>>().join("\n");

@@ -11,6 +11,7 @@ pub mod log;
 mod process;
 pub mod syslog;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -171,16 +172,36 @@ impl Daemons {
         Ok(Self { nodes: all })
     }
 
-    /// Starts those that are to run from the start: each node's in its order, all nodes side by side.
+    /// Starts those that are to run from the start: each node's in its order, all nodes side by side. `waiting` is told
+    /// which are not yet ready, each time that one is.
     ///
     /// # Errors
     /// The first node's, in the plan's order, that has one which does not start.
-    pub async fn start_all(&self, plan: &[Node], nodes: &impl Nodes) -> Result<(), DaemonError> {
-        let each = plan.iter().map(|node| async move {
-            for daemon in node.daemons.iter().filter(|daemon| daemon.at_start) {
-                self.start(nodes, &node.name, &daemon.name).await?;
+    pub async fn start_all(
+        &self,
+        plan: &[Node],
+        nodes: &impl Nodes,
+        waiting: impl Fn(String),
+    ) -> Result<(), DaemonError> {
+        let at_start = |node: &Node| node.daemons.clone().into_iter().filter(|daemon| daemon.at_start);
+        let all = plan.iter().flat_map(|node| at_start(node).map(|daemon| format!("{} on {}", daemon.name, node.name)));
+        let left = RefCell::new(all.collect::<Vec<_>>());
+        let tell = || match left.borrow().join(", ") {
+            none if none.is_empty() => {}
+            some => waiting(format!("starting {some}")),
+        };
+        tell();
+        let each = plan.iter().map(|node| {
+            let (left, tell) = (&left, &tell);
+            async move {
+                for daemon in at_start(node) {
+                    self.start(nodes, &node.name, &daemon.name).await?;
+                    let ready = format!("{} on {}", daemon.name, node.name);
+                    left.borrow_mut().retain(|one| *one != ready);
+                    tell();
+                }
+                Ok(())
             }
-            Ok(())
         });
         future::join_all(each).await.into_iter().collect()
     }

@@ -27,6 +27,8 @@ const RETIRE_MS: u32 = 8;
 /// there are many rings their one reader comes by less often.
 const RETIRE_FEW_MS: u32 = 40;
 const FEW_BLOCKS: usize = 16;
+/// The same for a ring of the fewest blocks, of which there are hundreds.
+const RETIRE_FEWEST_MS: u32 = 120;
 const LEAST_BLOCKS: usize = 4;
 const ALL: u16 = 3; // ETH_P_ALL
 const FIRST_FRAME_OFFSET: usize = offset_of!(libc::tpacket_block_desc, hdr);
@@ -100,7 +102,7 @@ impl Ring {
             tp_block_nr: narrow(blocks),
             tp_frame_size: narrow(SLOT_BYTES),
             tp_frame_nr: narrow(blocks * (BLOCK_BYTES / SLOT_BYTES)),
-            tp_retire_blk_tov: if blocks < FEW_BLOCKS { RETIRE_FEW_MS } else { RETIRE_MS },
+            tp_retire_blk_tov: retired_after_ms(blocks),
             tp_sizeof_priv: 0,
             tp_feature_req_word: 0,
         };
@@ -161,6 +163,16 @@ impl Ring {
     fn block(&self, at: usize) -> Block<'_> {
         // SAFETY: `at < self.blocks`, so the block lies whole within the mapping, which lives as long as `self`.
         Block { base: unsafe { self.map.add(at * BLOCK_BYTES) }, ring: std::marker::PhantomData }
+    }
+}
+
+const fn retired_after_ms(blocks: usize) -> u32 {
+    if blocks <= LEAST_BLOCKS {
+        RETIRE_FEWEST_MS
+    } else if blocks < FEW_BLOCKS {
+        RETIRE_FEW_MS
+    } else {
+        RETIRE_MS
     }
 }
 

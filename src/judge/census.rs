@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Input;
 use super::case::{Elsewhere, Station, StationPort};
 use crate::base::{Mac, NodeName, Role};
-use crate::trace::{Direction, Frame};
+use crate::trace::{Direction, Frame, Vantage};
 use crate::wire::frame::{Arp, Body, Transport};
 
 /// Who answered for a VIP on a segment.
@@ -75,16 +75,21 @@ pub(super) fn words<'a>(input: &Input<'a>) -> Vec<Word<'a>> {
     let (case, trace) = (input.case, input.trace);
     let mut words: Vec<Word<'a>> = Vec::new();
     let mut foreign: BTreeMap<(&NodeName, Mac, IpAddr, Said), Heard<'a>> = BTreeMap::new();
+    let place = |v: &Vantage| {
+        let station = case.station(&v.node)?;
+        Some((station, station.ports.iter().find(|p| p.interface == v.interface)?))
+    };
+    let places: Vec<_> = trace.vantages.iter().map(place).collect();
     for frame in trace.frames.iter().filter(|f| f.resolves_neighbours()) {
+        // Most questions of a large lab are of nobody's VIP, and each is heard at every port.
+        if !said(frame).iter().any(|(_, vip, _)| case.is_vip(*vip)) {
+            continue;
+        }
         if let Some(elsewhere) = &case.elsewhere {
             overheard(input, elsewhere, frame, &mut words, &mut foreign);
             continue;
         }
-        let place = trace.vantages.get(frame.vantage).and_then(|v| {
-            let station = case.station(&v.node)?;
-            Some((station, station.ports.iter().find(|p| p.interface == v.interface)?))
-        });
-        let Some((station, port)) = place else { continue };
+        let Some((station, port)) = places.get(frame.vantage).copied().flatten() else { continue };
         let source = frame.decoded.source;
         let on_record = |s: &Station, p: &StationPort| {
             trace.vantages.iter().any(|v| v.node == s.node && v.interface == p.interface)

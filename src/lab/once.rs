@@ -92,14 +92,19 @@ pub(super) struct Observed {
 pub fn run(plan: &Plan, settings: &Settings, watcher: &mut dyn Watcher) -> (Report, Ended) {
     let began = Instant::now();
     let mut report = blank(plan, settings.kind);
-    let mut recorder = Recorder { watcher, acted: Vec::new(), commands: Vec::new() };
+    let mut recorder = Recorder { watcher, acted: Vec::new(), commands: Vec::new(), last: String::new() };
     let observed = observe(plan, settings, &mut recorder, &mut report);
+    let last = recorder.last;
     (report.timeline, report.commands) = (recorder.acted, recorder.commands);
     let ended = match observed {
         Err(error) => {
             report.logs = logs(&settings.start.output);
             let kept = settings.keep_capture.as_ref().map(|path| keep_logs(&settings.start.output, path));
+            let stands_still = settings.start.seed.is_some() && error.is_silence();
             let ended = failed(&mut report, error);
+            if stands_still {
+                report.failure.extend(standing_still(&last));
+            }
             if let Some(Err(error)) = kept {
                 report.failure.extend(error_chain(&error));
             }
@@ -124,6 +129,16 @@ fn virtual_times(report: &Report) -> TimingMs {
     let ends = report.timeline.iter().map(|acted| ms(acted.at_ns.saturating_sub(first)) + acted.ms);
     let load = ends.fold(0.0, f64::max);
     TimingMs { build, load, total: build + load, ..TimingMs::default() }
+}
+
+/// What a silence means where time is virtual.
+fn standing_still(last: &str) -> [String; 2] {
+    [
+        format!("the last thing that was heard: {last}"),
+        "by a seed time passes only while all programs wait; one of those that never waits, but looks at the clock or for \
+         another thread time and again, can't be run so: leave --seed away for this scenario"
+            .to_owned(),
+    ]
 }
 
 fn failed(report: &mut Report, error: LabError) -> Ended {
@@ -396,10 +411,13 @@ struct Recorder<'a> {
     watcher: &'a mut dyn Watcher,
     acted: Vec<Acted>,
     commands: Vec<CommandResult>,
+    /// What began last.
+    last: String,
 }
 
 impl Watcher for Recorder<'_> {
     fn progress(&mut self, what: &str) {
+        what.clone_into(&mut self.last);
         self.watcher.progress(what);
     }
 

@@ -72,6 +72,9 @@ pub(super) fn name(text: &str) -> NodeName {
     text.parse().unwrap()
 }
 
+/// As much that the programs of one node meet the bound of processes before that of memory.
+const MEMORY_MIB: u32 = 1024;
+
 fn options(skip_ipvs: bool) -> BuildOptions {
     let tools = std::env::var("DRLAB_TEST_TOOLS").unwrap_or_default();
     let tool_roots = tools.split(':').filter(|root| !root.is_empty()).map(str::to_owned).collect();
@@ -82,7 +85,7 @@ fn options(skip_ipvs: bool) -> BuildOptions {
         skip_ipvs,
         capture: false,
         jitter_us: 0,
-        memory_mib: 96,
+        memory_mib: MEMORY_MIB,
     }
 }
 

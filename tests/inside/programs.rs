@@ -175,7 +175,9 @@ pub(super) fn a_daemon_is_ready_once_its_condition_holds_and_is_ended_or_killed(
             rs1.daemons.push(daemon("it", ready));
         });
         let runtime = runtime();
-        runtime.block_on(daemons.start_all(&plan.nodes, &lab)).unwrap_or_else(|error| panic!("{}", chain(&error)));
+        runtime
+            .block_on(daemons.start_all(&plan.nodes, &lab, |_| ()))
+            .unwrap_or_else(|error| panic!("{}", chain(&error)));
         let (rs1, log) = (name("rs1"), output.join("nodes/rs1/it.log"));
         runtime.block_on(daemons.stop(&rs1, "it")).unwrap();
         assert_eq!(std::fs::read_to_string(&log).unwrap(), "mood calm\ntold to end\n");
@@ -191,14 +193,14 @@ pub(super) fn a_daemon_is_ready_once_its_condition_holds_and_is_ended_or_killed(
 pub(super) fn a_daemon_that_dies_says_why() {
     let (plan, lab, daemons, output) =
         standing(|rs1| rs1.daemons.push(daemon("echo 'line 3: unknown directive' >&2; exit 4", None)));
-    let why = runtime().block_on(daemons.start_all(&plan.nodes, &lab)).unwrap_err();
+    let why = runtime().block_on(daemons.start_all(&plan.nodes, &lab, |_| ())).unwrap_err();
     let why = chain(&why);
     assert!(why.contains("it ended (status 4) before it was ready"), "{why}");
     assert!(why.contains("\n    line 3: unknown directive"), "{why}");
     end(lab, daemons, &output);
     let (plan, lab, daemons, output) = standing(|rs1| rs1.daemons.push(daemon("sleep 0.6; echo out of luck", None)));
     let runtime = runtime();
-    runtime.block_on(daemons.start_all(&plan.nodes, &lab)).unwrap();
+    runtime.block_on(daemons.start_all(&plan.nodes, &lab, |_| ())).unwrap();
     let begun = Instant::now();
     let ended = loop {
         let ended = runtime.block_on(daemons.ended());
@@ -221,7 +223,7 @@ pub(super) fn what_is_sent_to_the_systems_log_is_kept() {
         rs1.daemons.push(daemon("logger -t keepalived 'Entering MASTER STATE'; sleep 300", Some(ready)));
     });
     let runtime = runtime();
-    runtime.block_on(daemons.start_all(&plan.nodes, &lab)).unwrap_or_else(|error| panic!("{}", chain(&error)));
+    runtime.block_on(daemons.start_all(&plan.nodes, &lab, |_| ())).unwrap_or_else(|error| panic!("{}", chain(&error)));
     let kept = std::fs::read_to_string(output.join("nodes/rs1/syslog.log")).unwrap();
     assert!(kept.contains("keepalived: Entering MASTER STATE\n"), "{kept}");
     runtime.block_on(daemons.stop_all());

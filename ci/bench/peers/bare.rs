@@ -16,10 +16,10 @@ const NEW_LINK: u16 = 16;
 const NEW_ADDRESS: u16 = 20;
 const NEW_ROUTE: u16 = 24;
 const UP: u32 = 1;
-/// The kernel counts from the loopback on, which is there.
 const LO: u32 = 1;
-const ETH0: u32 = 2;
-const ETH1: u32 = 3;
+/// Above the numbers of devices that a kernel puts into each namespace by itself.
+const ETH0: u32 = 100;
+const ETH1: u32 = 101;
 
 /// A message in the making.
 struct Message(Vec<u8>);
@@ -99,19 +99,19 @@ impl Space {
         Ok(Self { netlink: netlink.map_err(BenchError::errno("open a netlink socket"))?, handle })
     }
 
-    fn bridge(&self, called: &str) -> Result<(), BenchError> {
+    fn bridge(&self, called: &str, index: u32) -> Result<(), BenchError> {
         let kind = attribute(1, b"bridge");
-        let mut message = Message::link(CREATE, 0, true).with(18, &kind);
+        let mut message = Message::link(CREATE, index, true).with(18, &kind);
         message.0.extend(name(called));
         message.send(&self.netlink)
     }
 
     /// A link from here to a port of the bridge of that index.
-    fn link(&self, own: &str, switch: &Self, port: &str, bridge: u32) -> Result<(), BenchError> {
+    fn link(&self, (own, index): (&str, u32), switch: &Self, port: &str, bridge: u32) -> Result<(), BenchError> {
         let fd = switch.handle.as_raw_fd().to_ne_bytes();
         let peer = [Message::link_body(0, false).to_vec(), name(port), attribute(28, &fd)].concat();
         let data = attribute(2, &attribute(1, &peer));
-        let mut message = Message::link(CREATE, 0, false).with(18, &[attribute(1, b"veth"), data].concat());
+        let mut message = Message::link(CREATE, index, false).with(18, &[attribute(1, b"veth"), data].concat());
         message.0.extend(name(own));
         message.send(&self.netlink)?;
         let mut message = Message::link(0, 0, true).with(10, &bridge.to_ne_bytes());
@@ -140,13 +140,13 @@ impl Space {
 pub(crate) fn build(count: usize) -> Result<(f64, f64), BenchError> {
     let begun = Instant::now();
     let switch = Space::new()?;
-    switch.bridge("outside")?;
-    switch.bridge("lan")?;
     let (outside, lan) = (ETH0, ETH1);
+    switch.bridge("outside", outside)?;
+    switch.bridge("lan", lan)?;
     let mut nodes = Vec::with_capacity(count + 3);
     let node = |at: usize, bridge, address, prefix, gateway: Option<[u8; 4]>| {
         let node = Space::new()?;
-        node.link("eth0", &switch, &format!("p{at}"), bridge)?;
+        node.link(("eth0", ETH0), &switch, &format!("p{at}"), bridge)?;
         node.up(LO)?;
         node.up(ETH0)?;
         node.address(ETH0, address, prefix)?;
@@ -157,7 +157,7 @@ pub(crate) fn build(count: usize) -> Result<(f64, f64), BenchError> {
     nodes.push(node(0, outside, [203, 0, 113, 2], 24, Some(front))?);
     nodes.push(node(1, lan, [172, 16, 0, 2], 16, Some(back))?);
     let router = node(2, outside, front, 24, None)?;
-    router.link("eth1", &switch, "router", lan)?;
+    router.link(("eth1", ETH1), &switch, "router", lan)?;
     router.up(ETH1)?;
     router.address(ETH1, back, 16)?;
     nodes.push(router);
