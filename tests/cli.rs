@@ -57,7 +57,7 @@ fn every_command_that_help_lists_has_an_example_of_its_own() {
 #[test]
 fn mutations_of_what_only_a_kernel_knows_are_refused() {
     let said = Place::new("unplanned").drlab(&["mutate", "apps/textbook-verbatim", "--list"]).ends_with(2);
-    assert!(said.err.contains("director gets its services by commands or daemons of its own"), "{}", said.err);
+    assert!(said.err.contains("commands or a script set up director, rs1, rs2"), "{}", said.err);
 }
 
 /// A lab whose real server has the lines given.

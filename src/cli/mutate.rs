@@ -13,7 +13,6 @@ use super::exit::Exit;
 use super::progress::Progress;
 use super::run::{self, Ground, Line, lock};
 use super::{MutateArguments, ReportFormat, RunArguments, complain, complain_of, interrupt, print, show};
-use crate::base::NodeName;
 use crate::mutate::{self, Mutation, Outcome, Score, Trial, report};
 use crate::plan::Plan;
 use crate::report::Style;
@@ -28,14 +27,6 @@ enum MutateError {
         pattern: String,
         /// Why.
         source: glob::PatternError,
-    },
-    /// A plan does not tell what there is to be broken.
-    #[error("could not derive mutations of {scenario}: {node} gets its services by commands or daemons of its own")]
-    Unplanned {
-        /// The scenario.
-        scenario: String,
-        /// The Director.
-        node: NodeName,
     },
     /// Nothing is left.
     #[error("no mutation of {scenario} fits `{pattern}`; `drlab mutate {scenario} --list` shows them all")]
@@ -112,9 +103,6 @@ pub fn mutate(arguments: &MutateArguments) -> Exit {
 
 /// What is to be run: all mutations that were asked for, and the trials of them.
 fn chosen(arguments: &MutateArguments, plan: &Plan) -> Result<(Vec<Mutation>, Vec<Trial>), MutateError> {
-    if let Some(node) = plan.nodes.iter().find(|node| !node.balances.is_empty()) {
-        return Err(MutateError::Unplanned { scenario: plan.scenario.clone(), node: node.name.clone() });
-    }
     let all = mutate::derive(plan);
     let Some(text) = &arguments.only else {
         let trials = trials(arguments, plan, &all);
