@@ -50,7 +50,7 @@ pub fn topology_as_read(plan: &Plan, case: &Case, facts: &[NodeFacts]) -> Topolo
     for member in members.filter(|member| own.contains(&member.node)) {
         let Some(read) = facts.iter().find(|facts| facts.node == member.node) else { continue };
         let vips = read.addresses.iter().filter(|address| plan.vips.contains(&address.address.addr()));
-        member.vip_on = vips.map(|vip| vip.label.clone().unwrap_or_else(|| vip.interface.to_string())).collect();
+        member.vip_on = each_once(vips.map(|vip| vip.label.clone().unwrap_or_else(|| vip.interface.to_string())));
     }
     topology.services = services(plan, &|node| !own.contains(&node.name));
     for service in case.services.iter().filter(|service| own.contains(&service.director)) {
@@ -61,7 +61,18 @@ pub fn topology_as_read(plan: &Plan, case: &Case, facts: &[NodeFacts]) -> Topolo
             .collect();
         topology.services.push(format!("{} {} -> {}", service.id, service.scheduler, servers.join(", ")));
     }
+    topology.services = each_once(topology.services);
     topology
+}
+
+fn each_once(all: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut told = Vec::new();
+    for one in all {
+        if !told.contains(&one) {
+            told.push(one);
+        }
+    }
+    told
 }
 
 /// A real server in a few words.
@@ -77,21 +88,12 @@ fn services(plan: &Plan, of: &dyn Fn(&Node) -> bool) -> Vec<String> {
         .iter()
         .filter(|node| of(node))
         .map(|node| (node.ipvs.iter().flat_map(|table| &table.services), &node.balances));
-    let mut told = Vec::new();
-    let all = tables.flat_map(|(built, own)| built.chain(own));
     // Directors that stand in for each other have the same ones.
-    all.filter(|service| {
-        !told.contains(service) && {
-            told.push(*service);
-            true
-        }
-    })
-    .map(|service| {
+    each_once(tables.flat_map(|(built, own)| built.chain(own)).map(|service| {
         let servers: Vec<_> =
             service.destinations.iter().map(|d| destination(d.node.as_ref(), d.at, d.forwarding, d.weight)).collect();
         format!("{} {} -> {}", service.id, service.scheduler, servers.join(", "))
-    })
-    .collect()
+    }))
 }
 
 fn member(plan: &Plan, node: &Node, interface: &Interface) -> Option<TopologyMember> {
@@ -108,13 +110,13 @@ fn member(plan: &Plan, node: &Node, interface: &Interface) -> Option<TopologyMem
             .filter(|a| !is_vip(a.address.addr()))
             .map(|a| a.address.addr().to_string())
             .collect(),
-        vip_on: node
-            .interfaces
-            .iter()
-            .flat_map(|i| i.addresses.iter().map(move |a| (i, a)))
-            .filter(|(_, a)| is_vip(a.address.addr()))
-            .map(|(i, a)| a.label.clone().unwrap_or_else(|| i.name.to_string()))
-            .collect(),
+        vip_on: each_once(
+            node.interfaces
+                .iter()
+                .flat_map(|i| i.addresses.iter().map(move |a| (i, a)))
+                .filter(|(_, a)| is_vip(a.address.addr()))
+                .map(|(i, a)| a.label.clone().unwrap_or_else(|| i.name.to_string())),
+        ),
     })
 }
 

@@ -27,6 +27,7 @@ pub(crate) const CASES: &[Case] = &[
     works("textbook", "ipvsadm.rules realserver.sh"),
     works("keepalived-dr", "keepalived.conf 99-lvs.conf"),
     works("keepalived-pair", "lb1=master.conf lb2=backup.conf rs.sh"),
+    works("keepalived-ha", "lvs1.conf lvs2.conf realserver.sh"),
     works("keepalived-nat", "keepalived.conf"),
     works("keepalived-tun", "keepalived.conf"),
     works("keepalived-v6", "keepalived.conf"),

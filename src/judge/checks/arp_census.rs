@@ -231,8 +231,9 @@ fn judge(
         }
     }
     if announced > 0 {
+        let of = if input.case.vips.len() > 1 { format!(" of {vip}") } else { String::new() };
         notes.push(format!(
-            "{} by the Director",
+            "{}{of} by the Director",
             count(announced, "gratuitous announcement", "gratuitous announcements")
         ));
     }
