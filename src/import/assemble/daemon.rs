@@ -81,7 +81,9 @@ pub(super) fn of(stage: &Stage<'_>, host: &Host, conf: &Conf) -> Daemon {
     };
     let mastered = host.vrrps.iter().rfind(|vrrp| is_master(stage, host, vrrp));
     let ready = match mastered {
-        Some(vrrp) => Some(format!("({}) Entering MASTER STATE", vrrp.name)),
+        Some(vrrp) if vrrp.addresses.is_empty() => Some(format!("({}) Entering MASTER STATE", vrrp.name)),
+        // That is announced once the addresses are there; the state is told of before.
+        Some(vrrp) => Some(format!("({}) Sending/queueing", vrrp.name)),
         None if host.vrrps.is_empty() => Some("Startup complete".to_owned()),
         None => Some("Entering BACKUP STATE".to_owned()),
     };
