@@ -280,7 +280,8 @@ fn mutate(scenario: &str, how: &[&str], right: u64) -> Result<(), Failed> {
     }
     let wrong = said["mutations"].as_array().into_iter().flatten();
     let wrong = wrong.filter(|m| !matches!(m["outcome"].as_str(), Some("killed" | "without")));
-    let wrong: Vec<String> = wrong.map(|m| format!("{}: {}: {}", m["what"], m["outcome"], m["named"])).collect();
+    let wrong: Vec<String> =
+        wrong.map(|m| format!("{}: {}: {} {}", m["what"], m["outcome"], m["named"], m["failure"])).collect();
     Err(format!("`drlab mutate {scenario}`: {well} of {all} are right\n{}", wrong.join("\n")).into())
 }
 

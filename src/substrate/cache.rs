@@ -177,9 +177,7 @@ impl RunFolder {
             let path = path.to_owned();
             move |source| CacheError::Io { what, path, source }
         };
-        // One at a time, so that nobody sweeps a folder between its making and its locking.
-        let door = runs.join(".lock");
-        let guard = lock_file(&door).and_then(|file| file.lock().map(|()| file)).map_err(io("lock", &door))?;
+        let guard = enter(&runs).map_err(io("lock", &runs.join(DOOR)))?;
         sweep(&runs);
         let mut number = 0_u32;
         let path = loop {
@@ -260,8 +258,18 @@ impl RunFolder {
 impl Drop for RunFolder {
     fn drop(&mut self) {
         self.leave_elsewhere();
+        let guard = self.path.parent().map(enter);
         discard(&self.path);
+        drop(guard);
     }
+}
+
+/// The file below `runs` that is locked by whoever makes or removes a folder there: one at a time, so that nobody sweeps a folder
+/// between its making and its locking, or removes by name one that was made anew.
+const DOOR: &str = ".lock";
+
+fn enter(runs: &Path) -> io::Result<File> {
+    lock_file(&runs.join(DOOR)).and_then(|file| file.lock().map(|()| file))
 }
 
 /// Whether a path goes unquoted into a kernel's command line and leaves room for a socket's name.
@@ -316,6 +324,22 @@ mod tests {
         assert!(path.join("lock").exists());
         drop(run);
         assert!(!path.exists());
+        std::fs::remove_dir_all(cache.root()).unwrap();
+    }
+
+    #[test]
+    fn runs_that_begin_as_others_end_keep_their_folders() {
+        let cache = cache("crowd");
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        let run = RunFolder::make(&cache).unwrap();
+                        std::fs::write(run.path().join("log"), "begun").unwrap();
+                    }
+                });
+            }
+        });
         std::fs::remove_dir_all(cache.root()).unwrap();
     }
 

@@ -79,10 +79,10 @@ fn by_vrrp<'a>(diagnosis: &Diagnosis<'a>, one: &'a NodeName, other: &'a NodeName
     let adverts = advertised(input);
     let of = |node: &NodeName| adverts.iter().find(|adverts| adverts.director == *node);
     let (Some(first), Some(second)) = (of(one), of(other)) else { return Vrrp::Silent };
-    if first.last_ms < second.first_ms {
+    if stopped_before(first, second) {
         return Vrrp::Left(one);
     }
-    if second.last_ms < first.first_ms {
+    if stopped_before(second, first) {
         return Vrrp::Left(other);
     }
     // The one of lower priority steps back as soon as it hears the other: it has to hear first.
@@ -99,16 +99,26 @@ fn by_vrrp<'a>(diagnosis: &Diagnosis<'a>, one: &'a NodeName, other: &'a NodeName
     if dropped.is_empty() { Vrrp::Silent } else { Vrrp::Dropped(dropped, heard_after_s([first, second])) }
 }
 
-/// Whole seconds in which three advertisements are sent, as far as the capture tells how often that is; the interval is
-/// 1 s where nobody says otherwise (RFC 5798 section 5.2.7), and 40 s at most.
+/// Whether one had left out an advertisement when the other sent its first; one that is due has not yet been left out.
+fn stopped_before(one: &Adverts, other: &Adverts) -> bool {
+    one.last_ms + 2.0 * interval_ms([one, other]) < other.first_ms
+}
+
+/// Whole seconds in which three advertisements are sent, 120 at most.
 fn heard_after_s(adverts: [&Adverts; 2]) -> u64 {
+    let interval_ms = interval_ms(adverts);
+    (1_u32..=120).find(|s| f64::from(*s) * 1000.0 >= interval_ms * 3.0).map_or(120, u64::from)
+}
+
+/// Milliseconds from one advertisement to the next, as far as the capture tells how often there is one: 1 s where nobody says
+/// otherwise (RFC 5798 section 5.2.7).
+fn interval_ms(adverts: [&Adverts; 2]) -> f64 {
     let longest_ms = adverts
         .into_iter()
         .filter(|one| one.count > 1)
         .map(|one| (one.last_ms - one.first_ms) / f64::from(u32::try_from(one.count - 1).unwrap_or(u32::MAX)))
         .fold(0.0, f64::max);
-    let longest_ms = if longest_ms > 0.0 { longest_ms } else { 1000.0 };
-    (1_u32..=120).find(|s| f64::from(*s) * 1000.0 >= longest_ms * 3.0).map_or(120, u64::from)
+    if longest_ms > 0.0 { longest_ms } else { 1000.0 }
 }
 
 /// Where a node has an address.
@@ -127,4 +137,33 @@ fn off(node: &NodeName, interface: &IfName, vip: IpAddr) -> Vec<Mend> {
         mended(node, Dialect::Keepalived, format!("in vrrp_instance: {peer}")),
         mended(node, Dialect::ByHand, "where a filter drops VRRP: iptables -I INPUT -p vrrp -j ACCEPT"),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{heard_after_s, stopped_before};
+    use crate::judge::failover::Adverts;
+
+    fn adverts(director: &str, count: u64, first_ms: f64, last_ms: f64) -> Adverts {
+        Adverts { director: director.parse().unwrap(), count, first_ms, last_ms }
+    }
+
+    #[test]
+    fn a_master_has_stopped_once_an_advertisement_of_its_is_missing() {
+        let master = adverts("lb1", 5, 1680.0, 3690.0);
+        assert!(!stopped_before(&master, &adverts("lb2", 1, 3760.0, 3760.0)));
+        assert!(!stopped_before(&master, &adverts("lb2", 3, 1700.0, 3700.0)));
+        assert!(stopped_before(&master, &adverts("lb2", 1, 5200.0, 5200.0)));
+        let of_the_other_nothing = adverts("lb1", 1, 1000.0, 1000.0);
+        assert!(!stopped_before(&of_the_other_nothing, &adverts("lb2", 1, 2900.0, 2900.0)));
+        assert!(stopped_before(&of_the_other_nothing, &adverts("lb2", 1, 4600.0, 4600.0)));
+    }
+
+    #[test]
+    fn three_advertisements_are_waited_for() {
+        let once = adverts("lb2", 1, 0.0, 0.0);
+        assert_eq!(heard_after_s([&once, &adverts("lb1", 5, 1680.0, 3690.0)]), 2);
+        assert_eq!(heard_after_s([&once, &once]), 3);
+        assert_eq!(heard_after_s([&once, &adverts("lb1", 2, 0.0, 60_000.0)]), 120);
+    }
 }
