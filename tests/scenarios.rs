@@ -117,7 +117,7 @@ fn all_differ<T: Ord>(all: &[T]) -> bool {
 const VARIANTS: [(&str, &[&str]); 5] = [
     ("keepalived-killed", &["ha-split-brain"]),
     ("keepalived-removed", &["ipvs-nodest-drop"]),
-    ("keepalived-no-sync", &["ha-failover-no-sync", "ipvs-nodest-drop"]),
+    ("keepalived-no-sync", &["ha-failover-no-sync"]),
     ("keepalived-split-brain", &["ha-split-brain"]),
     ("keepalived-vmac", &["ha-vmac"]),
 ];
