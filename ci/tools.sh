@@ -42,5 +42,9 @@ tools_install || { printf 'could not get the tools that the tests need\n' >&2; r
 if [ -d "$drlab_tools/usr/bin" ]; then
     export PATH="$PATH:$drlab_tools/usr/bin:$drlab_tools/usr/sbin:$drlab_tools/bin:$drlab_tools/sbin"
     export DRLAB_TEST_TOOLS=$drlab_tools
+    # Where it is installed, it finds its parts by itself.
+    case $(command -v valgrind) in
+        "$drlab_tools"/*) export VALGRIND_LIB=$drlab_tools/usr/libexec/valgrind ;;
+    esac
     export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$drlab_tools/usr/lib/$(uname -m)-linux-gnu:$drlab_tools/lib/$(uname -m)-linux-gnu"
 fi

@@ -23,6 +23,7 @@ use drlab::plan::{self, Plan};
 use drlab::report::matrix::Matrix;
 use drlab::report::{Mended, Report, RunVerdict, Style, text};
 use drlab::scenario;
+use drlab::substrate::cache::Cache;
 use drlab::trace::Trace;
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -220,12 +221,20 @@ fn run_on_host_in_guest(scenario: &str, kernel: &str) -> Result<(), Failed> {
     let writable = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guest").join(kernel).join(scenario.replace('/', "-"));
     std::fs::create_dir_all(&writable)?;
     let drlab = env!("CARGO_BIN_EXE_drlab");
+    // A guest has no way to fetch the tools that a machine lacks; a run out here does.
+    let fetched = Command::new(drlab).args(["run", scenario, "--substrate", "uml", "--quiet"]).output()?;
+    if !fetched.status.success() {
+        let (said, err) = (String::from_utf8_lossy(&fetched.stdout), String::from_utf8_lossy(&fetched.stderr));
+        return Err(format!("`drlab run {scenario} --substrate uml` ended with {}\n{said}{err}", fetched.status).into());
+    }
+    let cache = Cache::locate()?;
     let run = Command::new(drlab)
         .args(["kernel", "run", "--kernel", kernel, "--writable"])
         .arg(&writable)
         .args(["--", "env"])
         // What is on the machine belongs to an ordinary user, who is not the guest's root.
         .arg("DRLAB_CACHE=/tmp/cache")
+        .arg(format!("DRLAB_SHARED_CACHE={}", cache.root().display()))
         .args([drlab, "run", scenario, "--substrate", "host"])
         .output()?;
     let said = String::from_utf8_lossy(&run.stdout);

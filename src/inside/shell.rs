@@ -50,11 +50,14 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The tools by the names that commands call them by, and the programs that may stand behind each, the best first.
-const TOOLS: [(&str, &[&str]); 10] = [
+const TOOLS: [(&str, &[&str]); 13] = [
     ("arptables", &["arptables-legacy", "arptables"]),
     ("iptables", &["iptables-legacy", "iptables"]),
     ("ip6tables", &["ip6tables-legacy", "ip6tables"]),
     ("ip", &["ip"]),
+    ("tc", &["tc"]),
+    ("bridge", &["bridge"]),
+    ("nft", &["nft"]),
     ("sysctl", &["sysctl"]),
     ("ipvsadm", &["ipvsadm"]),
     ("ifconfig", &["ifconfig"]),

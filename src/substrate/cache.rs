@@ -97,8 +97,13 @@ impl Cache {
 
     /// What is whole below a folder of it: its own, or that of the cache which is only read.
     pub fn holds(&self, folder: &str, name: &str) -> Option<PathBuf> {
+        self.all(folder).into_iter().map(|path| path.join(name)).find(|path| path.is_dir())
+    }
+
+    /// Where a folder of it may be: its own, then that of the cache which is only read.
+    pub fn all(&self, folder: &str) -> Vec<PathBuf> {
         let roots = [Some(&self.root), self.shared.as_ref()];
-        roots.into_iter().flatten().map(|root| root.join(folder).join(name)).find(|path| path.is_dir())
+        roots.into_iter().flatten().map(|root| root.join(folder)).collect()
     }
 
     /// A folder below it, made where it isn't there.

@@ -100,9 +100,9 @@ pub fn cached(cache: &Cache, package: &str) -> Vec<PathBuf> {
 
 /// The folders of the packages in the cache whose names are wanted, in no order.
 pub(super) fn cached_like(cache: &Cache, wanted: &dyn Fn(&str) -> bool) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(cache.root().join("packages")) else { return Vec::new() };
-    entries
-        .flatten()
+    let folders = cache.all("packages").into_iter().filter_map(|folder| fs::read_dir(folder).ok());
+    folders
+        .flat_map(Iterator::flatten)
         .filter(|entry| entry.file_name().to_string_lossy().split('_').next().is_some_and(wanted))
         .map(|entry| entry.path())
         .filter(|path| path.is_dir())
