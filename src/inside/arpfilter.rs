@@ -193,8 +193,20 @@ fn without_name<'a>(list: &'a [String], name: &str) -> &'a [String] {
 /// The first of the names that is there; of each, what the machine has before what was unpacked. The plain name of a
 /// filter's tool may be the nft variant, for which the kernel may lack the tables: it comes last.
 pub(super) fn found(names: &[&str], path: &str, roots: &[PathBuf]) -> Option<Tool> {
-    names.iter().find_map(|name| in_path(name, path).or_else(|| in_roots(name, roots)))
+    found_as(names, path, roots, &|index, _| tool_folder(index))
 }
+
+/// The same for whoever is in no node, and sees what was unpacked where it is.
+pub(super) fn found_outside(names: &[&str], path: &str, roots: &[PathBuf]) -> Option<Tool> {
+    found_as(names, path, roots, &|_, root| root.to_owned())
+}
+
+fn found_as(names: &[&str], path: &str, roots: &[PathBuf], seen: Seen<'_>) -> Option<Tool> {
+    names.iter().find_map(|name| in_path(name, path).or_else(|| in_roots(name, roots, seen)))
+}
+
+/// Where the folder of that number is seen by whoever runs what is in it.
+type Seen<'a> = &'a dyn Fn(usize, &Path) -> PathBuf;
 
 /// Where programs are below a root.
 const FOLDERS: [&str; 4] = ["usr/sbin", "sbin", "usr/bin", "bin"];
@@ -206,10 +218,10 @@ fn in_path(name: &str, path: &str) -> Option<Tool> {
     Some(Tool { path: found, environment: Vec::new() })
 }
 
-fn in_roots(name: &str, roots: &[PathBuf]) -> Option<Tool> {
+fn in_roots(name: &str, roots: &[PathBuf], seen: Seen<'_>) -> Option<Tool> {
     roots.iter().enumerate().find_map(|(index, root)| {
         let folder = FOLDERS.into_iter().find(|folder| present(&root.join(folder).join(name)))?;
-        let seen = tool_folder(index);
+        let seen = seen(index, root);
         let libraries = libraries(root);
         let mut environment = Vec::new();
         if let Some(plugins) =

@@ -80,6 +80,8 @@ const SHELL_WORDS: [&str; 16] = [
 pub struct Toolbox {
     /// A shell function for each tool, so that its plain name calls the program that this kernel has the tables for.
     functions: String,
+    /// The same for the switch, which sees the machine's folders.
+    functions_of_switch: String,
     /// The programs that are not to be had under their plain names: the name, and what stands behind it.
     others: Vec<(String, Tool)>,
 }
@@ -87,14 +89,17 @@ pub struct Toolbox {
 impl Toolbox {
     /// Looks for the tools in `path` (as in the environment's `PATH`) and in the folders of unpacked ones.
     pub fn find(path: &str, roots: &[PathBuf]) -> Self {
-        let function = |(name, programs): (&str, &[&str])| {
-            let tool = arpfilter::found(programs, path, roots)?;
+        let function = |name: &str, tool: Tool| {
             let environment = tool.environment.iter();
             let environment = environment.map(|(key, value)| format!("{key}={} ", quoted(&value.to_string_lossy())));
             let program = quoted(&tool.path.to_string_lossy());
-            Some(format!("{name}() {{ {}{program} \"$@\"; }}\n", environment.collect::<String>()))
+            format!("{name}() {{ {}{program} \"$@\"; }}\n", environment.collect::<String>())
         };
-        let functions = TOOLS.into_iter().filter_map(function).collect();
+        let told = |(name, programs): (&str, &[&str])| Some(function(name, arpfilter::found(programs, path, roots)?));
+        let functions = TOOLS.into_iter().filter_map(told).collect();
+        let told =
+            |(name, programs): (&str, &[&str])| Some(function(name, arpfilter::found_outside(programs, path, roots)?));
+        let functions_of_switch = TOOLS.into_iter().filter_map(told).collect();
         let renamed = TOOLS.into_iter().filter_map(|(name, programs)| {
             let tool = arpfilter::found(programs, path, roots)?;
             (!tool.path.ends_with(name)).then(|| (name.to_owned(), tool))
@@ -109,7 +114,7 @@ impl Toolbox {
                 others.push((name, tool));
             }
         }
-        Self { functions, others }
+        Self { functions, functions_of_switch, others }
     }
 
     /// Lays out, in the node whose worker this is called in, the tools that are not found under their plain names, so
@@ -157,10 +162,11 @@ impl Toolbox {
     /// [`ShellError::Start`].
     pub fn run(&self, space: &Space, text: &str) -> Result<Executed, ShellError> {
         let failed = |source| ShellError::Start { node: space.name().to_owned(), source };
+        let functions = if space.agent().is_some() { &self.functions } else { &self.functions_of_switch };
         let mut shell = Command::new("/bin/sh");
         shell
             .arg("-c")
-            .arg(format!("{}{text}", self.functions))
+            .arg(format!("{functions}{text}"))
             .env_clear()
             .envs([("PATH", PATH), ("LC_ALL", "C"), ("HOME", "/root")])
             .current_dir("/");
