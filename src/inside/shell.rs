@@ -216,6 +216,22 @@ mod tests {
     use super::{is_simple, quoted};
 
     #[test]
+    fn what_was_unpacked_is_called_on_the_switch_where_it_is() {
+        let root = std::env::temp_dir().join(format!("drlab-unpacked-{}", std::process::id()));
+        std::fs::create_dir_all(root.join("usr/sbin")).unwrap();
+        for name in super::TOOLS.iter().flat_map(|(_, programs)| *programs) {
+            std::fs::write(root.join("usr/sbin").join(name), "").unwrap();
+        }
+        let tools = super::Toolbox::find("", std::slice::from_ref(&root));
+        for (name, _) in super::TOOLS {
+            assert!(tools.functions.contains(&format!("\n{name}() {{")) || tools.functions.starts_with(name), "{name}");
+        }
+        assert!(!tools.functions_of_switch.contains("/run/drlab"), "{}", tools.functions_of_switch);
+        assert!(!tools.functions.contains(&*root.to_string_lossy()), "{}", tools.functions);
+        std::fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
     fn a_shell_gives_up_its_place_to_one_command_only() {
         assert!(is_simple("keepalived --dont-fork -f '/etc/keepalived/keepalived.conf' 2> /tmp/errors"));
         for text in ["cd /srv && nginx", "RATE=1 nginx", "exec nginx", "nginx; sleep 1", "ulimit -n 1024"] {
