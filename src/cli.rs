@@ -189,7 +189,8 @@ Example:\n  drlab rules --format json")]
 /// What every command takes that runs labs.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub struct LabOptions {
-    /// How many labs run at once; one for each processor where not said
+    /// How many labs run at once; where not said, two for each processor in real time, in which they wait most of it,
+    /// and one by a seed and in virtual machines
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
     /// Show no progress
@@ -201,8 +202,14 @@ pub struct LabOptions {
 }
 
 impl LabOptions {
+    /// How many labs run at once that are busy from start to end.
     fn jobs(self) -> usize {
         self.jobs.map_or_else(|| thread::available_parallelism().map_or(1, Into::into), usize::from)
+    }
+
+    /// How many run at once that wait for half of their time.
+    fn jobs_in_real_time(self) -> usize {
+        self.jobs.map_or_else(|| 2 * self.jobs(), usize::from)
     }
 }
 
@@ -236,8 +243,8 @@ pub struct RunArguments {
     /// and no waiting. Needs drlab's own kernel (`drlab kernel build`)
     #[arg(long, value_name = "N", conflicts_with = "apply_mend")]
     seed: Option<u64>,
-    /// Run it a second time by the same seed, and tell where it came out otherwise: then something in a node goes by the
-    /// machine's clock, its random numbers or its files
+    /// Run it a second time by the same seed, and tell that it came out the same, or where it did not: then something in a
+    /// node goes by the machine's clock, its random numbers or its files
     #[arg(long, requires = "seed")]
     twice: bool,
     /// Hold each frame back at the switch by a time below MS, and each piece of a node's work; drawn from the seed

@@ -93,8 +93,8 @@ const UNSEEN: &[&str] = &["no-route", "rs-local-client"];
 
 fn main() {
     let mut arguments = Arguments::from_args();
-    // Each lab is a kernel of its own; more at once than there are processors only makes them slow.
-    arguments.test_threads = arguments.test_threads.or(Some(2));
+    // Each lab is a kernel of its own that waits for half of its time.
+    arguments.test_threads = arguments.test_threads.or(Some(4));
     let under_uml = select::shipped()
         .into_iter()
         .map(|scenario| Trial::test(format!("uml::{}", scenario.name), move || run(&scenario.name)));

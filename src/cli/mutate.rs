@@ -156,7 +156,7 @@ fn run_all(
     progress: &Mutex<Progress>,
 ) -> Vec<(Score, Exit)> {
     interrupt::labs_begin();
-    let jobs = settings.lab.jobs();
+    let jobs = run::at_once(settings, ground);
     let count = plans.len();
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<(usize, Score, Exit)>> = Mutex::new(Vec::new());

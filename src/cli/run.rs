@@ -280,7 +280,7 @@ fn run_all(
     progress: &Mutex<Progress>,
 ) -> Vec<Done> {
     interrupt::labs_begin();
-    let jobs = arguments.lab.jobs().min(plans.len());
+    let jobs = at_once(arguments, ground).min(plans.len());
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<(usize, Done)>> = Mutex::new(Vec::new());
     let work = || {
@@ -311,6 +311,12 @@ fn run_all(
     let mut done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     done.sort_by_key(|(at, _)| *at);
     done.into_iter().map(|(_, result)| result).collect()
+}
+
+/// How many labs run at once.
+pub(super) fn at_once(arguments: &RunArguments, ground: &Ground) -> usize {
+    let busy = arguments.seed.is_some() || ground.kind == Substrate::Qemu;
+    if busy { arguments.lab.jobs() } else { arguments.lab.jobs_in_real_time() }
 }
 
 /// One pass over a plan; `typed` is how a user types its scenario.

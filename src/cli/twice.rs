@@ -36,7 +36,10 @@ pub(super) fn run(
         return (second, second_exit);
     }
     match difference(&first, &second, &once, &again) {
-        Ok(None) => (first, exit),
+        Ok(None) => {
+            first.same_twice = true;
+            (first, exit)
+        }
         Ok(Some(difference)) => {
             first.expected.met = false;
             first.expected.differences.push(difference);

@@ -380,6 +380,7 @@ fn blank(plan: &Plan, kind: Substrate) -> Report {
         substrate: kind.to_string(),
         kernel: String::new(),
         seed: None,
+        same_twice: false,
         jitter_us: 0,
         timing_ms: TimingMs::default(),
         load: LoadSummary::default(),

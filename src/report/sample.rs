@@ -86,6 +86,7 @@ pub(crate) fn held() -> Report {
         substrate: "uml".to_owned(),
         kernel: "6.1.0-18-um".to_owned(),
         seed: None,
+        same_twice: false,
         jitter_us: 0,
         timing_ms: TimingMs { boot: 412.0, build: 61.4, load: 288.9, judge: 35.2, teardown: 22.5, total: 1204.7 },
         load: LoadSummary {

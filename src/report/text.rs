@@ -187,7 +187,8 @@ fn verdict(page: &mut Page<'_>, report: &Report) {
         let jitter =
             if report.jitter_us > 0 { format!(", jitter up to {} µs", report.jitter_us) } else { String::new() };
         let own = format!("{:.3} ms of the lab's own time: build {:.3}, load {:.3}", t.total, t.build, t.load);
-        page.item(0, "took", Ink::Faint, &format!("{own}; seed {seed}{jitter}"));
+        let twice = if report.same_twice { ", the same twice" } else { "" };
+        page.item(0, "took", Ink::Faint, &format!("{own}; seed {seed}{jitter}{twice}"));
         next_step(page, report);
         return;
     }
@@ -296,6 +297,14 @@ mod tests {
             let text = text(&report, &style);
             assert!(text.contains(" '/tmp/my labs/x.toml'"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_seeded_run_that_was_made_twice_says_that_it_came_out_the_same() {
+        let mut report = Report { seed: Some(7), ..sample::held() };
+        assert!(!text(&report, &Style::default()).contains("twice"));
+        report.same_twice = true;
+        assert!(text(&report, &Style::default()).contains("seed 7, the same twice"));
     }
 
     #[test]

@@ -88,6 +88,7 @@ pub(super) fn report(gathering: Gathering, known: &Known) -> Report {
         substrate: "capture".to_owned(),
         kernel: "-".to_owned(),
         seed: None,
+        same_twice: false,
         jitter_us: 0,
         timing_ms: TimingMs::default(),
         load: LoadSummary::default(),
