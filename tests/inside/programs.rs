@@ -163,7 +163,7 @@ pub(super) fn a_program_that_takes_all_memory_meets_its_bound() {
 
 pub(super) fn a_daemon_is_ready_once_its_condition_holds_and_is_ended_or_killed() {
     let script =
-        "#!/bin/sh\necho \"mood $MOOD\"\ntrap 'echo told to end; exit 0' TERM\ntouch /run/it\nsleep 300 &\nwait\n";
+        "#!/bin/sh\ntrap 'echo told to end; exit 0' TERM\necho \"mood $MOOD\"\ntouch /run/it\nsleep 300 &\nwait\n";
     for ready in [Some(Ready::Log("mood calm".to_owned())), Some(Ready::File("/run/it".to_owned())), None] {
         let (plan, lab, daemons, output) = standing(|rs1| {
             rs1.files.push(PlacedFile {
