@@ -15,6 +15,11 @@ use crate::namespaces::sample::{Lab, Spec, own_namespaces};
 const SIZES: [usize; 4] = [5, 100, 500, 1000];
 /// The size with goals of its own.
 const LARGE: usize = 100;
+/// How often drlab's lab of that size is built, and that of the bare messages, in turn.
+const fn samples(size: usize) -> usize {
+    if size <= LARGE { 15 } else { 3 }
+}
+
 /// Longer than this none of the others is waited for, in seconds.
 const PATIENCE_S: &str = "60";
 
@@ -54,8 +59,8 @@ impl Peer {
     /// How often a lab of that size is built: the slow ones once.
     const fn samples(self, size: usize) -> usize {
         match self {
-            Self::Bare if size <= 100 => 5,
-            Self::IpBatch if size <= 100 => 3,
+            Self::Bare => samples(size),
+            Self::IpBatch if size <= LARGE => 3,
             _ => 1,
         }
     }
@@ -141,23 +146,23 @@ pub(crate) fn all(hint: &mut dyn FnMut(&str) -> Result<(), BenchError>) -> Resul
         hint(&format!("{size} real servers beside others"))?;
         let spec = Spec { lab: Lab::Wide(size), capture: false };
         let mut own = Vec::new();
-        for _ in 0..if size <= LARGE { 5 } else { 1 } {
+        let mut others = Peer::ALL.map(|peer| (peer, Vec::new(), String::new()));
+        for nth in 0..samples(size) {
             own.push(namespaces::one(spec)?.total_ms());
-        }
-        let mut cells = vec![Cell { samples: Samples::new(own), why_not: String::new() }];
-        for peer in Peer::ALL {
-            let mut times = Vec::new();
-            let mut why_not = String::new();
-            for _ in 0..peer.samples(size) {
+            namespaces::settled();
+            for (peer, times, why_not) in &mut others {
+                if nth >= peer.samples(size) || !why_not.is_empty() {
+                    continue;
+                }
                 match peer.one(size) {
                     Ok(ms) => times.push(ms),
-                    Err(why) => {
-                        why_not = why;
-                        break;
-                    }
+                    Err(why) => *why_not = why,
                 }
                 namespaces::settled();
             }
+        }
+        let mut cells = vec![Cell { samples: Samples::new(own), why_not: String::new() }];
+        for (peer, times, why_not) in others {
             if !why_not.is_empty() && times.is_empty() {
                 lost.push(format!("{} with {size} real servers: {why_not}", peer.name()));
             }
@@ -193,8 +198,8 @@ fn figures(rows: &[(usize, Vec<Cell>)]) -> Vec<Figure> {
 fn details(rows: &[(usize, Vec<Cell>)], lost: &[String]) -> String {
     let mut text = "\
 ## Labs beside others\n\n\
-Built and taken down in namespaces of this machine, in turn, in ms: medians of 5 (drlab, bare), 3 (`ip -batch`) or one sample; one \
-where there are more than 100 real servers. The others do less: drlab's nodes have mounts, a host name and processes of their own \
+Built and taken down in namespaces of this machine, in turn, in ms: medians of 15 (drlab, bare), 3 (`ip -batch`) or one sample; \
+where there are more than 100 real servers of 3 or one. The others do less: drlab's nodes have mounts, a host name and processes of their own \
 besides the network, the VIP and its sysctls, and drlab waits until every port of its bridges forwards. *Bare messages* is the lower \
 bound: one thread that makes a network namespace for each node and sends the netlink messages for links, addresses and routes \
 one by one, with nothing around them.\n\n\

@@ -13,7 +13,7 @@ use crate::figure::{Figure, Goal, Part, Samples, shown};
 use sample::{Asked, Flooded};
 
 const AT_ONCE: [u32; 2] = [1, 16];
-const SAMPLES: usize = 3;
+const SAMPLES: usize = 9;
 const REQUESTS: u32 = 6000;
 const FLOOD_S: &str = "10";
 
