@@ -189,8 +189,8 @@ Example:\n  drlab rules --format json")]
 /// What every command takes that runs labs.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub struct LabOptions {
-    /// How many labs run at once; where not said, two for each processor in real time, in which they wait most of it,
-    /// and one by a seed and in virtual machines
+    /// How many labs run at once; where not said, two for each processor in real time, of which they wait half, and
+    /// one by a seed and in virtual machines
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
     /// Show no progress

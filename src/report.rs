@@ -73,8 +73,9 @@ pub struct Report {
     /// times, which are the lab's own.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub seed: Option<u64>,
-    /// A second run by the same seed was made, and had the same frames, times and report.
-    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    /// A second run by the same seed was made, and had the same frames, times and report. Not in the JSON, which is the same
+    /// by a seed however often it is run.
+    #[serde(skip)]
     pub same_twice: bool,
     /// By up to how much frames were held back at the switch, in microseconds.
     #[serde(skip_serializing_if = "is_zero", default)]

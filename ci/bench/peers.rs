@@ -15,11 +15,6 @@ use crate::namespaces::sample::{Lab, Spec, own_namespaces};
 const SIZES: [usize; 4] = [5, 100, 500, 1000];
 /// The size with goals of its own.
 const LARGE: usize = 100;
-/// How often drlab's lab of that size is built, and that of the bare messages, in turn.
-const fn samples(size: usize) -> usize {
-    if size <= LARGE { 15 } else { 3 }
-}
-
 /// Longer than this none of the others is waited for, in seconds.
 const PATIENCE_S: &str = "60";
 
@@ -30,6 +25,11 @@ and its mounts (see `create` in the table above), a thread that lives in the nod
 for. Nodes in which no program of a scenario ever runs could do with a network namespace alone; that would bring most of it, at \
 the price of two kinds of nodes.
 ";
+
+/// How often drlab's lab of that size is built, and that of the bare messages, in turn.
+const fn rounds(size: usize) -> usize {
+    if size <= LARGE { 15 } else { 3 }
+}
 
 /// Where `ci/bench.sh` puts what the others need.
 fn folder() -> Option<PathBuf> {
@@ -59,7 +59,7 @@ impl Peer {
     /// How often a lab of that size is built: the slow ones once.
     const fn samples(self, size: usize) -> usize {
         match self {
-            Self::Bare => samples(size),
+            Self::Bare => rounds(size),
             Self::IpBatch if size <= LARGE => 3,
             _ => 1,
         }
@@ -147,7 +147,7 @@ pub(crate) fn all(hint: &mut dyn FnMut(&str) -> Result<(), BenchError>) -> Resul
         let spec = Spec { lab: Lab::Wide(size), capture: false };
         let mut own = Vec::new();
         let mut others = Peer::ALL.map(|peer| (peer, Vec::new(), String::new()));
-        for nth in 0..samples(size) {
+        for nth in 0..rounds(size) {
             own.push(namespaces::one(spec)?.total_ms());
             namespaces::settled();
             for (peer, times, why_not) in &mut others {

@@ -112,7 +112,8 @@ fn details(real: &Called, seeded: Option<&Called>, kernel: &str) -> String {
     let frames = |called: &Called| called.reports.iter().map(|report| report.capture.frames).sum::<u64>();
     let mut text = format!(
         "## Every shipped scenario\n\n\
-         In one call each under {kernel}, in real time four at once, by a seed two. In real time {} scenarios took {} s; {} came out as expected; {} frames. ",
+         In one call each under {kernel}, in real time four at once, by a seed two. \
+         In real time {} scenarios took {} s; {} came out as expected; {} frames. ",
         real.reports.len(),
         shown(real.run.wall_ms / 1e3),
         met(real),

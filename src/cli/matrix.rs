@@ -146,7 +146,8 @@ fn survey(ground: &Ground, memory_mib: u32) -> Result<Survey, SurveyError> {
 /// The results, kernel by kernel, and under each in the plans' order.
 fn run_all(arguments: &RunArguments, asked: &[Asked], plans: &[Plan], progress: &Mutex<Progress>) -> Vec<Vec<Done>> {
     let all: Vec<(usize, &Plan)> = (0..asked.len()).flat_map(|at| plans.iter().map(move |plan| (at, plan))).collect();
-    let jobs = arguments.lab.jobs();
+    let grounds = asked.iter().filter_map(|one| one.ground.as_ref().ok());
+    let jobs = grounds.map(|ground| run::at_once(arguments, ground)).min().unwrap_or(1);
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<(usize, Done)>> = Mutex::new(Vec::new());
     let work = || {

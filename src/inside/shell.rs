@@ -4,6 +4,7 @@
 //! Refuses: understanding them. What they write to `/etc` and `/var` stays in the node. A command that fails is an
 //! answer; one that does not end is killed, with what it started.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -80,8 +81,8 @@ const SHELL_WORDS: [&str; 16] = [
 pub struct Toolbox {
     /// A shell function for each tool, so that its plain name calls the program that this kernel has the tables for.
     functions: String,
-    /// The same for the switch, which sees the machine's folders.
-    functions_of_switch: String,
+    /// Where the machine's tools are, and those that were unpacked.
+    places: (String, Vec<PathBuf>),
     /// The programs that are not to be had under their plain names: the name, and what stands behind it.
     others: Vec<(String, Tool)>,
 }
@@ -89,17 +90,7 @@ pub struct Toolbox {
 impl Toolbox {
     /// Looks for the tools in `path` (as in the environment's `PATH`) and in the folders of unpacked ones.
     pub fn find(path: &str, roots: &[PathBuf]) -> Self {
-        let function = |name: &str, tool: Tool| {
-            let environment = tool.environment.iter();
-            let environment = environment.map(|(key, value)| format!("{key}={} ", quoted(&value.to_string_lossy())));
-            let program = quoted(&tool.path.to_string_lossy());
-            format!("{name}() {{ {}{program} \"$@\"; }}\n", environment.collect::<String>())
-        };
-        let told = |(name, programs): (&str, &[&str])| Some(function(name, arpfilter::found(programs, path, roots)?));
-        let functions = TOOLS.into_iter().filter_map(told).collect();
-        let told =
-            |(name, programs): (&str, &[&str])| Some(function(name, arpfilter::found_outside(programs, path, roots)?));
-        let functions_of_switch = TOOLS.into_iter().filter_map(told).collect();
+        let functions = functions(&|programs| arpfilter::found(programs, path, roots));
         let renamed = TOOLS.into_iter().filter_map(|(name, programs)| {
             let tool = arpfilter::found(programs, path, roots)?;
             (!tool.path.ends_with(name)).then(|| (name.to_owned(), tool))
@@ -114,7 +105,13 @@ impl Toolbox {
                 others.push((name, tool));
             }
         }
-        Self { functions, functions_of_switch, others }
+        Self { functions, places: (path.to_owned(), roots.to_vec()), others }
+    }
+
+    /// The functions for the switch, which sees the machine's folders. Looked for as they are needed, which is seldom.
+    fn functions_of_switch(&self) -> String {
+        let (path, roots) = &self.places;
+        functions(&|programs| arpfilter::found_outside(programs, path, roots))
     }
 
     /// Lays out, in the node whose worker this is called in, the tools that are not found under their plain names, so
@@ -133,9 +130,7 @@ impl Toolbox {
                 symlink(&tool.path, path)?;
                 continue;
             }
-            let environment = tool.environment.iter();
-            let environment = environment.map(|(key, value)| format!("{key}={} ", quoted(&value.to_string_lossy())));
-            let environment = environment.collect::<String>();
+            let environment = environment(tool);
             let text = format!("#!/bin/sh\n{environment}exec {} \"$@\"\n", quoted(&tool.path.to_string_lossy()));
             files::write(&path, text.as_bytes(), true)?;
         }
@@ -162,7 +157,10 @@ impl Toolbox {
     /// [`ShellError::Start`].
     pub fn run(&self, space: &Space, text: &str) -> Result<Executed, ShellError> {
         let failed = |source| ShellError::Start { node: space.name().to_owned(), source };
-        let functions = if space.agent().is_some() { &self.functions } else { &self.functions_of_switch };
+        let functions = match space.agent() {
+            Some(_) => Cow::Borrowed(&self.functions),
+            None => Cow::Owned(self.functions_of_switch()),
+        };
         let mut shell = Command::new("/bin/sh");
         shell
             .arg("-c")
@@ -206,6 +204,21 @@ fn is_simple(text: &str) -> bool {
     !text.trim_end().contains(control) && !first.contains('=') && !SHELL_WORDS.contains(&first)
 }
 
+/// A function for each tool that is found.
+fn functions(find: &dyn Fn(&[&str]) -> Option<Tool>) -> String {
+    let function = |(name, programs): (&str, &[&str])| {
+        let tool = find(programs)?;
+        Some(format!("{name}() {{ {}{} \"$@\"; }}\n", environment(&tool), quoted(&tool.path.to_string_lossy())))
+    };
+    TOOLS.into_iter().filter_map(function).collect()
+}
+
+/// What stands before a tool's name where it is called.
+fn environment(tool: &Tool) -> String {
+    let assigned = tool.environment.iter().map(|(key, value)| format!("{key}={} ", quoted(&value.to_string_lossy())));
+    assigned.collect()
+}
+
 /// The word as a shell takes it.
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
@@ -226,7 +239,8 @@ mod tests {
         for (name, _) in super::TOOLS {
             assert!(tools.functions.contains(&format!("\n{name}() {{")) || tools.functions.starts_with(name), "{name}");
         }
-        assert!(!tools.functions_of_switch.contains("/run/drlab"), "{}", tools.functions_of_switch);
+        let of_switch = tools.functions_of_switch();
+        assert!(!of_switch.contains("/run/drlab"), "{of_switch}");
         assert!(!tools.functions.contains(&*root.to_string_lossy()), "{}", tools.functions);
         std::fs::remove_dir_all(root).unwrap();
     }
