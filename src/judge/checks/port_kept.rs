@@ -56,11 +56,13 @@ fn run(input: &Input<'_>) -> CheckResult {
     let mut examined = 0;
     for packet in &traffic.packets {
         let Some((vip, _)) = clients.get(&(packet.protocol, packet.source)) else { continue };
+        // A client may ask two services from one port; what the Director was sent is what was asked.
+        let asked = if packet.entry(|s| traffic.is_director(s)).is_some() { packet.destination } else { *vip };
         for hop in packet.hops.iter().filter(|h| h.way == Way::Enters && traffic.is_real_server(h.station)) {
             examined += packet.times;
             let (node, port) = (&hop.station.node, packet.destination.port());
-            if port != vip.port() {
-                let what = format!("{} asked {vip} and enters {node} as {}", packet.source, packet.destination);
+            if port != asked.port() {
+                let what = format!("{} asked {asked} and enters {node} as {}", packet.source, packet.destination);
                 tally.broken(
                     "requests reach a real server at another port",
                     Evidence::frame(input.trace, hop.frame, what),
